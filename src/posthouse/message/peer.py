@@ -1,0 +1,47 @@
+"""The other end of a connection that was made to us, as roles see it."""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+Network = ipaddress.IPv4Network | ipaddress.IPv6Network
+
+
+@dataclass(slots=True)
+class Peer:
+    """`address` is an IP address in its shortest form, IPv4-mapped ones as IPv4; "" on a unix socket.
+
+    Behind PROXY or XCLIENT these are the announced values, and only those count. `name` is the verified reverse
+    name, "" while unknown. The TLS fields are "" without TLS.
+    """
+
+    address: str
+    port: int = 0
+    local_address: str = ""
+    local_port: int = 0
+    name: str = ""
+    tls_version: str = ""
+    tls_cipher: str = ""
+    tls_bits: int = 0
+    uid: int | None = None
+
+    @property
+    def label(self) -> str:
+        return self.address or (f"uid:{self.uid}" if self.uid is not None else "unix")
+
+
+def normalise_address(text: str) -> str:
+    """Shortest form; a zone is dropped and ::ffff:192.0.2.1 becomes 192.0.2.1. Raises ValueError."""
+    address = ipaddress.ip_address(text.partition("%")[0])
+    mapped = address.ipv4_mapped if isinstance(address, ipaddress.IPv6Address) else None
+    return str(mapped or address)
+
+
+def is_in_networks(address: str, networks: Sequence[Network]) -> bool:
+    """`address` normalised; "" (a unix socket) is in no network."""
+    if not address or not networks:
+        return False
+    parsed = ipaddress.ip_address(address)
+    return any(parsed.version == network.version and parsed in network for network in networks)

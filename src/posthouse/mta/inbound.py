@@ -1,0 +1,448 @@
+"""Receiving: what we answer to a client, and how a message gets from a session into the spool.
+
+Each question is a list of stages, each `(session, recipient) -> Reply | None`; the first reply ends it. Nobody is
+trusted but networks that the configuration names. A route alone opens nothing: what is neither ours nor open to
+anyone is refused for strangers (550 5.7.1), so that this is no open relay. An unknown recipient of a hosted domain
+is refused at RCPT (550 5.1.1), never by a later bounce.
+
+250 is answered when the spool says that the message is on disk, not before. A crash earlier leaves nothing of it.
+
+RFC 5321 §3.3, §3.6, §4.4, §6.3; RFC 3461; RFC 6531. LMTP's final delivery is in mta/lmtp_delivery.py.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from posthouse.message.address import Address, Domain, LocalPart
+from posthouse.message.envelope import Envelope, Recipient
+from posthouse.message.header import HeadFacts, find_header_end, inspect_head
+from posthouse.message.instant import Instant
+from posthouse.message.peer import Network, Peer, is_in_networks
+from posthouse.message.reply import Reply
+from posthouse.message.trace import Origin, complete_received, describe_tls, received_prefix, with_protocol
+from posthouse.ports.clock import Clock
+from posthouse.ports.directory import Directory, Standing
+from posthouse.ports.observe import Counter, Journal, Log
+from posthouse.ports.spool import (
+    Body,
+    BodyWriter,
+    InlineBody,
+    NewMessage,
+    QueuedMessage,
+    Spool,
+    SpoolBroken,
+    SpoolError,
+    SpoolFull,
+)
+from posthouse.protocol.smtp import server as smtp
+
+
+class RelayPolicy(Protocol):
+    """What the routes say about an address (mta/routing.py)."""
+
+    def is_open_to_anyone(self, address: Address) -> bool:
+        """A route with `accept = "anyone"` covers it: we are its MX or backup MX."""
+
+    def delivers_here(self, address: Address) -> bool:
+        """Its route ends in a mailbox of ours, so that no next host can read a second address out of it."""
+
+
+class Onward(Protocol):
+    """The side that delivers (mta/runner.py)."""
+
+    def first_retry(self, now: Instant, octets: int) -> Instant:
+        """The `next_attempt` to store with a new message: later when it is tried from memory, else now."""
+
+    def take(self, message: QueuedMessage) -> None:
+        """It is durable: deliver it."""
+
+    def retry_domain(self, domain: str) -> None:
+        """ETRN."""
+
+    def wants_rest(self) -> bool:
+        """The backlog is so large that new mail is to be put off (451)."""
+
+
+class LocalDelivery(Protocol):
+    """LMTP: delivery to mailboxes before the answer (mta/lmtp_delivery.py)."""
+
+    async def deliver(self, message: QueuedMessage) -> list[Reply]:
+        """One reply per recipient, in order."""
+
+
+@dataclass(frozen=True, slots=True)
+class InboundSettings:
+    hostname: str
+    trusted_networks: Sequence[Network] = ()
+    postmaster: Address | None = None
+    max_received: int = 50
+    max_header_octets: int = 1 << 20
+    inline_limit: int = 64 * 1024
+    write_slice: int = 256 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class InboundFigures:
+    accepted: Counter
+    accepted_octets: Counter
+    refused_recipients: Counter
+    put_off: Counter
+
+
+@dataclass(slots=True)
+class Desk:
+    """What all sessions share. `spool` answers with the shard that takes new mail now."""
+
+    settings: InboundSettings
+    policy: RelayPolicy
+    directory: Directory
+    spool: Callable[[], Spool]
+    onward: Onward
+    clock: Clock
+    log: Log
+    journal: Journal
+    figures: InboundFigures
+    mailboxes: LocalDelivery | None = None  # set for LMTP
+
+
+_OK_SENDER = Reply(250, "2.1.0", "Sender ok")
+_OK_RECIPIENT = Reply(250, "2.1.5", "Recipient ok")
+_GO_AHEAD = Reply(354, "", "End data with <CR><LF>.<CR><LF>")
+_NO_RELAY = Reply(550, "5.7.1", "Relaying denied")
+_UNKNOWN = Reply(550, "5.1.1", "There is no such mailbox here")
+_LOOP = Reply(554, "5.4.6", "Too many hops: this message goes round in circles")
+_FULL = Reply(452, "4.3.1", "Not enough room for mail now, try again later")
+_BROKEN = Reply(451, "4.3.0", "The mail could not be stored, try again later")
+_BUSY = Reply(451, "4.3.2", "Too much mail is waiting here, try again later")
+
+
+class InboundSession:
+    """The role of one SMTP or LMTP session, for serve/smtp.py. Nothing in it outlives a message but the greeting."""
+
+    __slots__ = ("_announced", "_desk", "_extended", "_head", "_helo", "_mail", "_pieces", "_prefix", "_recipients",
+                 "_size", "_writer", "is_trusted", "peer")  # fmt: skip
+
+    def __init__(self, desk: Desk, peer: Peer) -> None:
+        self._desk = desk
+        self.peer = peer
+        self.is_trusted = not peer.address or is_in_networks(peer.address, desk.settings.trusted_networks)
+        self._helo = ""
+        self._extended = False
+        self._prefix = b""
+        self._mail: smtp.MailFrom | None = None
+        self._recipients: list[Recipient] = []
+        self._pieces: list[bytes] = []
+        self._size = 0
+        self._head: HeadFacts | None = None
+        self._writer: BodyWriter | None = None
+
+    # -- the dialogue
+
+    def hello(self, event: smtp.Hello) -> Reply:
+        self._helo, self._extended, self._prefix = event.domain, event.is_esmtp, b""
+        return Reply(250, "", self._desk.settings.hostname)
+
+    def mail(self, event: smtp.MailFrom) -> Reply:
+        self.reset()
+        if self._desk.onward.wants_rest():
+            self._desk.figures.put_off.inc()
+            return _BUSY
+        self._mail = event
+        return _OK_SENDER
+
+    def rcpt(self, event: smtp.RcptTo) -> Reply:
+        recipient = event.recipient
+        for stage in RECIPIENT_STAGES:
+            reply = stage(self, recipient.address)
+            if reply is not None:
+                self._desk.figures.refused_recipients.inc()
+                self._desk.log.info(
+                    "recipient refused",
+                    peer=self.peer.address,
+                    helo=self._helo,
+                    sender=str(self._sender or ""),
+                    recipient=str(recipient.address),
+                    reply=str(reply),
+                )
+                return reply
+        self._recipients.append(recipient)
+        return _OK_RECIPIENT
+
+    def data(self) -> Reply:
+        return _GO_AHEAD
+
+    def body(self, piece: bytes) -> asyncio.Future[None] | None:
+        """Small bodies stay in memory; beyond the inline limit they go to a file in slices, while the peer waits."""
+        self._pieces.append(piece)
+        self._size += len(piece)
+        limit = self._desk.settings.inline_limit if self._writer is None else self._desk.settings.write_slice
+        if sum(map(len, self._pieces)) <= limit if self._writer else self._size <= limit:
+            return None
+        return asyncio.ensure_future(self._write_slice())
+
+    def end(self, event: smtp.MessageEnd) -> Reply | asyncio.Future[Reply] | asyncio.Future[list[Reply]]:
+        if event.problem is not None:
+            self._journal_refusal(event.problem)
+            self.reset()
+            return event.problem
+        mailboxes = self._desk.mailboxes
+        if mailboxes is not None:
+            return asyncio.ensure_future(self._deliver_now(mailboxes))
+        if self._writer is not None:
+            return asyncio.ensure_future(self._accept_large(self._writer))
+        return self._accept(InlineBody(b"".join(self._pieces) if len(self._pieces) != 1 else self._pieces[0]))
+
+    def etrn(self, domain: str) -> Reply:
+        if not self.is_trusted:
+            return Reply(458, "4.7.0", "Not for you")  # RFC 1985 §5.3
+        self._desk.onward.retry_domain(domain)
+        return Reply(250, "2.0.0", "Queue run started")
+
+    def reset(self) -> None:
+        if self._writer is not None:
+            self._writer.discard()
+            self._writer = None
+        self._mail = None
+        self._recipients = []
+        self._pieces = []
+        self._size = 0
+        self._head = None
+
+    def closed(self) -> None:
+        self.reset()
+
+    # -- a message
+
+    @property
+    def _sender(self) -> Address | None:
+        return self._mail.sender if self._mail is not None else None
+
+    async def _write_slice(self) -> None:
+        data = b"".join(self._pieces)
+        self._pieces = []
+        try:
+            if self._writer is None:
+                self._head = inspect_head(data[: self._desk.settings.max_header_octets])
+                self._writer = self._desk.spool().open_body()
+            await self._writer.write(data)
+        except SpoolError as error:
+            # The peer goes on sending; what comes is dropped and `end` answers.
+            self._desk.log.warning("body could not be written", peer=self.peer.address, reason=str(error))
+            self._writer = _FailedWriter(error)
+
+    async def _accept_large(self, writer: BodyWriter) -> Reply:
+        try:
+            if self._pieces:
+                await writer.write(b"".join(self._pieces))
+                self._pieces = []
+            body = await writer.finish()
+        except SpoolError as error:
+            self.reset()
+            return refusal_for(error)
+        self._writer = None  # from here on the spool owns the file
+        return await _as_future(self._accept(body))
+
+    def _accept(self, body: Body) -> Reply | asyncio.Future[Reply]:
+        head = self._head
+        if head is None:
+            head = inspect_head(body.inline or b"")
+        if head.received_count > self._desk.settings.max_received:
+            self._journal_refusal(_LOOP)
+            self.reset()
+            return _LOOP
+        return Acceptance(self._desk, self, self._make_message(body, head)).reply
+
+    def _make_message(self, body: Body, head: HeadFacts) -> NewMessage:
+        desk, mail = self._desk, self._mail
+        assert mail is not None
+        now = desk.clock.now()
+        queue_id = desk.spool().reserve_id()
+        recipients, is_held = self._resolve_postmaster()
+        sole = recipients[0].address if len(recipients) == 1 else None
+        is_lmtp = desk.mailboxes is not None
+        protocol = with_protocol(
+            lmtp=is_lmtp, extended=self._extended, utf8=mail.smtputf8, tls=bool(self.peer.tls_version)
+        )
+        if not self._prefix:
+            self._prefix = received_prefix(self._origin())
+        trace = complete_received(self._prefix, protocol, queue_id, sole, now)
+        envelope = Envelope(mail.sender, recipients, mail.body, mail.smtputf8, mail.ret, mail.envid, mail.mt_priority)
+        return NewMessage(
+            queue_id,
+            envelope,
+            trace,
+            body,
+            now,
+            desk.onward.first_retry(now, body.size),
+            source=self.peer.label,
+            message_id=head.message_id,
+            held=is_held,
+        )
+
+    def _resolve_postmaster(self) -> tuple[tuple[Recipient, ...], bool]:
+        """`<Postmaster>` without a domain becomes the postmaster setting; without one the message is held."""
+        if all(recipient.address.domain for recipient in self._recipients):
+            return tuple(self._recipients), False
+        target = self._desk.settings.postmaster
+        address = target or Address(LocalPart("postmaster"), Domain(self._desk.settings.hostname))
+        resolved = tuple(
+            recipient if recipient.address.domain else Recipient(address, recipient.notify, recipient.orcpt)
+            for recipient in self._recipients
+        )
+        return resolved, target is None
+
+    def _origin(self) -> Origin:
+        peer = self.peer
+        tls = describe_tls(peer.tls_version, peer.tls_cipher, peer.tls_bits) if peer.tls_version else ""
+        return Origin(self._desk.settings.hostname, self._helo, peer.name, peer.address, tls)
+
+    async def _deliver_now(self, mailboxes: LocalDelivery) -> list[Reply]:
+        """LMTP: every recipient its own reply, after its delivery (RFC 2033 §4.2)."""
+        try:
+            body: Body
+            if self._writer is not None:
+                if self._pieces:
+                    await self._writer.write(b"".join(self._pieces))
+                body = await self._writer.finish()
+            else:
+                body = InlineBody(b"".join(self._pieces))
+            head = self._head or inspect_head(body.inline or b"")
+            new = self._make_message(body, head)
+            if head.received_count > self._desk.settings.max_received:
+                return [_LOOP] * len(new.envelope.recipients)
+            return await mailboxes.deliver(as_queued(new))
+        except SpoolError as error:
+            return [refusal_for(error)] * len(self._recipients)
+        finally:
+            self.reset()
+
+    def _journal_refusal(self, reply: Reply) -> None:
+        self._desk.figures.put_off.inc()
+        self._desk.log.info("message refused", peer=self.peer.address, sender=str(self._sender or ""), reply=str(reply))
+
+
+class Acceptance:
+    """One message between the last dot and its reply. `reply` resolves when the spool has answered."""
+
+    __slots__ = ("_desk", "_new", "_session", "reply")
+
+    def __init__(self, desk: Desk, session: InboundSession, new: NewMessage) -> None:
+        self._desk = desk
+        self._session = session
+        self._new = new
+        self.reply: asyncio.Future[Reply] = asyncio.get_running_loop().create_future()
+        try:
+            desk.spool().accept(new).add_done_callback(self._stored)
+        except SpoolError as error:
+            self._answer(refusal_for(error))
+
+    def _stored(self, stored: asyncio.Future[QueuedMessage]) -> None:
+        error = stored.exception()
+        if error is None:
+            self._note(stored.result())
+            return
+        if not isinstance(error, SpoolError):
+            self._desk.log.error("message could not be stored", id=self._new.id, error=repr(error))
+        self._answer(refusal_for(error))
+
+    def _note(self, message: QueuedMessage) -> None:
+        desk, session, new = self._desk, self._session, self._new
+        desk.figures.accepted.inc()
+        desk.figures.accepted_octets.inc(message.size)
+        sender = str(new.envelope.sender or "")
+        count = len(new.envelope.recipients)
+        desk.journal.record(
+            "received",
+            new.id,
+            sender=sender,
+            recipients=[str(recipient.address) for recipient in new.envelope.recipients],
+            size=message.size,
+            peer=session.peer.label,
+            helo=session._helo,
+            tls=session.peer.tls_version,
+            message_id=new.message_id,
+        )
+        desk.log.info("received", id=new.id, sender=sender, recipients=count, size=message.size, peer=new.source)
+        self._answer(Reply(250, "2.0.0", f"Ok: queued as {new.id}"))
+        if not new.held:
+            desk.onward.take(message)
+
+    def _answer(self, reply: Reply) -> None:
+        if reply.code != 250:
+            self._desk.figures.put_off.inc()
+            self._desk.log.warning("message not taken", peer=self._session.peer.address, reply=str(reply))
+        self._session.reset()
+        if not self.reply.done():
+            self.reply.set_result(reply)
+
+
+class _FailedWriter:
+    """Takes the place of a writer that failed, so that the rest of the message is dropped."""
+
+    size = 0
+
+    def __init__(self, error: SpoolError) -> None:
+        self._error = error
+
+    async def write(self, data: bytes) -> None:
+        return None
+
+    async def finish(self) -> Body:
+        raise self._error
+
+    def discard(self) -> None:
+        return None
+
+
+def refusal_for(error: BaseException) -> Reply:
+    """What the peer hears when the spool could not take a message: always 4xx."""
+    if isinstance(error, SpoolFull):
+        return _FULL
+    if isinstance(error, SpoolBroken) or not isinstance(error, SpoolError):
+        return _BROKEN
+    return _BUSY
+
+
+def as_queued(new: NewMessage) -> QueuedMessage:
+    """A message as the queue would show it, for delivery that does not go through the spool."""
+    return QueuedMessage(new.id, new.envelope, [], new.trace, new.body, new.arrived, new.source, new.message_id)
+
+
+async def _as_future(answer: Reply | asyncio.Future[Reply]) -> Reply:
+    return answer if isinstance(answer, Reply) else await answer
+
+
+# -- stages for a recipient
+
+
+def refuse_relaying(session: InboundSession, address: Address) -> Reply | None:
+    """Strangers may only send to what is ours or open to anyone."""
+    if session.is_trusted or not address.domain:
+        return None
+    desk = session._desk
+    if desk.directory.look_up(address) is not Standing.ELSEWHERE or desk.policy.is_open_to_anyone(address):
+        return None
+    return _NO_RELAY
+
+
+def refuse_second_address(session: InboundSession, address: Address) -> Reply | None:
+    """`user%elsewhere@ours`, `elsewhere!user@ours`, `"user@elsewhere"@ours`: a next host might send it on."""
+    if session.is_trusted or not any(character in address.local for character in "%!@"):
+        return None
+    return None if session._desk.policy.delivers_here(address) else _NO_RELAY
+
+
+def refuse_unknown(session: InboundSession, address: Address) -> Reply | None:
+    if address.domain and session._desk.directory.look_up(address) is Standing.UNKNOWN:
+        return _UNKNOWN
+    return None
+
+
+RecipientStage = Callable[[InboundSession, Address], Reply | None]
+RECIPIENT_STAGES: tuple[RecipientStage, ...] = (refuse_relaying, refuse_second_address, refuse_unknown)
+
+__all__ = ["RECIPIENT_STAGES", "Desk", "InboundFigures", "InboundSession", "InboundSettings", "find_header_end"]

@@ -1,0 +1,521 @@
+"""The SMTP and LMTP driver: moves bytes between a transport and the core, and events to a role.
+
+It trusts nobody: what the peer sends is bounded by the core's limits, by the read buffer of one `data_received`
+while an answer is awaited, and by a deadline per state. There is no task per session: replies that take time are
+futures, and a session that waits for one reads no further. After a crash nothing here needs recovery.
+
+RFC 5321 §4.5.3.2 (timeouts), RFC 3207 (bytes behind STARTTLS are dropped by the core), RFC 2033.
+It does not decide anything about mail: that is the role's part.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import ssl
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol, cast
+
+from posthouse.message.peer import Peer, is_in_networks, normalise_address
+from posthouse.message.peer import Network as Network
+from posthouse.message.reply import Reply
+from posthouse.ports.clock import Clock
+from posthouse.ports.observe import Counter, Gauge, Log
+from posthouse.protocol.proxy import header as proxy
+from posthouse.protocol.smtp import server as core
+
+Pending = asyncio.Future[Reply] | asyncio.Future[list[Reply]]
+Answer = Reply | list[Reply] | Pending
+
+
+class SmtpRole(Protocol):
+    """What happens with a session's events (mta/inbound.py). Answers at once or with a future.
+
+    `body` returns a future while it can take no more; nothing further comes before it is done.
+    """
+
+    def hello(self, event: core.Hello) -> Answer: ...
+
+    def mail(self, event: core.MailFrom) -> Answer: ...
+
+    def rcpt(self, event: core.RcptTo) -> Answer: ...
+
+    def data(self) -> Answer: ...
+
+    def body(self, piece: bytes) -> asyncio.Future[None] | None: ...
+
+    def end(self, event: core.MessageEnd) -> Answer: ...
+
+    def etrn(self, domain: str) -> Answer: ...
+
+    def reset(self) -> None: ...
+
+    def closed(self) -> None: ...
+
+
+class Admission(Protocol):
+    """Connection limits (serve/admission.py)."""
+
+    def admit(self, address: str, now: float) -> Reply | None: ...
+
+    def release(self, address: str) -> None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class SmtpServiceSettings:
+    """`min_rate` octets/s keep a message's deadline open; `tarpit_after` errors each reply is held `tarpit_s`."""
+
+    core: core.ServerSettings
+    implicit_tls: bool = False
+    lmtp: bool = False
+    proxy_networks: Sequence[Network] = ()
+    xclient_networks: Sequence[Network] = ()
+    greet_delay_s: float = 0.0
+    proxy_timeout_s: float = 10.0
+    tls_timeout_s: float = 60.0
+    min_rate: int = 512
+    tarpit_after: int = 3
+    tarpit_s: float = 2.0
+    max_unread: int = 1 << 20
+
+
+@dataclass(slots=True)
+class SmtpFigures:
+    """What `/metrics` shows of this listener."""
+
+    connections: Counter
+    refused: Counter
+    open_sessions: Gauge
+    timeouts: Counter
+    errors: Counter
+
+
+@dataclass(slots=True)
+class SmtpService:
+    """What the sessions of one listener share."""
+
+    settings: SmtpServiceSettings
+    make_role: Callable[[Peer], SmtpRole]
+    admission: Admission
+    clock: Clock
+    log: Log
+    figures: SmtpFigures
+    tls: ssl.SSLContext | None = None
+    draining: bool = False
+    sessions: set[SmtpConnection] = field(default_factory=set)
+
+    def __call__(self) -> SmtpConnection:
+        return SmtpConnection(self)
+
+    def sweep(self) -> None:
+        """Ends sessions whose deadline passed. Once a second: 5,000 sessions cost about a millisecond."""
+        now = self.clock.monotonic()
+        for session in [session for session in self.sessions if session.deadline < now]:
+            session.time_out()
+
+    def drain(self) -> None:
+        """No new message: idle sessions end now, the others after the message in hand (421)."""
+        self.draining = True
+        for session in list(self.sessions):
+            session.leave_if_idle()
+
+    def abort(self) -> None:
+        for session in list(self.sessions):
+            session.abort()
+
+
+_SHUTDOWN = Reply(421, "4.3.2", "Service is shutting down, come back soon")
+_TIMEOUT = Reply(421, "4.4.2", "Timeout, closing connection")
+_BROKEN = Reply(451, "4.3.0", "Internal error, the message was not taken; try again later")
+_NO_TLS = Reply(454, "4.7.0", "TLS is not available now")
+_EARLY = Reply(554, "5.5.1", "You spoke before the greeting")
+_ALL_DAY = 86400.0
+
+
+class SmtpConnection(asyncio.Protocol):
+    """One session. `_waiting` says that an answer is awaited and no event may be taken."""
+
+    __slots__ = (
+        "_closing",
+        "_in_body",
+        "_preamble",
+        "_transport",
+        "_waiting",
+        "_errors_seen",
+        "core",
+        "deadline",
+        "peer",
+        "role",
+        "service",
+        "started_at",
+    )
+
+    def __init__(self, service: SmtpService) -> None:
+        self.service = service
+        self._transport: asyncio.Transport
+        self.core = core.SmtpServer(service.settings.core)
+        self.role: SmtpRole | None = None
+        self.peer = Peer("")
+        self.deadline = 0.0
+        self.started_at = service.clock.now()
+        self._waiting = True  # nothing is taken from the core before the greeting
+        self._closing = False
+        self._in_body = False
+        self._errors_seen = 0
+        self._preamble: bytes | None = None
+
+    # -- the transport's side
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = cast(asyncio.Transport, transport)
+        service = self.service
+        service.sessions.add(self)
+        service.figures.connections.inc()
+        service.figures.open_sessions.inc()
+        self.peer = _peer_of(self._transport)
+        self.deadline = service.clock.monotonic() + service.settings.proxy_timeout_s
+        if is_in_networks(self.peer.address, service.settings.proxy_networks):
+            self._preamble = b""
+        else:
+            self._admit()
+
+    def data_received(self, data: bytes) -> None:
+        if self._closing:
+            return
+        if self._preamble is not None:
+            data = self._read_proxy(self._preamble + data)
+            if not data:
+                return
+        self.core.receive(data)
+        if not self._waiting:
+            self._run()
+        elif self.role is not None and self.core.unread > self.service.settings.max_unread:
+            self._transport.pause_reading()
+
+    def eof_received(self) -> bool:
+        return False
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._closing = True
+        service = self.service
+        if self in service.sessions:
+            service.sessions.discard(self)
+            service.figures.open_sessions.dec()
+        if self.role is not None:
+            service.admission.release(self.peer.address)
+            self.role.closed()
+            self.role = None
+
+    def pause_writing(self) -> None:
+        self._transport.pause_reading()  # who does not read our replies sends no more commands
+
+    def resume_writing(self) -> None:
+        if not self._waiting:
+            self._transport.resume_reading()
+
+    # -- the beginning: PROXY, limits, TLS, greeting
+
+    def _read_proxy(self, data: bytes) -> bytes:
+        """The bytes behind the PROXY header, b"" when it is not complete yet."""
+        try:
+            header = proxy.parse_proxy(data)
+        except proxy.ProxyError as error:
+            self.service.log.warning("proxy header refused", peer=self.peer.address, reason=str(error))
+            self.abort()
+            return b""
+        if header is proxy.NEED_DATA:
+            self._preamble = data
+            return b""
+        self._preamble = None
+        if header.source is not None:
+            self.peer.address, self.peer.port = normalise_address(header.source), header.source_port
+        self._admit()
+        return b"" if self._closing else data[header.length :]
+
+    def _admit(self) -> None:
+        service = self.service
+        refusal = _SHUTDOWN if service.draining else service.admission.admit(self.peer.address, service.clock.monotonic())
+        if refusal is not None:
+            service.figures.refused.inc()
+            service.log.info("connection refused", peer=self.peer.address, reason=refusal.text)
+            self._transport.write(core.render_reply(refusal))
+            self._close()
+            return
+        self.role = service.make_role(self.peer)
+        self.core.offers_xclient = is_in_networks(self.peer.address, service.settings.xclient_networks)
+        self.core.offers_tls = service.tls is not None
+        if service.settings.implicit_tls:
+            self._start_tls(self._greet)
+        elif service.settings.greet_delay_s:
+            asyncio.get_running_loop().call_later(service.settings.greet_delay_s, self._greet)
+        else:
+            self._greet()
+
+    def _greet(self) -> None:
+        if self._closing:
+            return
+        if self.core.unread and not self.service.settings.implicit_tls and self.service.settings.greet_delay_s:
+            self.service.log.info("client talked before the greeting", peer=self.peer.address)
+            self._transport.write(core.render_reply(_EARLY))
+            self._close()
+            return
+        kind = "LMTP" if self.service.settings.lmtp else "ESMTP"
+        self.core.greet(Reply(220, "", f"{self.service.settings.core.hostname} {kind} Posthouse"))
+        self._waiting = False
+        self._run()
+
+    def _start_tls(self, then: Callable[[], None]) -> None:
+        self._waiting = True
+        self.deadline = self.service.clock.monotonic() + self.service.settings.tls_timeout_s + 5
+        task = asyncio.get_running_loop().create_task(self._upgrade(then))
+        task.add_done_callback(_ignore)
+
+    async def _upgrade(self, then: Callable[[], None]) -> None:
+        service = self.service
+        assert service.tls is not None
+        loop = asyncio.get_running_loop()
+        try:
+            secured = await loop.start_tls(
+                self._transport,
+                self,
+                service.tls,
+                server_side=True,
+                ssl_handshake_timeout=service.settings.tls_timeout_s,
+            )
+        except (OSError, ssl.SSLError, asyncio.CancelledError) as error:
+            service.log.info("TLS handshake failed", peer=self.peer.address, reason=str(error) or type(error).__name__)
+            self.abort()
+            return
+        if secured is None or self._closing:
+            self.abort()
+            return
+        self._transport = secured
+        self._note_tls(secured)
+        then()
+
+    def _note_tls(self, transport: asyncio.Transport) -> None:
+        cipher: tuple[str, str, int] | None = transport.get_extra_info("cipher")
+        secured: ssl.SSLObject | None = transport.get_extra_info("ssl_object")
+        if cipher is not None:
+            self.peer.tls_cipher, self.peer.tls_bits = cipher[0], cipher[2]
+            self.peer.tls_version = (secured.version() if secured is not None else None) or cipher[1]
+        self.core.tls_started()
+
+    # -- the dialogue
+
+    def _run(self) -> None:
+        """Take events until one must be waited for or more bytes are needed; then one write."""
+        handlers = _HANDLERS
+        take = self.core.next_event
+        progress = False
+        while not self._waiting:
+            event = take()
+            if event is core.NEED_DATA:
+                break
+            progress = True
+            handlers[type(event)](self, event)
+        output = self.core.take_output()
+        if output:
+            if self.core.error_count > self._errors_seen and self._tarpit(output):
+                return
+            self._transport.write(output)
+        if self._closing:
+            self._close()
+        elif progress and not self._in_body:
+            self.deadline = self.service.clock.monotonic() + (_ALL_DAY if self._waiting else self.core.timeout_s)
+            if self.service.draining:
+                self.leave_if_idle()
+
+    def _tarpit(self, output: bytes) -> bool:
+        """Hold the replies of a client that makes errors; True when they are held."""
+        settings, errors = self.service.settings, self.core.error_count
+        self.service.figures.errors.inc(errors - self._errors_seen)
+        self._errors_seen = errors
+        if errors <= settings.tarpit_after or not settings.tarpit_s:
+            return False
+        was_waiting, self._waiting = self._waiting, True
+        self.deadline = self.service.clock.monotonic() + settings.tarpit_s + self.core.timeout_s
+        asyncio.get_running_loop().call_later(settings.tarpit_s, self._end_tarpit, output, was_waiting)
+        return True
+
+    def _end_tarpit(self, output: bytes, was_waiting: bool) -> None:
+        if self.role is None:
+            return
+        self._transport.write(output)
+        if self._closing:
+            self._close()
+        elif not was_waiting:
+            self._continue()
+
+    def _answer(self, answer: Answer) -> None:
+        if isinstance(answer, Reply):
+            self.core.answer(answer)
+        elif isinstance(answer, list):
+            self.core.answer_each(answer)
+        else:
+            self._waiting = True
+            answer.add_done_callback(self._answered)
+
+    def _answered(self, future: asyncio.Future[Any]) -> None:
+        if self.role is None:
+            return  # the peer has gone; the message, if accepted, is in the queue all the same
+        try:
+            answer: Reply | list[Reply] = future.result()
+        except Exception as error:
+            self.service.log.error("a session's answer failed", peer=self.peer.address, error=repr(error))
+            answer = _BROKEN
+        if isinstance(answer, Reply):
+            self.core.answer(answer)
+        else:
+            self.core.answer_each(answer)
+        self._continue()
+
+    def _continue(self) -> None:
+        self._waiting = False
+        if not self._closing:
+            self._transport.resume_reading()
+        self._run()
+
+    def _on_hello(self, event: core.Hello) -> None:
+        self._answer(self._role.hello(event))
+
+    def _on_mail(self, event: core.MailFrom) -> None:
+        self._answer(_SHUTDOWN if self.service.draining else self._role.mail(event))
+
+    def _on_rcpt(self, event: core.RcptTo) -> None:
+        self._answer(self._role.rcpt(event))
+
+    def _on_data(self, event: core.DataStarted) -> None:
+        self._answer(self._role.data())
+        self.deadline = self.service.clock.monotonic() + self.core.timeout_s
+
+    def _on_piece(self, event: core.BodyPiece) -> None:
+        settings = self.service.settings
+        latest = self.service.clock.monotonic() + self.core.timeout_s
+        # A deadline that grows with what comes: one byte a second does not hold a session open for ever.
+        self._in_body = True
+        self.deadline = min(latest, self.deadline + len(event.data) / settings.min_rate)
+        busy = self._role.body(event.data)
+        if busy is not None:
+            self._waiting = True
+            self._transport.pause_reading()
+            busy.add_done_callback(self._body_written)
+
+    def _body_written(self, future: asyncio.Future[None]) -> None:
+        if self.role is not None:
+            self._continue()
+
+    def _on_end(self, event: core.MessageEnd) -> None:
+        self._in_body = False
+        self._answer(self._role.end(event))
+
+    def _on_reset(self, event: core.Reset) -> None:
+        self._in_body = False
+        self._role.reset()
+
+    def _on_tls(self, event: core.StartTls) -> None:
+        if self.service.tls is None:
+            self.core.answer(_NO_TLS)
+            return
+        self.core.answer(Reply(220, "2.0.0", "Ready to start TLS"))
+        self._transport.write(self.core.take_output())
+        self._role.reset()
+        self._start_tls(self._continue)
+
+    def _on_etrn(self, event: core.Etrn) -> None:
+        self._answer(self._role.etrn(event.domain))
+
+    def _on_xclient(self, event: core.Xclient) -> None:
+        """The announced client takes the place of the real one, limits included; then a new greeting."""
+        service = self.service
+        announced = event.attributes.get("ADDR")
+        self._role.closed()
+        service.admission.release(self.peer.address)
+        if announced is not None:
+            self.peer.address = normalise_address(announced.removeprefix("IPV6:"))
+        self.peer.port = int(event.attributes.get("PORT") or 0)
+        self.peer.name = event.attributes.get("NAME") or ""
+        self.role = service.make_role(self.peer)
+        refusal = service.admission.admit(self.peer.address, service.clock.monotonic())
+        if refusal is not None:
+            self._closing = True
+        self.core.answer(refusal or Reply(220, "", f"{service.settings.core.hostname} ESMTP Posthouse"))
+
+    def _on_quit(self, event: core.Quit) -> None:
+        self.core.answer(Reply(221, "2.0.0", "Bye"))
+        self._finish()
+
+    def _on_too_many_errors(self, event: core.TooManyErrors) -> None:
+        self.service.log.info("client made too many errors", peer=self.peer.address, errors=self.core.error_count)
+        self._finish()
+
+    def _finish(self) -> None:
+        self._closing = True
+        self._waiting = True  # take no further event; what was answered is still written
+
+    @property
+    def _role(self) -> SmtpRole:
+        assert self.role is not None
+        return self.role
+
+    # -- the end
+
+    def time_out(self) -> None:
+        self.service.figures.timeouts.inc()
+        self.service.log.info("session timed out", peer=self.peer.address, phase=self.core.phase)
+        if self.role is None or self._transport.get_write_buffer_size():
+            self.abort()  # who does not read would not read the 421 either
+            return
+        self._say_and_close(_TIMEOUT)
+
+    def leave_if_idle(self) -> None:
+        if not self._waiting and not self.core.in_transaction:
+            self._say_and_close(_SHUTDOWN)
+
+    def kick(self, reason: str) -> None:
+        """End the session for an administrator; a message in hand is not taken."""
+        self._say_and_close(Reply(421, "4.7.0", reason))
+
+    def _say_and_close(self, reply: Reply) -> None:
+        self._transport.write(core.render_reply(reply))
+        self._closing = True
+        self._close()
+
+    def _close(self) -> None:
+        self._closing = True
+        self.deadline = self.service.clock.monotonic() + 5  # then the sweeper aborts it
+        self._transport.close()
+
+    def abort(self) -> None:
+        self._closing = True
+        self._transport.abort()
+
+
+def _ignore(task: asyncio.Task[None]) -> None:
+    if not task.cancelled():
+        task.exception()
+
+
+def _peer_of(transport: asyncio.Transport) -> Peer:
+    name: object = transport.get_extra_info("peername")
+    local: object = transport.get_extra_info("sockname")
+    if not isinstance(name, tuple):
+        return Peer("", uid=None)
+    local_address, local_port = (str(local[0]), int(local[1])) if isinstance(local, tuple) else ("", 0)
+    return Peer(normalise_address(str(name[0])), int(name[1]), normalise_address(local_address), local_port)
+
+
+_HANDLERS: dict[type, Callable[[SmtpConnection, Any], None]] = {
+    core.Hello: SmtpConnection._on_hello,
+    core.MailFrom: SmtpConnection._on_mail,
+    core.RcptTo: SmtpConnection._on_rcpt,
+    core.DataStarted: SmtpConnection._on_data,
+    core.BodyPiece: SmtpConnection._on_piece,
+    core.MessageEnd: SmtpConnection._on_end,
+    core.Reset: SmtpConnection._on_reset,
+    core.StartTls: SmtpConnection._on_tls,
+    core.Etrn: SmtpConnection._on_etrn,
+    core.Xclient: SmtpConnection._on_xclient,
+    core.Quit: SmtpConnection._on_quit,
+    core.TooManyErrors: SmtpConnection._on_too_many_errors,
+}
