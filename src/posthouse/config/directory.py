@@ -1,0 +1,70 @@
+"""Who we deliver for, as the routes of the configuration say it: the only directory until accounts exist.
+
+A route with `accept = "anyone"` for an exact domain makes us its final host when it ends in a Maildir or lists its
+recipients. Local parts are compared without regard to case and composed alike (NFC); domains by their A-labels.
+`postmaster` and `abuse` always exist (RFC 5321 §4.5.1, RFC 2142 §4). Files are read once, when it is built.
+"""
+
+from __future__ import annotations
+
+import unicodedata
+from collections.abc import Mapping
+
+from posthouse.config.reader import ConfigError, Problem
+from posthouse.config.settings import Route, Settings
+from posthouse.message.address import Address, AddressError, to_ascii_domain
+from posthouse.ports.directory import Standing
+
+ALWAYS_KNOWN = frozenset({"postmaster", "abuse"})
+
+
+class RouteDirectory:
+    """A `ports.directory.Directory`. `people` maps A-label domains to local parts; None: every local part exists."""
+
+    def __init__(self, people: Mapping[str, frozenset[str] | None]) -> None:
+        self._people = dict(people)
+
+    @property
+    def domains(self) -> frozenset[str]:
+        return frozenset(self._people)
+
+    def look_up(self, address: Address) -> Standing:
+        domain: str = address.domain
+        if not domain.isascii():
+            try:
+                domain = to_ascii_domain(domain)
+            except AddressError:
+                return Standing.ELSEWHERE
+        if domain not in self._people:
+            return Standing.ELSEWHERE
+        known = self._people[domain]
+        return Standing.KNOWN if known is None or fold_local(address.local) in known else Standing.UNKNOWN
+
+
+def fold_local(local: str) -> str:
+    return local.lower() if local.isascii() else unicodedata.normalize("NFC", local.casefold())
+
+
+def build_directory(settings: Settings) -> RouteDirectory:
+    """Raises ConfigError when a recipients_file cannot be read."""
+    return RouteDirectory(
+        {to_ascii_domain(route.domain): _find_people(route) for route in settings.route if route.is_hosted}
+    )
+
+
+def _find_people(route: Route) -> frozenset[str] | None:
+    if route.recipients is None and route.recipients_file is None:
+        return None
+    listed = set(route.recipients or ())
+    if route.recipients_file is not None:
+        listed.update(_read_people(route.recipients_file))
+    return ALWAYS_KNOWN.union(fold_local(local) for local in listed)
+
+
+def _read_people(path: str) -> list[str]:
+    try:
+        with open(path, encoding="utf-8") as stream:
+            lines = [line.partition("#")[0].strip() for line in stream]
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError([Problem(path, 0, "recipients_file", f"cannot be read: {error}")]) from None
+    return [line for line in lines if line]
