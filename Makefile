@@ -1,0 +1,60 @@
+# What each target does is fixed in docs/operations.md. `make install` is quick when nothing changed (a stamp file).
+
+SHELL := /bin/bash
+PYTHON ?= $(firstword $(foreach p,python3.11 python3.12 python3.13 python3,$(shell command -v $(p) 2>/dev/null)))
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+JOBS ?= 2
+
+.PHONY: install demo test check format interop bench soak requirements clean
+.DEFAULT_GOAL := install
+
+install: $(STAMP)
+
+$(STAMP): requirements/dev.txt pyproject.toml
+	@"$(PYTHON)" -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Python 3.11 or newer is needed: make PYTHON=/path/to/python3"; exit 1; }
+	@test -x $(BIN)/python || "$(PYTHON)" -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --require-hashes -r requirements/dev.txt
+	$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation --editable .
+	@touch $@
+
+demo: install
+	$(BIN)/posthouse demo
+
+test: install
+	$(BIN)/python -m pytest -n $(JOBS) -m "not interop and not soak"
+
+check: install
+	$(BIN)/ruff format --check
+	$(BIN)/ruff check
+	$(BIN)/mypy
+	$(BIN)/lint-imports --no-cache | grep -vE '^ *[╔╚║╣╠╗╝]|^$$' ; exit $${PIPESTATUS[0]}
+	$(BIN)/deptry src
+	$(BIN)/python -m tools.check_size
+	$(BIN)/python -m tools.check_rfcs
+	$(BIN)/python -m tools.check_docs
+	$(BIN)/python -m tools.check_hygiene
+
+format: install
+	$(BIN)/ruff format
+	$(BIN)/ruff check --fix
+
+interop: install
+	tests/interop/install.sh
+	$(BIN)/python -m pytest -m interop tests/interop
+
+bench: install
+	tests/interop/install.sh
+	$(BIN)/python -m bench.run
+
+soak: install
+	$(BIN)/python -m pytest -m soak --timeout 7200 tests
+
+# The pinned files name no registry: index and find-links lines of the machine's own configuration stay out.
+requirements: install
+	$(BIN)/pip-compile -q --upgrade --generate-hashes --strip-extras --allow-unsafe --no-header --no-emit-index-url --no-emit-find-links --no-emit-trusted-host -o requirements/run.txt pyproject.toml
+	$(BIN)/pip-compile -q --upgrade --generate-hashes --strip-extras --allow-unsafe --no-header --no-emit-index-url --no-emit-find-links --no-emit-trusted-host -c requirements/run.txt -o requirements/dev.txt requirements/dev.in pyproject.toml
+
+clean:
+	rm -rf $(VENV) dist build .mypy_cache .ruff_cache .pytest_cache
