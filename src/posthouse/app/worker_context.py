@@ -8,7 +8,7 @@ Nothing here is durable.
 from __future__ import annotations
 
 import socket
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
@@ -25,7 +25,7 @@ Handler = Callable[[Arguments], Awaitable[object]]
 OneWayHandler = Callable[[Arguments], None]
 
 
-class LinkDown(Exception):
+class LinkError(Exception):
     """The coordinator cannot be asked now, did not answer in time, or refused; go on without it."""
 
 
@@ -36,7 +36,7 @@ class Link(Protocol):
     def is_connected(self) -> bool: ...
 
     def register(self, op: str, handler: Handler) -> None:
-        """Answer requests named `op`. What `handler` returns is sent back (msgpack types); ValueError goes back as text."""
+        """Answer requests named `op` with what `handler` returns (msgpack types); ValueError goes back as text."""
 
     def on_notice(self, op: str, handler: OneWayHandler) -> None:
         """Take one-way messages named `op`."""
@@ -45,10 +45,7 @@ class Link(Protocol):
         """Called after each (re)connect, so that a new coordinator can be told what it must know."""
 
     async def call(self, op: str, args: Arguments, timeout_s: float = 10.0) -> object:
-        """Ask the coordinator. Raises LinkDown."""
-
-    def stream(self, op: str, args: Arguments, timeout_s: float = 10.0) -> AsyncIterator[object]:
-        """Ask the coordinator for many items. Raises LinkDown."""
+        """Ask the coordinator. Raises LinkError."""
 
     def notify(self, op: str, args: Arguments) -> bool:
         """Send one-way; False when it was dropped (not connected, or too much is waiting already)."""
