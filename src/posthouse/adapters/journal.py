@@ -1,0 +1,211 @@
+"""What happened to each message, for `posthouse trace`: `journal/<worker>/<hour>.log`, one JSON object per line.
+
+`record` only appends to a buffer; a thread writes it every `GATHER_S` or `BATCH_OCTETS` with one append, so that a
+slow disk never holds up mail. Not synced: a killed process loses its last moments, a power cut a little more. A
+torn last line is skipped by readers. When the disk does not keep up or is full, records are dropped and counted.
+
+`tend_journal` compresses closed hours and removes old ones; any process may call it, one at a time does the work.
+Records hold no subjects and no bodies. Each is `{"at": seconds, "step": word, "id": queue id, fields}`.
+"""
+
+from __future__ import annotations
+
+import calendar
+import contextlib
+import fcntl
+import gzip
+import os
+import shutil
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import msgspec
+
+from posthouse.ports.clock import Clock
+
+GATHER_S = 0.1
+BATCH_OCTETS = 64 * 1024
+BUFFER_OCTETS = 8 << 20
+SETTLE_S = 300  # a closed hour is left alone this long: a draining worker may still write to it
+
+_NAME = "%Y-%m-%dT%H"
+
+
+class HourJournal:
+    """A `ports.observe.Journal` of one worker. `dropped` counts records that could not be kept."""
+
+    def __init__(
+        self, root: Path, worker: str, clock: Clock, gather_s: float = GATHER_S, limit: int = BUFFER_OCTETS
+    ) -> None:
+        self.dropped = 0
+        self._directory = root / worker
+        self._clock = clock
+        self._gather_s = gather_s
+        self._limit = limit
+        self._encode = msgspec.json.Encoder(enc_hook=str).encode
+        self._lock = threading.Lock()
+        self._lines: list[bytes] = []
+        self._size = 0
+        self._hour = 0
+        self._closed: list[tuple[int, list[bytes]]] = []
+        self._has_lines = threading.Event()
+        self._is_urgent = threading.Event()
+        self._is_idle = threading.Event()
+        self._is_idle.set()
+        self._thread: threading.Thread | None = None
+        self._open_hour = -1
+        self._descriptor = -1
+
+    def record(self, step: str, queue_id: str, /, **fields: object) -> None:
+        at = self._clock.now()
+        record = {"at": at, "step": step, "id": queue_id, **fields}
+        try:
+            line = self._encode(record) + b"\n"
+        except (UnicodeError, TypeError, ValueError, OverflowError):
+            line = self._encode({key: _make_plain(value) for key, value in record.items()}) + b"\n"
+        hour = int(at) // 3600
+        with self._lock:
+            if hour != self._hour:
+                self._turn_hour(hour)
+            if self._size > self._limit:
+                self.dropped += 1
+                return
+            self._lines.append(line)
+            self._size += len(line)
+            if not self._has_lines.is_set():
+                self._wake()
+            if self._size > BATCH_OCTETS:
+                self._is_urgent.set()
+
+    def flush(self, timeout_s: float = 5.0) -> bool:
+        """Wait until all records are written; False when that took too long."""
+        self._is_urgent.set()
+        return self._is_idle.wait(timeout_s)
+
+    def _turn_hour(self, hour: int) -> None:
+        if self._lines:
+            self._closed.append((self._hour, self._lines))
+            self._lines = []
+        self._hour = hour
+
+    def _wake(self) -> None:
+        self._is_idle.clear()
+        self._has_lines.set()
+        if self._thread is None:
+            self._thread = threading.Thread(target=self._run, name="journal", daemon=True)
+            self._thread.start()
+
+    def _run(self) -> None:
+        while True:
+            self._has_lines.wait()
+            self._is_urgent.wait(self._gather_s)
+            with self._lock:
+                self._is_urgent.clear()
+                self._has_lines.clear()
+                batches = [*self._closed, (self._hour, self._lines)]
+                self._closed, self._lines, self._size = [], [], 0
+            for hour, lines in batches:
+                self._write(hour, lines)
+            with self._lock:
+                if not self._has_lines.is_set():
+                    self._is_idle.set()
+
+    def _write(self, hour: int, lines: list[bytes]) -> None:
+        if not lines:
+            return
+        try:
+            if hour != self._open_hour:
+                self._open(hour)
+            data = b"".join(lines)
+            while data:
+                data = data[os.write(self._descriptor, data) :]
+        except OSError:  # full or gone: mail goes on without its trace
+            self.dropped += len(lines)
+
+    def _open(self, hour: int) -> None:
+        if self._descriptor >= 0:
+            os.close(self._descriptor)
+            self._descriptor, self._open_hour = -1, -1
+        self._directory.mkdir(parents=True, exist_ok=True)
+        path = self._directory / f"{name_hour(hour)}.log"
+        self._descriptor = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        self._open_hour = hour
+
+
+def _make_plain(value: object) -> object:
+    if isinstance(value, int | float):
+        return value
+    return str(value).encode("utf-8", "backslashreplace").decode()
+
+
+def name_hour(hour: int) -> str:
+    """The file's name without its suffix; `hour` in hours since 1970."""
+    return time.strftime(_NAME, time.gmtime(hour * 3600))
+
+
+def list_files(root: Path) -> list[Path]:
+    """Every hour of every worker, oldest first. While an hour is being compressed only one form is listed."""
+    found = {path.with_suffix("") if path.suffix == ".gz" else path: path for path in sorted(root.glob("*/*.log*"))}
+    return sorted((path for path in found.values() if path.suffix in (".log", ".gz")), key=lambda path: path.name)
+
+
+def read_lines(path: Path, offset: int = 0) -> Iterator[bytes]:
+    """Whole lines from an offset of the uncompressed text; nothing when the file has gone."""
+    try:
+        with gzip.open(path) if path.suffix == ".gz" else open(path, "rb") as stream:
+            stream.seek(offset)
+            for line in stream:
+                if line.endswith(b"\n"):
+                    yield line
+    except (FileNotFoundError, EOFError, gzip.BadGzipFile):
+        return
+
+
+def tend_journal(root: Path, now: float, keep_s: float, max_octets: int) -> None:
+    """Compress hours that are over, remove those beyond the age and then the oldest beyond the size."""
+    root.mkdir(parents=True, exist_ok=True)
+    with _take_turn(root) as is_ours:
+        if not is_ours:
+            return
+        for path in root.glob("*/*.log"):
+            if _end_of(path) + SETTLE_S < now:
+                _compress(path)
+        files = list_files(root)
+        total = sum(path.stat().st_size for path in files)
+        for path in files:
+            if _end_of(path) + keep_s >= now and total <= max_octets:
+                break
+            total -= path.stat().st_size
+            path.unlink()
+
+
+@contextlib.contextmanager
+def _take_turn(root: Path) -> Iterator[bool]:
+    descriptor = os.open(root / ".lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        yield True
+    except BlockingIOError:
+        yield False
+    finally:
+        os.close(descriptor)
+
+
+def _end_of(path: Path) -> float:
+    try:
+        return calendar.timegm(time.strptime(path.name.partition(".")[0], _NAME)) + 3600
+    except ValueError:
+        return float("inf")
+
+
+def _compress(path: Path) -> None:
+    """A crash leaves the .log, or both with the .gz whole: the .gz counts, the next turn ends it."""
+    target = path.with_name(path.name + ".gz")
+    if not target.exists():
+        unfinished = path.with_name(path.name + ".tmp")
+        with open(path, "rb") as source, gzip.open(unfinished, "wb", compresslevel=3) as sink:
+            shutil.copyfileobj(source, sink, 1 << 20)
+        unfinished.rename(target)
+    path.unlink()
