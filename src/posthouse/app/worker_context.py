@@ -58,6 +58,8 @@ class SiteShares(Protocol):
     takes 1/N of the usual window, at least one.
     """
 
+    def share(self, site: str) -> SiteShare: ...
+
     def slots(self, site: str) -> int:
         """How many connections this worker may have to `site` now. 0: another worker probes it, or it is dead."""
 
@@ -111,7 +113,8 @@ class WorkerContext:
     worker_count: int
     generation: int
     listeners: list[OpenListener]
-    submit_socket: socket.socket | None  # submit.sock, listening; None when it could not be had
+    submit_socket: socket.socket  # submit.sock, listening
+    files: Mapping[str, bytes]  # what the supervisor read for us: password, recipient, rule and token files by path
     tls: TlsFiles
     runtime: Path
     link: Link

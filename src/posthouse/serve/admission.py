@@ -56,7 +56,7 @@ def _plain(address: str) -> str:
 
 
 class Admission:
-    """Counts of open connections by address. `admit` and `release` come in pairs; unix sockets ("") count in all only."""
+    """Counts of open connections by address. `admit` and `release` come in pairs; unix sockets ("") have no address."""
 
     __slots__ = (
         "_addresses",
