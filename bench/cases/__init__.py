@@ -1,0 +1,20 @@
+"""Every row of the table of claims, in its order."""
+
+from __future__ import annotations
+
+from bench.bench import Case
+from bench.cases import latency, maildir, relay, sessions
+
+ALL: tuple[Case, ...] = (
+    relay.KEPT,
+    relay.EACH,
+    relay.LARGER,
+    maildir.MAILDIR,
+    relay.RECIPIENTS,
+    relay.STARTTLS,
+    latency.LATENCY,
+    sessions.IDLE_PLAIN,
+    sessions.IDLE_TLS,
+    sessions.RESPONSIVE,
+    sessions.MEMORY,
+)

@@ -1,0 +1,185 @@
+"""The servers that are compared, set up alike: Postfix from Debian's packages and ours.
+
+Both: loopback, one port, DNS not asked, 20 connections to a destination, 100 processes for Postfix, no chroot.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Protocol
+
+from bench.lab import LabError, Process, wait_port
+
+RELAY_PORT = 12525
+SINK_PORT = 12526
+HTTP_PORT = 12580
+PEERS = Path(__file__).parent / "peers"
+
+
+@dataclass(frozen=True)
+class Certificate:
+    chain: Path
+    key: Path
+
+
+@dataclass(frozen=True)
+class Setup:
+    """What both sides are told. `routes` maps a recipient's domain to a sink's address; "*" is any."""
+
+    routes: Mapping[str, str] = field(default_factory=lambda: {"*": "127.0.0.1"})
+    certificate: Certificate | None = None
+    maildirs: Path | None = None  # instead of routes: deliver dst.test below this directory
+
+
+class Side(Protocol):
+    name: str
+
+    def start(self, base: Path, setup: Setup) -> None: ...
+
+    @property
+    def pid(self) -> int:
+        """Root of the process tree."""
+
+    def stop(self) -> None: ...
+
+
+class Postfix:
+    name = "postfix"
+
+    def __init__(self) -> None:
+        self._conf = Path()
+        self._pid = 0
+
+    @property
+    def pid(self) -> int:
+        return self._pid
+
+    def _write(self, base: Path, setup: Setup) -> None:
+        self._conf = base / "conf"
+        for name in ("conf", "data", "queue"):
+            (base / name).mkdir()
+        shutil.chown(base / "data", "postfix")
+        prefix = "/" + "/".join(base.parts[1:3])
+        for name in ("main.cf", "master.cf"):
+            text = (PEERS / f"postfix.{name}").read_text()
+            text = text.replace("@BASE@", str(base)).replace("@PREFIX@", prefix).replace("@PORT@", str(RELAY_PORT))
+            (self._conf / name).write_text(text)
+        with (self._conf / "main.cf").open("a") as stream:
+            stream.writelines(f"{line}\n" for line in self._list_settings(setup))
+
+    def _list_settings(self, setup: Setup) -> list[str]:
+        lines = []
+        if setup.certificate:
+            lines += [
+                f"smtpd_tls_chain_files={setup.certificate.key},{setup.certificate.chain}",
+                "smtpd_tls_security_level=may",
+                "smtp_tls_security_level=may",
+            ]
+        if setup.maildirs:
+            setup.maildirs.mkdir(mode=0o755, exist_ok=True)
+            shutil.chown(setup.maildirs, "postfix", "postfix")
+            identity = setup.maildirs.stat()
+            (self._conf / "mailboxes").write_text(r"/^([^@+]+)@(.+)$/ $2/$1/" + "\n")
+            lines += [
+                "virtual_mailbox_domains=dst.test",
+                f"virtual_mailbox_base={setup.maildirs}",
+                f"virtual_mailbox_maps=regexp:{self._conf}/mailboxes",
+                f"virtual_uid_maps=static:{identity.st_uid}",
+                f"virtual_gid_maps=static:{identity.st_gid}",
+                "virtual_mailbox_limit=0",
+                "virtual_minimum_uid=50",
+                "virtual_destination_concurrency_limit=20",
+            ]
+        elif "*" in setup.routes:
+            lines.append(f"relayhost=[{setup.routes['*']}]:{SINK_PORT}")
+        else:
+            table = "".join(f"{domain} smtp:[{address}]:{SINK_PORT}\n" for domain, address in setup.routes.items())
+            (self._conf / "transport").write_text(table)
+            lines.append(f"transport_maps=texthash:{self._conf}/transport")
+        return lines
+
+    def _run(self, *words: str) -> None:
+        done = subprocess.run(
+            ["postfix", "-c", str(self._conf), *words],
+            capture_output=True,
+            text=True,
+            stdin=subprocess.DEVNULL,
+            check=False,
+        )
+        if done.returncode and "set-permissions" not in words:
+            raise LabError(f"postfix {' '.join(words)}: {done.stdout}{done.stderr}")
+
+    def start(self, base: Path, setup: Setup) -> None:
+        self._write(base, setup)
+        self._run("set-permissions")
+        self._run("start")
+        wait_port(RELAY_PORT)
+        self._pid = int((base / "queue" / "pid" / "master.pid").read_text())
+
+    def stop(self) -> None:
+        self._run("stop")
+        deadline = time.monotonic() + 10
+        while Path(f"/proc/{self._pid}").exists() and time.monotonic() < deadline:
+            time.sleep(0.05)
+
+
+class Posthouse:
+    name = "posthouse"
+
+    def __init__(self) -> None:
+        self._process: Process | None = None
+
+    @property
+    def pid(self) -> int:
+        assert self._process is not None
+        return self._process.pid
+
+    def _write(self, base: Path, setup: Setup) -> Path:
+        lines = [
+            'hostname = "ph.test"',
+            f'data = "{base}/data"',
+            f'runtime = "{base}/run"',
+            "[[listener]]",
+            'service = "smtp"',
+            f'bind = "127.0.0.1:{RELAY_PORT}"',
+            f'tls = "{"starttls" if setup.certificate else "off"}"',
+            "[[listener]]",
+            'service = "http"',
+            f'bind = "127.0.0.1:{HTTP_PORT}"',
+        ]
+        if setup.certificate:
+            lines += ["[tls]", f'certificate = "{setup.certificate.chain}"', f'key = "{setup.certificate.key}"']
+        if setup.maildirs:
+            template = f"maildir:{setup.maildirs}/{{domain}}/{{local}}"
+            lines += ["[[route]]", 'domain = "dst.test"', f'to = "{template}"', 'accept = "anyone"']
+        else:
+            for domain, address in setup.routes.items():
+                lines += ["[[route]]", f'domain = "{domain}"', f'to = "smtp://{address}:{SINK_PORT}"']
+        path = base / "posthouse.toml"
+        path.write_text("\n".join(lines) + "\n")
+        return path
+
+    def start(self, base: Path, setup: Setup) -> None:
+        path = self._write(base, setup)
+        executable = Path(sys.executable).with_name("posthouse")
+        command = [str(executable)] if executable.exists() else [sys.executable, "-m", "posthouse.app.cli"]
+        source = str(Path(__file__).resolve().parent.parent / "src")
+        environment = {"PYTHONPATH": os.pathsep.join(filter(None, (source, os.environ.get("PYTHONPATH"))))}
+        self._process = Process([*command, "-c", str(path), "serve"], base / "posthouse.log", environment)
+        wait_port(RELAY_PORT, process=self._process)
+
+    def stop(self) -> None:
+        if self._process:
+            self._process.stop()
+
+
+def find_postfix() -> None:
+    if not shutil.which("smtp-source", path="/usr/sbin:/usr/bin"):
+        raise LabError("Postfix is not installed: tests/interop/install.sh does it")
