@@ -1,0 +1,92 @@
+"""Where a recipient goes: the answers of routing, as a closed set of values.
+
+A `SiteKey` names what shares connections, a concurrency window and a dead-site entry: a set of MX hosts, one
+smarthost, one LMTP socket. Keys are texts fit for tables and logs ("mx:mx1.example.net;mx2.example.net",
+"smtp://10.0.0.5:25"). Nothing here is stored but the key (ports.spool.SiteRow).
+"""
+
+from __future__ import annotations
+
+import enum
+from dataclasses import dataclass
+from typing import NewType
+
+from posthouse.message.outcome import Deferred, Refused
+from posthouse.message.reply import Reply
+
+SiteKey = NewType("SiteKey", str)
+
+
+class Mode(enum.Enum):
+    """What is spoken to the hosts of a site."""
+
+    SMTP = "smtp"
+    SMTPS = "smtps"
+    LMTP = "lmtp"
+
+
+class TlsPolicy(enum.Enum):
+    """The `tls` of a route. OFF never upgrades; REQUIRED takes any certificate, VERIFY a right one only."""
+
+    OPPORTUNISTIC = "opportunistic"
+    REQUIRED = "required"
+    VERIFY = "verify"
+    OFF = "off"
+
+
+@dataclass(frozen=True, slots=True)
+class SiteHost:
+    """One host of a site. Lower ranks come first, equal ranks in any order; `socket` is a unix socket's path."""
+
+    rank: int
+    name: str
+    port: int
+    socket: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class SmtpSite:
+    """Hosts that we connect to. `auth` names credentials of the configuration.
+
+    `uses_mx` is True when the hosts come from MX records (or are an implicit MX): only then are hosts that are
+    ourselves left out (RFC 5321 §5.1). `fallback` is the next entry of a route's list, for when no host of this
+    site can be reached.
+    """
+
+    key: SiteKey
+    hosts: tuple[SiteHost, ...]
+    mode: Mode = Mode.SMTP
+    tls: TlsPolicy = TlsPolicy.OPPORTUNISTIC
+    auth: str | None = None
+    uses_mx: bool = False
+    fallback: Destination | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class MaildirBox:
+    """One Maildir; directories are made below `root` only."""
+
+    root: str
+    path: str
+
+
+@dataclass(frozen=True, slots=True)
+class Discarded:
+    """Thrown away on purpose, with a success for whoever asked (`to = "discard"`)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Rejected:
+    """The configuration says no, in these words (`to = "reject:..."`)."""
+
+    reply: Reply
+
+
+@dataclass(frozen=True, slots=True)
+class Unroutable:
+    """DNS says no (Refused) or could not say (Deferred)."""
+
+    outcome: Refused | Deferred
+
+
+Destination = SmtpSite | MaildirBox | Discarded | Rejected | Unroutable
