@@ -1,0 +1,79 @@
+"""The lines a client sends: MAIL and RCPT with the parameters that the next hop understands.
+
+Sources of the parameters: SIZE RFC 1870 §6, BODY RFC 6152 §2 and RFC 3030 §3, SMTPUTF8 RFC 6531 §3.4, RET, ENVID,
+NOTIFY and ORCPT RFC 3461 §4, UTF-8 in ORCPT RFC 6533 §3, MT-PRIORITY RFC 6710 §4.1.
+"""
+
+from __future__ import annotations
+
+import re
+
+from posthouse.message.address import Address
+from posthouse.message.envelope import BodyType, Envelope, Notify, Recipient
+from posthouse.protocol.smtp.client_extensions import Extensions
+
+_NOT_XCHAR = re.compile(r"[^!-*,-<>-~]")  # xchar of RFC 3461 §4: ! to ~ without + and =
+_NOT_QCHAR = re.compile(r"[^!-*,-<>-\[\]-~]")  # QCHAR of RFC 6533 §3: and without \
+_NOT_QUCHAR = re.compile(r"[^!-*,-<>-\[\]-~\u0080-\U0010ffff]")  # QUCHAR: the same with UTF-8
+
+
+def encode_xtext(text: str) -> str:
+    """RFC 3461 §4. Only for ASCII; envid and rfc822 addresses are."""
+    return _NOT_XCHAR.sub(lambda found: f"+{ord(found[0]):02X}", text)
+
+
+def _encode_unicode(text: str, allowed: re.Pattern[str]) -> str:
+    return allowed.sub(lambda found: f"\\x{{{ord(found[0]):X}}}", text)
+
+
+def encode_orcpt(orcpt: tuple[str, str], with_utf8: bool) -> str:
+    """The value of ORCPT for a hop in a transaction with or without SMTPUTF8."""
+    kind, address = orcpt
+    if address.isascii() and kind.lower() != "utf-8":
+        return f"{kind};{encode_xtext(address)}"
+    return "utf-8;" + _encode_unicode(address, _NOT_QUCHAR if with_utf8 else _NOT_QCHAR)
+
+
+def format_path(address: Address | None, with_utf8: bool) -> str:
+    """`<...>` of MAIL and RCPT. Without SMTPUTF8 the domain is written in A-labels (RFC 6531 §3.2)."""
+    if address is None:
+        return "<>"
+    return f"<{address}>" if with_utf8 or address.is_ascii else f"<{address.to_ascii()}>"
+
+
+def mail_command(envelope: Envelope, size: int, body: BodyType, hop: Extensions, with_utf8: bool) -> bytes:
+    """`size` as it goes out, without dot-stuffing; `with_utf8`: this transaction uses SMTPUTF8."""
+    line = f"MAIL FROM:{format_path(envelope.sender, with_utf8)}"
+    if hop.size is not None:
+        line += f" SIZE={size}"
+    if body is not BodyType.SEVENBIT and (hop.eightbitmime or body is BodyType.BINARYMIME):
+        line += f" BODY={body}"
+    if with_utf8:
+        line += " SMTPUTF8"
+    if hop.dsn:
+        if envelope.ret is not None:
+            line += f" RET={envelope.ret}"
+        if envelope.envid is not None:
+            line += f" ENVID={encode_xtext(envelope.envid)}"
+    if hop.mt_priority and envelope.mt_priority:
+        line += f" MT-PRIORITY={envelope.mt_priority}"
+    return line.encode() + b"\r\n"
+
+
+_NOTIFY_WORDS = ((Notify.SUCCESS, "SUCCESS"), (Notify.FAILURE, "FAILURE"), (Notify.DELAY, "DELAY"))
+
+
+def _format_notify(notify: Notify) -> str:
+    if notify & Notify.NEVER:
+        return "NEVER"
+    return ",".join([word for flag, word in _NOTIFY_WORDS if notify & flag])
+
+
+def rcpt_command(recipient: Recipient, hop: Extensions, with_utf8: bool) -> bytes:
+    line = f"RCPT TO:{format_path(recipient.address, with_utf8)}"
+    if hop.dsn:  # passed as it came, nothing added (RFC 3461 §5.2.1)
+        if recipient.notify:
+            line += f" NOTIFY={_format_notify(recipient.notify)}"
+        if recipient.orcpt is not None:
+            line += f" ORCPT={encode_orcpt(recipient.orcpt, with_utf8)}"
+    return line.encode() + b"\r\n"
