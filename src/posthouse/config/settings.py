@@ -128,10 +128,10 @@ class Smtp(msgspec.Struct, frozen=True, kw_only=True):
     """What SMTP and LMTP clients may do."""
 
     max_message_size: Annotated[
-        int, Key(Size("64K", "10G"), "Largest message taken; announced by SIZE, more is 552.")
+        int, Key(Size("1K", "10G"), "Largest message taken; announced by SIZE, more is 552.")
     ] = 50 << 20
     max_recipients: Annotated[
-        int, Key(Whole(100, 1_000_000), "Recipients of one message; more are 452 and come in another transaction.")
+        int, Key(Whole(1, 1_000_000), "Recipients of one message; more are 452 and come in another transaction.")
     ] = 1000
     trusted_networks: Annotated[
         tuple[Network, ...],
@@ -294,7 +294,7 @@ class Queue(msgspec.Struct, frozen=True, kw_only=True):
 
     retry: Annotated[
         tuple[timedelta, ...],
-        Key(ListOf(Duration("1s", "7d"), minimum=1), "Waits between tries, +-10 %; the last one repeats."),
+        Key(ListOf(Duration("10ms", "7d"), minimum=1), "Waits between tries, +-10 %; the last one repeats."),
     ] = tuple(_minutes(count) for count in (5, 10, 20, 40, 80, 160, 240))
     warn_after: Annotated[
         timedelta, Key(Duration("1s", "30d"), "Age at which the sender is told once that mail is late.")
