@@ -14,6 +14,7 @@ import calendar
 import contextlib
 import fcntl
 import gzip
+import itertools
 import os
 import shutil
 import threading
@@ -146,9 +147,19 @@ def name_hour(hour: int) -> str:
 
 
 def list_files(root: Path) -> list[Path]:
-    """Every hour of every worker, oldest first. While an hour is being compressed only one form is listed."""
-    found = {path.with_suffix("") if path.suffix == ".gz" else path: path for path in sorted(root.glob("*/*.log*"))}
-    return sorted((path for path in found.values() if path.suffix in (".log", ".gz")), key=lambda path: path.name)
+    """Every hour of every worker, oldest first, each record in one file only."""
+    plain = [path for path in root.glob("*/*.log") if not _is_copied(path)]
+    return sorted([*plain, *root.glob("*/*.log.gz")], key=lambda path: (path.name.partition(".")[0], path))
+
+
+def _is_copied(path: Path) -> bool:
+    """Its .gz is complete and only the removal was missed: a gzip file ends in the size of its content."""
+    try:
+        with open(path.with_name(path.name + ".gz"), "rb") as stream:
+            stream.seek(-4, os.SEEK_END)
+            return int.from_bytes(stream.read(4), "little") == path.stat().st_size & 0xFFFFFFFF
+    except OSError:
+        return False
 
 
 def read_lines(path: Path, offset: int = 0) -> Iterator[bytes]:
@@ -201,11 +212,22 @@ def _end_of(path: Path) -> float:
 
 
 def _compress(path: Path) -> None:
-    """A crash leaves the .log, or both with the .gz whole: the .gz counts, the next turn ends it."""
-    target = path.with_name(path.name + ".gz")
-    if not target.exists():
-        unfinished = path.with_name(path.name + ".tmp")
-        with open(path, "rb") as source, gzip.open(unfinished, "wb", compresslevel=3) as sink:
-            shutil.copyfileobj(source, sink, 1 << 20)
-        unfinished.rename(target)
+    """A crash leaves the .log, or both with the .gz whole. A clock set back may begin a compressed hour anew."""
+    if _is_copied(path):
+        path.unlink()
+        return
+    path = _find_free_name(path)
+    unfinished = path.with_name(path.name + ".tmp")
+    with open(path, "rb") as source, gzip.open(unfinished, "wb", compresslevel=3) as sink:
+        shutil.copyfileobj(source, sink, 1 << 20)
+    unfinished.rename(path.with_name(path.name + ".gz"))
     path.unlink()
+
+
+def _find_free_name(path: Path) -> Path:
+    if not path.with_name(path.name + ".gz").exists():
+        return path
+    hour = path.name.partition(".")[0]
+    numbered = (path.with_name(f"{hour}.{number}.log") for number in itertools.count(1))
+    free = next(name for name in numbered if not name.exists() and not name.with_name(name.name + ".gz").exists())
+    return path.rename(free)
