@@ -17,8 +17,10 @@ import gzip
 import itertools
 import os
 import shutil
+import struct
 import threading
 import time
+import zlib
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -153,13 +155,22 @@ def list_files(root: Path) -> list[Path]:
 
 
 def _is_copied(path: Path) -> bool:
-    """Its .gz is complete and only the removal was missed: a gzip file ends in the size of its content."""
+    """Its .gz is complete and only the removal was missed: gzip ends in check sum and size (RFC 1952 §2.3.1)."""
     try:
         with open(path.with_name(path.name + ".gz"), "rb") as stream:
-            stream.seek(-4, os.SEEK_END)
-            return int.from_bytes(stream.read(4), "little") == path.stat().st_size & 0xFFFFFFFF
+            stream.seek(-8, os.SEEK_END)
+            check_sum, size = struct.unpack("<II", stream.read(8))
+        return bool(size == path.stat().st_size & 0xFFFFFFFF and check_sum == _find_check_sum(path))
     except OSError:
         return False
+
+
+def _find_check_sum(path: Path) -> int:
+    check_sum = 0
+    with open(path, "rb") as stream:
+        while block := stream.read(1 << 20):
+            check_sum = zlib.crc32(block, check_sum)
+    return check_sum
 
 
 def read_lines(path: Path, offset: int = 0) -> Iterator[bytes]:
