@@ -107,13 +107,17 @@ class PlaintextTable:
 
 
 class _HostFailed(Exception):
-    """This address is no good. `is_tls`: because of the handshake, so that plaintext may still do."""
+    """This address is no good. `is_tls`: because of the handshake, so that plaintext may still do.
 
-    def __init__(self, reply: Reply, *, spoke: bool = False, is_tls: bool = False) -> None:
+    `is_local`: because of us; the site is not to blame.
+    """
+
+    def __init__(self, reply: Reply, *, spoke: bool = False, is_tls: bool = False, is_local: bool = False) -> None:
         super().__init__(str(reply))
         self.reply = reply
         self.spoke = spoke
         self.is_tls = is_tls
+        self.is_local = is_local
 
 
 @dataclass
@@ -139,8 +143,10 @@ class Connector:
             try:
                 return await self._try_host(endpoint, plan)
             except _HostFailed as failed:
-                attempts.append(Attempt(endpoint, failed.reply, failed.spoke))
                 self.log.info("connect_failed", remote=str(endpoint), reply=str(failed.reply))
+                attempts.append(Attempt(endpoint, failed.reply, failed.spoke))
+                if failed.is_local:
+                    return ConnectFailed(Deferred(failed.reply), tuple(attempts))
         return _sum_up(attempts, len(plan.endpoints))
 
     async def _try_host(self, endpoint: Endpoint, plan: HopPlan) -> Connection:
@@ -166,9 +172,9 @@ class Connector:
         try:
             stream = await self.dialer.connect(endpoint, self.settings.connect_s, tls=early)
         except StreamError as error:
-            kind = "4.7.5" if error.phase == "tls" else "4.4.1"
-            text = f"cannot connect to {endpoint}: {error}"
-            raise _HostFailed(Reply(451, kind, text), is_tls=error.phase == "tls") from None
+            status = {"tls": "4.7.5", "local": "4.3.2"}.get(error.phase, "4.4.1")
+            reply = Reply(451, status, f"cannot connect to {endpoint}: {error}")
+            raise _HostFailed(reply, is_tls=error.phase == "tls", is_local=error.phase == "local") from None
         wire = Wire(stream, str(endpoint), self._deadlines, self.clock)
         try:
             return await self._introduce(wire, endpoint, plan, policy)

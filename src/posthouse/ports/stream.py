@@ -13,7 +13,10 @@ from typing import Protocol
 
 
 class StreamError(Exception):
-    """The peer or the network failed; `phase` says at what ("connect", "tls", "read", "write")."""
+    """The peer or the network failed; `phase` says at what ("connect", "tls", "read", "write").
+
+    "local": the trouble is ours (no descriptors, no free port, a source address that is not here), not the peer's.
+    """
 
     def __init__(self, phase: str, text: str) -> None:
         super().__init__(text)

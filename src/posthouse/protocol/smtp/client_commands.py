@@ -6,32 +6,18 @@ NOTIFY and ORCPT RFC 3461 §4, UTF-8 in ORCPT RFC 6533 §3, MT-PRIORITY RFC 6710
 
 from __future__ import annotations
 
-import re
-
 from posthouse.message.address import Address
 from posthouse.message.envelope import BodyType, Envelope, Notify, Recipient
 from posthouse.protocol.smtp.client_extensions import Extensions
-
-_NOT_XCHAR = re.compile(r"[^!-*,-<>-~]")  # xchar of RFC 3461 §4: ! to ~ without + and =
-_NOT_QCHAR = re.compile(r"[^!-*,-<>-\[\]-~]")  # QCHAR of RFC 6533 §3: and without \
-_NOT_QUCHAR = re.compile(r"[^!-*,-<>-\[\]-~\u0080-\U0010ffff]")  # QUCHAR: the same with UTF-8
+from posthouse.protocol.smtp.xtext import encode_utf8_address, encode_xtext
 
 
-def encode_xtext(text: str) -> str:
-    """RFC 3461 §4. Only for ASCII; envid and rfc822 addresses are."""
-    return _NOT_XCHAR.sub(lambda found: f"+{ord(found[0]):02X}", text)
-
-
-def _encode_unicode(text: str, allowed: re.Pattern[str]) -> str:
-    return allowed.sub(lambda found: f"\\x{{{ord(found[0]):X}}}", text)
-
-
-def encode_orcpt(orcpt: tuple[str, str], with_utf8: bool) -> str:
-    """The value of ORCPT for a hop in a transaction with or without SMTPUTF8."""
+def encode_orcpt(orcpt: tuple[str, str]) -> str:
+    """The value of ORCPT. UTF-8 goes in its 7-bit form, which every hop takes (RFC 6533 §3)."""
     kind, address = orcpt
     if address.isascii() and kind.lower() != "utf-8":
         return f"{kind};{encode_xtext(address)}"
-    return "utf-8;" + _encode_unicode(address, _NOT_QUCHAR if with_utf8 else _NOT_QCHAR)
+    return f"utf-8;{encode_utf8_address(address)}"
 
 
 def format_path(address: Address | None, with_utf8: bool) -> str:
@@ -75,5 +61,5 @@ def rcpt_command(recipient: Recipient, hop: Extensions, with_utf8: bool) -> byte
         if recipient.notify:
             line += f" NOTIFY={_format_notify(recipient.notify)}"
         if recipient.orcpt is not None:
-            line += f" ORCPT={encode_orcpt(recipient.orcpt, with_utf8)}"
+            line += f" ORCPT={encode_orcpt(recipient.orcpt)}"
     return line.encode() + b"\r\n"
