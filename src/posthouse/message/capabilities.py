@@ -1,4 +1,4 @@
-"""What a next hop can carry beyond seven-bit mail: the question that decides whether a message must be rewritten for it."""
+"""What a next hop can carry beyond seven-bit mail: whether a message must be rewritten for it."""
 
 from __future__ import annotations
 

@@ -55,7 +55,7 @@ class TlsCheck(enum.Enum):
 
 @dataclass(frozen=True, slots=True)
 class TlsFacts:
-    """`version` like "TLSv1.3", `cipher` like "TLS_AES_256_GCM_SHA384", as the Received field wants them (RFC 8314 §7.4)."""
+    """`version` like "TLSv1.3", `cipher` like "TLS_AES_256_GCM_SHA384", for Received (RFC 8314 §7.4)."""
 
     version: str
     cipher: str
