@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from posthouse.message.address import Address
 from posthouse.message.envelope import BodyType, Recipient, Ret
 from posthouse.message.reply import Reply
-from posthouse.protocol.smtp.xclient import XclientValue
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,9 +78,12 @@ class Etrn:
 
 @dataclass(frozen=True, slots=True)
 class Xclient:
-    """XCLIENT (answer: 220 and a greeting, after which the session is as new). Keys are upper case."""
+    """XCLIENT (answer: 220 and a greeting, after which the session is as new).
 
-    attributes: Mapping[str, XclientValue]
+    Keys are upper case; a value of None is one that the proxy does not know.
+    """
+
+    attributes: Mapping[str, str | None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +93,7 @@ class Reset:
 
 @dataclass(frozen=True, slots=True)
 class Quit:
-    """221 is in the output. Write it and close; nothing else will come."""
+    """QUIT (answer: 221). Then write the output and close; nothing else will come."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,5 +103,5 @@ class Closing:
     reason: str
 
 
-Answerable = Hello | MailFrom | RcptTo | DataStarted | MessageEnd | StartTls | Etrn | Xclient
-Event = Answerable | BodyPiece | Reset | Quit | Closing
+Answerable = Hello | MailFrom | RcptTo | DataStarted | MessageEnd | StartTls | Etrn | Xclient | Quit
+Event = Answerable | BodyPiece | Reset | Closing

@@ -1,7 +1,7 @@
 """The states of an SMTP or LMTP server session and the moves between them (RFC 5321 §4.1.4, §3.3).
 
 `MOVES[state][verb]` is the state after a positive answer; a verb that is not in the row is out of sequence and gets
-`OUT_OF_SEQUENCE[state]`. Verbs of `ANY_TIME` change nothing and are allowed wherever commands are.
+`OUT_OF_SEQUENCE[state]`.
 
 A verb's refusal leaves the state as it is, with one exception: a refused DATA ends the transaction, because clients
 go on with MAIL as well as with RSET after it.
@@ -56,12 +56,7 @@ FACTS: Final[Mapping[State, StateFacts]] = {
 
 IN_TRANSACTION: Final = frozenset({State.MAIL, State.RCPT, State.CHUNKS})
 
-ANY_TIME: Final = frozenset({"NOOP", "HELP", "VRFY", "EXPN", "QUIT", "RSET"})
-
-# EHLO stands for HELO and LHLO too. BODY ends in READY, or in CHUNKS while BDAT has not said LAST.
-MOVES: Final[Mapping[State, Mapping[str, State]]] = {
-    State.GREETING: {},
-    State.REFUSED: {"QUIT": State.CLOSED},
+_MOVES: Final[Mapping[State, Mapping[str, State]]] = {
     State.START: {
         "EHLO": State.READY,
         "STARTTLS": State.HANDSHAKE,
@@ -74,12 +69,29 @@ MOVES: Final[Mapping[State, Mapping[str, State]]] = {
         "XCLIENT": State.START,
         "ETRN": State.READY,
     },
-    State.MAIL: {"EHLO": State.READY, "RCPT": State.RCPT},
-    State.RCPT: {"EHLO": State.READY, "RCPT": State.RCPT, "DATA": State.BODY, "BDAT": State.BODY},
-    State.CHUNKS: {"EHLO": State.READY, "BDAT": State.BODY},
-    State.BODY: {},
-    State.HANDSHAKE: {},
-    State.CLOSED: {},
+    State.MAIL: {"EHLO": State.READY, "RCPT": State.RCPT, "RSET": State.READY},
+    # BODY ends in READY, or in CHUNKS while BDAT has not said LAST.
+    State.RCPT: {
+        "EHLO": State.READY,
+        "RCPT": State.RCPT,
+        "RSET": State.READY,
+        "DATA": State.BODY,
+        "BDAT": State.BODY,
+    },
+    State.CHUNKS: {"EHLO": State.READY, "RSET": State.READY, "BDAT": State.BODY},
+}
+
+
+def _complete_row(state: State, row: Mapping[str, State]) -> dict[str, State]:
+    """The verbs that are allowed wherever commands are, and the other ways to say EHLO."""
+    hello = dict.fromkeys(("HELO", "LHLO"), row["EHLO"])
+    return dict.fromkeys(("NOOP", "HELP", "VRFY", "RSET"), state) | {"QUIT": State.CLOSED} | hello | dict(row)
+
+
+MOVES: Final[Mapping[State, Mapping[str, State]]] = {
+    **{state: {} for state in State},
+    **{state: _complete_row(state, row) for state, row in _MOVES.items()},
+    State.REFUSED: {"QUIT": State.CLOSED},
 }
 
 OUT_OF_SEQUENCE: Final[Mapping[State, str]] = {

@@ -6,25 +6,16 @@ header field or a log are bounded and printable.
 
 from __future__ import annotations
 
-import enum
 import re
 from collections.abc import Callable, Mapping
 from typing import Final
 
+from posthouse.message.peer import normalise_address
 from posthouse.protocol.smtp.xtext import XtextError, decode_xtext
-from posthouse.protocol.wire.addresses import normalize_ip
 
 MAX_VALUE_OCTETS = 255
 
-
-class Unavailable(enum.Enum):
-    """`[UNAVAILABLE]`: there is none. `[TEMPUNAVAIL]`: it could not be found out now."""
-
-    PERMANENT = "[UNAVAILABLE]"
-    TEMPORARY = "[TEMPUNAVAIL]"
-
-
-XclientValue = str | Unavailable
+_UNAVAILABLE: Final = ("[UNAVAILABLE]", "[TEMPUNAVAIL]")
 
 
 class XclientError(ValueError):
@@ -44,7 +35,7 @@ def _check_name(text: str) -> str:
 
 
 def _check_address(text: str) -> str:
-    return normalize_ip(text[5:] if text[:5].upper() == "IPV6:" else text)
+    return normalise_address(text[5:] if text[:5].upper() == "IPV6:" else text)
 
 
 def _check_port(text: str) -> str:
@@ -72,9 +63,12 @@ _CHECKS: Final[Mapping[str, Callable[[str], str]]] = {
 XCLIENT_NAMES: Final = tuple(_CHECKS)
 
 
-def parse_xclient(argument: str) -> dict[str, XclientValue]:
-    """`NAME=value ...`; ADDR and DESTADDR come out as plain IP addresses. Raises XclientError."""
-    attributes: dict[str, XclientValue] = {}
+def parse_xclient(argument: str) -> dict[str, str | None]:
+    """`NAME=value ...`; ADDR and DESTADDR come out as plain IP addresses, what is unavailable as None.
+
+    Raises XclientError.
+    """
+    attributes: dict[str, str | None] = {}
     for word in argument.split():
         name, separator, value = word.partition("=")
         name = name.upper()
@@ -86,11 +80,9 @@ def parse_xclient(argument: str) -> dict[str, XclientValue]:
     return attributes
 
 
-def _parse_value(name: str, value: str) -> XclientValue:
-    try:
-        return Unavailable(value.upper())
-    except ValueError:
-        pass
+def _parse_value(name: str, value: str) -> str | None:
+    if value.upper() in _UNAVAILABLE:
+        return None
     try:
         if len(value) > 3 * MAX_VALUE_OCTETS:
             raise ValueError
