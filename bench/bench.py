@@ -54,9 +54,12 @@ class Bench:
     learnt: dict[str, float]
 
     def make_certificate(self) -> Certificate:
+        """The one certificate of this run, for the server and the sink."""
+        certificate = Certificate(self.base / "cert.pem", self.base / "key.pem")
+        if certificate.chain.exists():
+            return certificate
         authority = trustme.CA(key_type=trustme.KeyType.ECDSA)
         issued = authority.issue_cert("ph.test", "127.0.0.1", key_type=trustme.KeyType.ECDSA)
-        certificate = Certificate(self.base / "cert.pem", self.base / "key.pem")
         issued.private_key_pem.write_to_path(certificate.key)
         for number, blob in enumerate(issued.cert_chain_pems):
             blob.write_to_path(certificate.chain, append=number > 0)

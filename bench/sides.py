@@ -20,6 +20,7 @@ from bench.lab import LabError, Process, wait_port
 RELAY_PORT = 12525
 SINK_PORT = 12526
 HTTP_PORT = 12580
+USERS = 100  # u0@dst.test and so on, with maildirs
 PEERS = Path(__file__).parent / "peers"
 
 
@@ -86,11 +87,12 @@ class Postfix:
             setup.maildirs.mkdir(mode=0o755, exist_ok=True)
             shutil.chown(setup.maildirs, "postfix", "postfix")
             identity = setup.maildirs.stat()
-            (self._conf / "mailboxes").write_text(r"/^([^@+]+)@(.+)$/ $2/$1/" + "\n")
+            users = "".join(f"u{number}@dst.test dst.test/u{number}/\n" for number in range(USERS))
+            (self._conf / "mailboxes").write_text(users)
             lines += [
                 "virtual_mailbox_domains=dst.test",
                 f"virtual_mailbox_base={setup.maildirs}",
-                f"virtual_mailbox_maps=regexp:{self._conf}/mailboxes",
+                f"virtual_mailbox_maps=texthash:{self._conf}/mailboxes",
                 f"virtual_uid_maps=static:{identity.st_uid}",
                 f"virtual_gid_maps=static:{identity.st_gid}",
                 "virtual_mailbox_limit=0",

@@ -9,6 +9,7 @@ import argparse
 import asyncio
 import ssl
 import sys
+from typing import cast
 
 import uvloop
 
@@ -38,11 +39,10 @@ class SinkProtocol(asyncio.Protocol):
         self.transport: asyncio.Transport | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
         is_first = self.transport is None
-        self.transport = transport
+        self.transport = cast(asyncio.Transport, transport)  # uvloop's is none by inheritance
         if is_first:
-            transport.write(b"220 sink ESMTP\r\n")
+            self.transport.write(b"220 sink ESMTP\r\n")
 
     def data_received(self, data: bytes) -> None:
         self.buffer += data
@@ -95,7 +95,8 @@ class SinkProtocol(asyncio.Protocol):
             upgraded = await asyncio.get_running_loop().start_tls(self.transport, self, context, server_side=True)
         except OSError:
             return
-        self.transport = upgraded
+        if upgraded:
+            self.transport = upgraded
 
 
 async def serve(arguments: argparse.Namespace) -> None:

@@ -8,9 +8,7 @@ from pathlib import Path
 
 from bench.bench import Bench, Case, Row
 from bench.lab import LabError
-from bench.sides import Setup, Side
-
-USERS = 100
+from bench.sides import USERS, Setup, Side
 
 
 def set_up(bench: Bench) -> Setup:

@@ -1,0 +1,435 @@
+"""A small Internet in network namespaces: hosts on one switch, a real DNS server, real mail servers on port 25.
+
+Everything is named after this process, made by `Lab` and taken away by `Lab.close`; servers are ended by their ids.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import email
+import email.policy
+import itertools
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from email.message import EmailMessage
+from pathlib import Path
+from typing import Any, TypeVar
+
+POLL_S = 0.03
+NETWORK4 = "10.77.0"
+NETWORK6 = "fd77"
+DNS_HOST = 53
+SOURCE = Path(__file__).resolve().parents[2] / "src"
+
+_numbers = itertools.count(1)
+T = TypeVar("T")
+
+
+class LabError(Exception):
+    """The world around a test could not be set up or did not answer in time."""
+
+
+def wait_until(probe: Callable[[], T], what: str, timeout: float = 20.0) -> T:
+    """Asks until the answer is true, and returns it."""
+    deadline = time.monotonic() + timeout
+    while not (answer := probe()):
+        if time.monotonic() > deadline:
+            raise LabError(f"waited {timeout:.0f} s for {what}")
+        time.sleep(POLL_S)
+    return answer
+
+
+def _run(command: Sequence[str], **options: Any) -> subprocess.CompletedProcess[str]:
+    done = subprocess.run(command, capture_output=True, text=True, check=False, stdin=subprocess.DEVNULL, **options)
+    if done.returncode:
+        raise LabError(f"{' '.join(command)}: {done.stdout}{done.stderr}")
+    return done
+
+
+@dataclass
+class Host:
+    """A namespace with one interface. `directory` holds the files of what runs there."""
+
+    name: str
+    namespace: str
+    number: int
+    directory: Path
+
+    @property
+    def ipv4(self) -> str:
+        return f"{NETWORK4}.{self.number}"
+
+    @property
+    def ipv6(self) -> str:
+        return f"{NETWORK6}::{self.number}"
+
+    def wrap(self, command: Sequence[str]) -> list[str]:
+        return ["ip", "netns", "exec", self.namespace, *command]
+
+    def run(self, *command: str, data: str | bytes = b"", timeout: float = 60.0) -> subprocess.CompletedProcess[str]:
+        """Runs to its end in the namespace; the exit code is the caller's to look at."""
+        octets = data.encode() if isinstance(data, str) else data
+        done = subprocess.run(self.wrap(command), input=octets, capture_output=True, timeout=timeout, check=False)
+        return subprocess.CompletedProcess(
+            done.args, done.returncode, done.stdout.decode(errors="replace"), done.stderr.decode(errors="replace")
+        )
+
+    def must(self, *command: str, data: str | bytes = b"", timeout: float = 60.0) -> str:
+        done = self.run(*command, data=data, timeout=timeout)
+        if done.returncode:
+            raise LabError(f"{' '.join(command)}: {done.returncode}: {done.stdout}{done.stderr}")
+        return done.stdout
+
+    def is_listening(self, port: int, protocol: str = "tcp") -> bool:
+        """Looks into the kernel's tables instead of connecting, so that no server sees a probe."""
+        wanted = f"{port:04X}"
+        tables = self.must("cat", f"/proc/net/{protocol}", f"/proc/net/{protocol}6")
+        rows = (row.split() for row in tables.splitlines())
+        state = "0A" if protocol == "tcp" else "07"
+        return any(len(row) > 3 and row[1].endswith(":" + wanted) and row[3] == state for row in rows)
+
+    def wait_port(self, port: int, protocol: str = "tcp", timeout: float = 20.0) -> None:
+        wait_until(lambda: self.is_listening(port, protocol), f"port {port} on {self.name}", timeout)
+
+
+class Server:
+    """A process in the foreground of a host; its output is kept."""
+
+    def __init__(self, host: Host, command: Sequence[str], environment: dict[str, str] | None = None) -> None:
+        self.log = host.directory / f"server-{next(_numbers)}.log"
+        with self.log.open("wb") as stream:
+            self.popen = subprocess.Popen(
+                host.wrap(command),
+                stdin=subprocess.DEVNULL,
+                stdout=stream,
+                stderr=subprocess.STDOUT,
+                env={**os.environ, **(environment or {})},
+            )
+
+    def stop(self) -> None:
+        if self.popen.poll() is None:
+            self.popen.send_signal(signal.SIGTERM)
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                self.popen.wait(35)
+        if self.popen.poll() is None:
+            self.popen.kill()
+            self.popen.wait()
+
+    def read_log(self) -> str:
+        return self.log.read_text(errors="replace")
+
+
+class Lab:
+    """The switch and its hosts. Use as a context manager."""
+
+    def __init__(self, directory: Path) -> None:
+        self.directory = directory
+        self._prefix = f"ph{os.getpid()}-{next(_numbers)}"
+        self._switch = f"{self._prefix}-switch"
+        self._namespaces: list[str] = []
+        self._closing = contextlib.ExitStack()
+        self._add_namespace(self._switch)
+        self._in(self._switch, "ip", "link", "add", "br0", "type", "bridge")
+        self._in(self._switch, "ip", "link", "set", "br0", "up")
+        self._hosts = itertools.count(11)
+
+    def __enter__(self) -> Lab:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        self._closing.close()
+        for namespace in reversed(self._namespaces):
+            for pid in _run(["ip", "netns", "pids", namespace]).stdout.split():
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(int(pid), signal.SIGKILL)
+            _run(["ip", "netns", "del", namespace])
+            shutil.rmtree(f"/etc/netns/{namespace}", ignore_errors=True)
+        self._namespaces.clear()
+
+    def stop_at_end(self, stop: Callable[[], object]) -> None:
+        self._closing.callback(stop)
+
+    def _in(self, namespace: str, *command: str) -> None:
+        _run(["ip", "netns", "exec", namespace, *command])
+
+    def _add_namespace(self, namespace: str) -> None:
+        etc = Path("/etc/netns") / namespace
+        etc.mkdir(parents=True)
+        (etc / "resolv.conf").write_text(f"nameserver {NETWORK4}.{DNS_HOST}\noptions timeout:2 attempts:2\n")
+        _run(["ip", "netns", "add", namespace])
+        self._namespaces.append(namespace)
+        self._in(namespace, "ip", "link", "set", "lo", "up")
+
+    def add_host(self, name: str, *, number: int = 0, has_ipv6: bool = True) -> Host:
+        number = number or next(self._hosts)
+        namespace = f"{self._prefix}-{name}"
+        directory = self.directory / name
+        directory.mkdir()
+        directory.chmod(0o755)
+        host = Host(name, namespace, number, directory)
+        self._add_namespace(namespace)
+        port = f"p{number}"
+        add = ["ip", "link", "add", port, "netns", self._switch, "type", "veth", "peer", "name", "eth0"]
+        _run([*add, "netns", namespace])
+        self._in(self._switch, "ip", "link", "set", port, "master", "br0", "up")
+        self._in(namespace, "ip", "address", "add", f"{host.ipv4}/24", "dev", "eth0")
+        if has_ipv6:
+            self._in(namespace, "ip", "address", "add", f"{host.ipv6}/64", "dev", "eth0", "nodad")
+        self._in(namespace, "ip", "link", "set", "eth0", "up")
+        return host
+
+    def start_dns(self, zones: dict[str, str], broken: Sequence[str] = ()) -> Host:
+        """NSD with these zones (name to records, one a line). A zone in `broken` has no data: SERVFAIL."""
+        host = self.add_host("dns", number=DNS_HOST)
+        lines = [
+            "server:",
+            f"  ip-address: {host.ipv4}",
+            f"  pidfile: {host.directory}/nsd.pid",
+            f"  zonesdir: {host.directory}",
+            '  database: ""',
+            f"  zonelistfile: {host.directory}/zone.list",
+            f"  xfrdfile: {host.directory}/xfrd.state",
+            f"  xfrdir: {host.directory}",
+            "  username: root",
+            "  server-count: 1",
+            "remote-control:",
+            "  control-enable: no",
+        ]
+        for name, records in zones.items():
+            text = (
+                f"$ORIGIN {name}.\n$TTL 60\n@ SOA ns.{name}. root.{name}. 1 60 60 60 60\n@ NS ns.{name}.\n{records}\n"
+            )
+            (host.directory / f"{name}.zone").write_text(text + f"ns A {host.ipv4}\n")
+        for name in (*zones, *broken):
+            lines += ["zone:", f"  name: {name}", f"  zonefile: {name}.zone"]
+        (host.directory / "nsd.conf").write_text("\n".join(lines) + "\n")
+        server = Server(host, ["nsd", "-d", "-c", str(host.directory / "nsd.conf")])
+        self.stop_at_end(server.stop)
+        host.wait_port(53, "udp")
+        return host
+
+
+def make_certificate(directory: Path, name: str) -> tuple[Path, Path]:
+    """A self-signed certificate and its key."""
+    chain, key = directory / "cert.pem", directory / "key.pem"
+    subject = ["-subj", f"/CN={name}", "-addext", f"subjectAltName=DNS:{name}"]
+    kind = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "30"]
+    _run(["openssl", "req", "-x509", *kind, *subject, "-keyout", str(key), "-out", str(chain)])
+    key.chmod(0o644)
+    return chain, key
+
+
+def read_maildir(path: Path) -> list[EmailMessage]:
+    """What lies in `new`, oldest first."""
+    new = path / "new"
+    if not new.exists():
+        return []
+    files = sorted(new.iterdir(), key=lambda file: file.stat().st_mtime_ns)
+    return [email.message_from_bytes(file.read_bytes(), policy=email.policy.default) for file in files]
+
+
+class MailServer:
+    """What all three have: Maildirs below `mail`, and a log to show when mail does not come."""
+
+    mail: Path
+
+    def read_log(self) -> str:
+        return ""
+
+    def list_mail(self, address: str) -> list[EmailMessage]:
+        local, _, domain = address.partition("@")
+        return read_maildir(self.mail / domain / local)
+
+    def wait_mail(self, address: str, count: int = 1, timeout: float = 20.0) -> list[EmailMessage]:
+        def look() -> list[EmailMessage]:
+            found = self.list_mail(address)
+            return found if len(found) >= count else []
+
+        try:
+            return wait_until(look, f"{count} messages for {address}", timeout)
+        except LabError as error:
+            raise LabError(f"{error}; log:\n{self.read_log()[-4000:]}") from None
+
+
+class Posthouse(MailServer):
+    """Our server on a host: port 25 and Maildirs for the domains it hosts."""
+
+    def __init__(
+        self, lab: Lab, host: Host, hostname: str, domains: Sequence[str] = (), settings: str = "", tables: str = ""
+    ) -> None:
+        """`settings` are top-level lines of the configuration, `tables` come behind everything."""
+        self.host = host
+        self.hostname = hostname
+        self.mail = host.directory / "mail"
+        self.config = host.directory / "posthouse.toml"
+        chain, key = make_certificate(host.directory, hostname)
+        lines = [
+            f'hostname = "{hostname}"',
+            f'data = "{host.directory}/data"',
+            f'runtime = "{host.directory}/run"',
+            "workers = 1",
+            settings,
+            f'[tls]\ncertificate = "{chain}"\nkey = "{key}"',
+            f'[dns]\nservers = ["{NETWORK4}.{DNS_HOST}:53"]\ntimeout = "500ms"\nattempts = 2',
+        ]
+        addresses = (f"{host.ipv4}:25", f"[{host.ipv6}]:25", "127.0.0.1:25")
+        lines += [f'[[listener]]\nservice = "smtp"\nbind = "{address}"\ntls = "starttls"' for address in addresses]
+        for domain in domains:
+            to = f"maildir:{self.mail}/{{domain}}/{{local}}"
+            lines.append(f'[[route]]\ndomain = "{domain}"\nto = "{to}"\naccept = "anyone"')
+        self.config.write_text("\n".join([*lines, tables]) + "\n")
+        environment = {"PYTHONPATH": str(SOURCE)}
+        self._program = [sys.executable, "-m", "posthouse.app.cli", "-c", str(self.config)]
+        self.server = Server(host, [*self._program, "serve"], environment)
+        lab.stop_at_end(self.server.stop)
+        try:
+            host.wait_port(25)
+        except LabError as error:
+            raise LabError(f"{error}: {self.server.read_log()}") from None
+
+    def command(self, *words: str, data: str | bytes = b"") -> str:
+        return self.host.must("env", f"PYTHONPATH={SOURCE}", *self._program, *words, data=data)
+
+    def list_queue(self) -> list[dict[str, Any]]:
+        return [json.loads(line) for line in self.command("queue", "list", "--json").splitlines()]
+
+    def read_log(self) -> str:
+        return self.server.read_log()
+
+    def wait_deferred(self, domain: str, timeout: float = 20.0) -> dict[str, Any]:
+        """The recipient's row of the only message for this domain, once a try has failed for now."""
+
+        def look() -> dict[str, Any] | None:
+            rows = [row for message in self.list_queue() for row in message["recipients"]]
+            found = [row for row in rows if row["address"].endswith("@" + domain) and row["attempts"]]
+            return found[0] if found else None
+
+        found = wait_until(look, f"a failed try for {domain}", timeout)
+        assert found is not None
+        return found
+
+
+class Postfix(MailServer):
+    """Postfix on a host: takes mail for `mailboxes` (and their domains alone), sends everything else by MX."""
+
+    def __init__(self, lab: Lab, host: Host, hostname: str, mailboxes: Sequence[str], settings: str = "") -> None:
+        self.host = host
+        base = host.directory
+        self.conf, self.mail, self.maillog = base / "conf", base / "mail", base / "maillog"
+        for path in (self.conf, base / "queue", base / "data", self.mail):
+            path.mkdir()
+        for path in (base / "data", self.mail):
+            shutil.chown(path, "postfix", "postfix")
+        chain, key = make_certificate(base, hostname)
+        identity = self.mail.stat()
+        pairs = [(address, *address.split("@")) for address in mailboxes]
+        table = "".join(f"{address} {domain}/{local}/\n" for address, local, domain in pairs)
+        (self.conf / "mailboxes").write_text(table)
+        master = Path(__file__).resolve().parents[2] / "bench" / "peers" / "postfix.master.cf"
+        (self.conf / "master.cf").write_text(master.read_text().replace("@PORT@", "25"))
+        lines = [
+            "compatibility_level=3.6",
+            f"queue_directory={base}/queue",
+            f"data_directory={base}/data",
+            "command_directory=/usr/sbin",
+            "daemon_directory=/usr/lib/postfix/sbin",
+            "mail_owner=postfix",
+            "setgid_group=postdrop",
+            f"myhostname={hostname}",
+            "mydestination=",
+            "inet_interfaces=all",
+            "inet_protocols=all",
+            "mynetworks=127.0.0.0/8",
+            f"maillog_file={self.maillog}",
+            f"maillog_file_prefixes=/{base.parts[1]}",
+            f"virtual_mailbox_domains={','.join({domain for _, _, domain in pairs})}",
+            f"virtual_mailbox_base={self.mail}",
+            f"virtual_mailbox_maps=texthash:{self.conf}/mailboxes",
+            f"virtual_uid_maps=static:{identity.st_uid}",
+            f"virtual_gid_maps=static:{identity.st_gid}",
+            "virtual_minimum_uid=50",
+            f"smtpd_tls_chain_files={key},{chain}",
+            "smtpd_tls_security_level=may",
+            "smtp_tls_security_level=may",
+            "smtpd_tls_received_header=yes",
+            "smtp_tls_loglevel=1",
+            f"debug_peer_list={NETWORK4}.0/24,[{NETWORK6}::]/64",
+            "smtputf8_enable=yes",
+            "smtp_address_preference=ipv4",
+            settings,
+        ]
+        (self.conf / "main.cf").write_text("\n".join(lines) + "\n")
+        self._postfix("set-permissions")
+        started = self._postfix("start")
+        if started.returncode:
+            raise LabError(f"postfix start: {started.stdout}{started.stderr}")
+        lab.stop_at_end(lambda: self._postfix("stop"))
+        host.wait_port(25)
+
+    def _postfix(self, word: str) -> subprocess.CompletedProcess[str]:
+        return self.host.run("postfix", "-c", str(self.conf), word)
+
+    def sendmail(self, *words: str, data: str | bytes) -> None:
+        self.host.must("sendmail", "-C", str(self.conf), *words, data=data)
+
+    def read_log(self) -> str:
+        return self.maillog.read_text(errors="replace") if self.maillog.exists() else ""
+
+
+class Exim(MailServer):
+    """Exim (unpacked, not installed) on a host: Maildirs for its domains, everything else by MX."""
+
+    ROOT = Path(os.environ.get("EXIM_ROOT", "/usr/local/lib/posthouse-interop/exim"))
+
+    def __init__(self, lab: Lab, host: Host, hostname: str, domains: Sequence[str], settings: str = "") -> None:
+        self.host = host
+        base = host.directory
+        self.mail, self.logs, self.conf = base / "mail", base / "log", base / "exim.conf"
+        binary = self.ROOT / "usr" / "sbin" / "exim4"
+        for path in (self.mail, self.logs, base / "spool"):
+            path.mkdir()
+            shutil.chown(path, "Debian-exim", "Debian-exim")
+        chain, key = make_certificate(base, hostname)
+        template = (Path(__file__).parent / "exim.conf").read_text()
+        values = {
+            "BASE": str(base),
+            "BINARY": str(binary),
+            "HOSTNAME": hostname,
+            "DOMAINS": " : ".join(domains),
+            "CERT": str(chain),
+            "KEY": str(key),
+            "SETTINGS": settings,
+        }
+        for name, value in values.items():
+            template = template.replace(f"@{name}@", value)
+        self.conf.write_text(template)
+        self.conf.chmod(0o644)
+        self._program = [str(binary), "-C", str(self.conf)]
+        self.server = Server(host, [*self._program, "-bdf", "-q1m"])
+        lab.stop_at_end(self.server.stop)
+        host.wait_port(25)
+
+    def sendmail(self, *words: str, data: str | bytes) -> None:
+        self.host.must(*self._program, "-odf", *words, data=data)
+
+    def read_log(self) -> str:
+        return "".join(path.read_text(errors="replace") for path in sorted(self.logs.iterdir()))
+
+
+@contextlib.contextmanager
+def open_lab(directory: Path) -> Iterator[Lab]:
+    lab = Lab(directory)
+    try:
+        yield lab
+    finally:
+        lab.close()
