@@ -166,3 +166,14 @@ def test_the_memory_of_errors_is_bounded() -> None:
     for number in range(100):
         admission.note_error(f"192.0.2.{number}", 0.0)
     assert len(admission._scores) == 10
+
+
+def test_without_a_coordinator_each_worker_takes_its_part_of_the_limits() -> None:
+    admission = Admission(AdmissionLimits(per_address=5, total=0))
+    admission.set_remote({"192.0.2.1": 2})
+    admission.stand_alone(2)
+    admit_many(admission, "192.0.2.1", 3)
+    assert admission.admit("192.0.2.1", 0.0) is not None
+    admission.resend_all()
+    admit_many(admission, "192.0.2.1", 2)
+    assert admission.admit("192.0.2.1", 0.0) is not None

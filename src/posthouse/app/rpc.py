@@ -213,6 +213,7 @@ class CoordinatorLink:
         self._pause = pause
         self._handlers = Handlers()
         self._fills: list[Callable[[], None]] = []
+        self._losses: list[Callable[[], None]] = []
         self._channel: Channel | None = None
 
     @property
@@ -229,6 +230,9 @@ class CoordinatorLink:
         self._fills.append(fill)
         if self._channel is not None:
             fill()
+
+    def on_disconnect(self, callback: Callable[[], None]) -> None:
+        self._losses.append(callback)
 
     async def call(self, op: str, args: Arguments, timeout_s: float = 10.0) -> object:
         if self._channel is None:
@@ -271,4 +275,6 @@ class CoordinatorLink:
             with contextlib.suppress(asyncio.CancelledError):
                 await reading
         self._log.warning("coordinator lost; going on with this worker's own share")
+        for tell in self._losses:
+            tell()
         return True

@@ -44,6 +44,8 @@ class Link(Protocol):
     def on_connect(self, fill: Callable[[], None]) -> None:
         """Called after each (re)connect, so that a new coordinator can be told what it must know."""
 
+    def on_disconnect(self, callback: Callable[[], None]) -> None: ...
+
     async def call(self, op: str, args: Arguments, timeout_s: float = 10.0) -> object:
         """Ask the coordinator. Raises LinkError."""
 
@@ -135,7 +137,8 @@ class WorkerRole(Protocol):
     async def drain(self, deadline_s: float) -> None:
         """Stop accepting at once, let sessions end after what they have in hand; return when all are gone.
 
-        Returns after `deadline_s` at the latest, having ended the rest.
+        Returns after `deadline_s` at the latest, having ended the rest. May be cancelled and called again with a
+        shorter deadline: SIGTERM while the last clients of a reload are waited for.
         """
 
     async def stop(self) -> None:

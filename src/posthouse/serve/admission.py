@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import ipaddress
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 
 from posthouse.message.reply import Reply
@@ -67,12 +67,13 @@ class Admission:
         "_remote_networks",
         "_remote_total",
         "_scores",
+        "_shared_limits",
         "_total",
         "limits",
     )
 
     def __init__(self, limits: AdmissionLimits | None = None) -> None:
-        self.limits = limits or AdmissionLimits()
+        self._shared_limits = self.limits = limits or AdmissionLimits()
         self._total = 0
         self._addresses: dict[str, int] = {}
         self._networks: dict[str, int] = {}
@@ -139,7 +140,8 @@ class Admission:
         """An unknown recipient, a failed login, a refused command: each slows what comes from there."""
         address = _plain(address)
         self._add_score(address, now, weight)
-        self._fresh_errors[address] = self._fresh_errors.get(address, 0.0) + weight
+        if len(self._fresh_errors) < self.limits.max_scores:
+            self._fresh_errors[address] = self._fresh_errors.get(address, 0.0) + weight
 
     def delay(self, address: str, now: float) -> float:
         """Seconds to hold the next error reply back; 0.0 for who makes few errors."""
@@ -171,7 +173,22 @@ class Admission:
 
     def resend_all(self) -> None:
         """For a new coordinator: the next `take_changes` tells everything; what it has not told yet is zero."""
+        self.limits = self._shared_limits
         self._changed.update(self._addresses)
+        self._forget_remote()
+
+    def stand_alone(self, worker_count: int) -> None:
+        """Without a coordinator: nothing is known of the others, each worker goes on with its 1/N."""
+        shared = self._shared_limits
+        self.limits = replace(
+            shared,
+            total=-(-shared.total // worker_count),
+            per_address=-(-shared.per_address // worker_count),
+            per_network=-(-shared.per_network // worker_count),
+        )
+        self._forget_remote()
+
+    def _forget_remote(self) -> None:
         self._remote.clear()
         self._remote_networks.clear()
         self._remote_total = 0
