@@ -123,8 +123,21 @@ _BUSY = Reply(451, "4.3.2", "Too much mail is waiting here, try again later")
 class InboundSession:
     """The role of one SMTP or LMTP session, for serve/smtp.py. Nothing in it outlives a message but the greeting."""
 
-    __slots__ = ("_announced", "_desk", "_extended", "_head", "_helo", "_mail", "_pieces", "_prefix", "_recipients",
-                 "_size", "_writer", "is_trusted", "peer")  # fmt: skip
+    __slots__ = (
+        "_desk",
+        "_extended",
+        "_head",
+        "_helo",
+        "_mail",
+        "_pieces",
+        "_prefix",
+        "_recipients",
+        "_size",
+        "_spool",
+        "_writer",
+        "is_trusted",
+        "peer",
+    )
 
     def __init__(self, desk: Desk, peer: Peer) -> None:
         self._desk = desk
@@ -139,6 +152,7 @@ class InboundSession:
         self._size = 0
         self._head: HeadFacts | None = None
         self._writer: BodyWriter | None = None
+        self._spool: Spool | None = None  # the shard of the message in hand
 
     # -- the dialogue
 
@@ -211,6 +225,7 @@ class InboundSession:
         self._pieces = []
         self._size = 0
         self._head = None
+        self._spool = None
 
     def closed(self) -> None:
         self.reset()
@@ -227,7 +242,8 @@ class InboundSession:
         try:
             if self._writer is None:
                 self._head = inspect_head(data[: self._desk.settings.max_header_octets])
-                self._writer = self._desk.spool().open_body()
+                self._spool = self._desk.spool()
+                self._writer = self._spool.open_body()
             await self._writer.write(data)
         except SpoolError as error:
             # The peer goes on sending; what comes is dropped and `end` answers.
@@ -254,13 +270,14 @@ class InboundSession:
             self._journal_refusal(_LOOP)
             self.reset()
             return _LOOP
-        return Acceptance(self._desk, self, self._make_message(body, head)).reply
+        spool = self._spool or self._desk.spool()
+        return Acceptance(self, spool, self._make_message(spool, body, head)).reply
 
-    def _make_message(self, body: Body, head: HeadFacts) -> NewMessage:
+    def _make_message(self, spool: Spool, body: Body, head: HeadFacts) -> NewMessage:
         desk, mail = self._desk, self._mail
         assert mail is not None
         now = desk.clock.now()
-        queue_id = desk.spool().reserve_id()
+        queue_id = spool.reserve_id()
         recipients, is_held = self._resolve_postmaster()
         sole = recipients[0].address if len(recipients) == 1 else None
         is_lmtp = desk.mailboxes is not None
@@ -311,7 +328,7 @@ class InboundSession:
             else:
                 body = InlineBody(b"".join(self._pieces))
             head = self._head or inspect_head(body.inline or b"")
-            new = self._make_message(body, head)
+            new = self._make_message(self._spool or self._desk.spool(), body, head)
             if head.received_count > self._desk.settings.max_received:
                 return [_LOOP] * len(new.envelope.recipients)
             return await mailboxes.deliver(as_queued(new))
@@ -330,13 +347,13 @@ class Acceptance:
 
     __slots__ = ("_desk", "_new", "_session", "reply")
 
-    def __init__(self, desk: Desk, session: InboundSession, new: NewMessage) -> None:
-        self._desk = desk
+    def __init__(self, session: InboundSession, spool: Spool, new: NewMessage) -> None:
+        self._desk = session._desk
         self._session = session
         self._new = new
         self.reply: asyncio.Future[Reply] = asyncio.get_running_loop().create_future()
         try:
-            desk.spool().accept(new).add_done_callback(self._stored)
+            spool.accept(new).add_done_callback(self._stored)
         except SpoolError as error:
             self._answer(refusal_for(error))
 

@@ -16,8 +16,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol, cast
 
-from posthouse.message.peer import Peer, is_in_networks, normalise_address
-from posthouse.message.peer import Network as Network
+from posthouse.message.peer import Network, Peer, is_in_networks, normalise_address
 from posthouse.message.reply import Reply
 from posthouse.ports.clock import Clock
 from posthouse.ports.observe import Counter, Gauge, Log
@@ -54,22 +53,30 @@ class SmtpRole(Protocol):
 
 
 class Admission(Protocol):
-    """Connection limits (serve/admission.py)."""
+    """Connection limits and slowing down of clients that only make errors (serve/admission.py)."""
 
     def admit(self, address: str, now: float) -> Reply | None: ...
 
     def release(self, address: str) -> None: ...
 
+    def note_error(self, address: str, now: float, weight: float = 1.0) -> None: ...
+
+    def delay(self, address: str, now: float) -> float: ...
+
 
 @dataclass(frozen=True, slots=True)
 class SmtpServiceSettings:
-    """`min_rate` octets/s keep a message's deadline open; `tarpit_after` errors each reply is held `tarpit_s`."""
+    """`min_rate` octets/s keep a message's deadline open; after `tarpit_after` errors each reply is held `tarpit_s`.
+
+    `exempt_networks` count towards the limit in all only, and are never slowed down.
+    """
 
     core: core.ServerSettings
     implicit_tls: bool = False
     lmtp: bool = False
     proxy_networks: Sequence[Network] = ()
     xclient_networks: Sequence[Network] = ()
+    exempt_networks: Sequence[Network] = ()
     greet_delay_s: float = 0.0
     proxy_timeout_s: float = 10.0
     tls_timeout_s: float = 60.0
@@ -137,11 +144,12 @@ class SmtpConnection(asyncio.Protocol):
 
     __slots__ = (
         "_closing",
+        "_counted_as",
+        "_errors_seen",
         "_in_body",
         "_preamble",
         "_transport",
         "_waiting",
-        "_errors_seen",
         "core",
         "deadline",
         "peer",
@@ -162,6 +170,7 @@ class SmtpConnection(asyncio.Protocol):
         self._closing = False
         self._in_body = False
         self._errors_seen = 0
+        self._counted_as = ""  # the address that the limits count
         self._preamble: bytes | None = None
 
     # -- the transport's side
@@ -202,7 +211,7 @@ class SmtpConnection(asyncio.Protocol):
             service.sessions.discard(self)
             service.figures.open_sessions.dec()
         if self.role is not None:
-            service.admission.release(self.peer.address)
+            service.admission.release(self._counted_as)
             self.role.closed()
             self.role = None
 
@@ -234,7 +243,7 @@ class SmtpConnection(asyncio.Protocol):
 
     def _admit(self) -> None:
         service = self.service
-        refusal = _SHUTDOWN if service.draining else service.admission.admit(self.peer.address, service.clock.monotonic())
+        refusal = _SHUTDOWN if service.draining else self._count()
         if refusal is not None:
             service.figures.refused.inc()
             service.log.info("connection refused", peer=self.peer.address, reason=refusal.text)
@@ -250,6 +259,11 @@ class SmtpConnection(asyncio.Protocol):
             asyncio.get_running_loop().call_later(service.settings.greet_delay_s, self._greet)
         else:
             self._greet()
+
+    def _count(self) -> Reply | None:
+        service, address = self.service, self.peer.address
+        self._counted_as = "" if is_in_networks(address, service.settings.exempt_networks) else address
+        return service.admission.admit(self._counted_as, service.clock.monotonic())
 
     def _greet(self) -> None:
         if self._closing:
@@ -316,7 +330,7 @@ class SmtpConnection(asyncio.Protocol):
             handlers[type(event)](self, event)
         output = self.core.take_output()
         if output:
-            if self.core.error_count > self._errors_seen and self._tarpit(output):
+            if self.core.error_count != self._errors_seen and self._tarpit(output):
                 return
             self._transport.write(output)
         if self._closing:
@@ -328,14 +342,23 @@ class SmtpConnection(asyncio.Protocol):
 
     def _tarpit(self, output: bytes) -> bool:
         """Hold the replies of a client that makes errors; True when they are held."""
-        settings, errors = self.service.settings, self.core.error_count
-        self.service.figures.errors.inc(errors - self._errors_seen)
-        self._errors_seen = errors
-        if errors <= settings.tarpit_after or not settings.tarpit_s:
+        service, errors = self.service, self.core.error_count
+        now = service.clock.monotonic()
+        new, self._errors_seen = errors - self._errors_seen, errors
+        if new < 0:  # a message was taken: the count begins anew
+            return False
+        service.figures.errors.inc(new)
+        if not self._counted_as:
+            return False
+        service.admission.note_error(self._counted_as, now, new)
+        delay = service.admission.delay(self._counted_as, now)
+        if errors > service.settings.tarpit_after:
+            delay = max(delay, service.settings.tarpit_s)
+        if not delay:
             return False
         was_waiting, self._waiting = self._waiting, True
-        self.deadline = self.service.clock.monotonic() + settings.tarpit_s + self.core.timeout_s
-        asyncio.get_running_loop().call_later(settings.tarpit_s, self._end_tarpit, output, was_waiting)
+        self.deadline = now + delay + self.core.timeout_s
+        asyncio.get_running_loop().call_later(delay, self._end_tarpit, output, was_waiting)
         return True
 
     def _end_tarpit(self, output: bytes, was_waiting: bool) -> None:
@@ -361,7 +384,7 @@ class SmtpConnection(asyncio.Protocol):
             return  # the peer has gone; the message, if accepted, is in the queue all the same
         try:
             answer: Reply | list[Reply] = future.result()
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001 - a defect of ours must not cost the peer an answer
             self.service.log.error("a session's answer failed", peer=self.peer.address, error=repr(error))
             answer = _BROKEN
         if isinstance(answer, Reply):
@@ -430,13 +453,13 @@ class SmtpConnection(asyncio.Protocol):
         service = self.service
         announced = event.attributes.get("ADDR")
         self._role.closed()
-        service.admission.release(self.peer.address)
+        service.admission.release(self._counted_as)
         if announced is not None:
             self.peer.address = normalise_address(announced.removeprefix("IPV6:"))
         self.peer.port = int(event.attributes.get("PORT") or 0)
         self.peer.name = event.attributes.get("NAME") or ""
         self.role = service.make_role(self.peer)
-        refusal = service.admission.admit(self.peer.address, service.clock.monotonic())
+        refusal = self._count()
         if refusal is not None:
             self._closing = True
         self.core.answer(refusal or Reply(220, "", f"{service.settings.core.hostname} ESMTP Posthouse"))

@@ -1,0 +1,122 @@
+"""What came of a message's attempt, as changes to store: one `Round` per message in hand.
+
+Pure. A round begins with the recipients that are due and ends when each has an outcome or was let go. What needs
+no report is stored at once, so that a crash repeats as little as possible. What causes a report is stored only
+together with it, at the end of the round: one report names all recipients that fared alike, and after a crash
+there is either neither or both (docs/internals.md).
+
+    outcome of a recipient          its row                                     reported
+    Delivered                       leaves, or `relayed`/`delivered`            at the end, if NOTIFY=SUCCESS
+    Deferred, time left             waiting, attempts + 1, new next_attempt     once, when it is late (Delayed)
+    Deferred, time over             expired                                     at the end
+    Refused                         failed                                      at the end
+    let go (site failed, held)      untouched: it already holds a next_attempt  no
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import assert_never
+
+from posthouse.message.envelope import Notify
+from posthouse.message.instant import Instant
+from posthouse.message.outcome import Deferred, Delivered, Outcome, Refused
+from posthouse.mta.reports import Delayed, Expired, Result
+from posthouse.mta.schedule import Expire, RetrySchedule
+from posthouse.ports.clock import Random
+from posthouse.ports.spool import QueuedMessage, QueuedRecipient, RecipientChange, Settlement, Spool, Status
+
+
+class Round:
+    """`open` counts the due recipients that have no outcome yet. `unsaved` are changes that wait for the end."""
+
+    __slots__ = ("due", "message", "open", "reported", "spool", "started", "unsaved", "withdrawn")
+
+    def __init__(self, message: QueuedMessage, spool: Spool, due: Sequence[QueuedRecipient]) -> None:
+        self.message = message
+        self.spool = spool
+        self.due = due
+        self.open = len(due)
+        self.unsaved: list[RecipientChange] = []
+        self.reported: list[tuple[QueuedRecipient, Result]] = []
+        self.started = False  # a recipient was really tried
+        self.withdrawn = False  # an administrator took it out of the schedule
+
+    @property
+    def is_over(self) -> bool:
+        return self.open <= 0
+
+    def let_go(self, count: int) -> None:
+        """`count` recipients leave the round untried; their rows say when they are tried next."""
+        self.open -= count
+
+    def note(
+        self, results: Iterable[tuple[QueuedRecipient, Outcome]], now: Instant, schedule: RetrySchedule, random: Random
+    ) -> list[RecipientChange]:
+        """Take outcomes; returns the changes to store now, which is all of them but those that wait for a report."""
+        at_once: list[RecipientChange] = []
+        for one, outcome in results:
+            self.open -= 1
+            change, result = judge(self.message, one, outcome, (now, schedule, random))
+            one.status, one.next_attempt, one.attempts = change.status, change.next_attempt, change.attempts
+            one.last_reply, one.last_remote = change.last_reply, change.last_remote
+            if result is None:
+                at_once.append(change)
+            else:
+                self.unsaved.append(change)
+                self.reported.append((one, result))
+        return at_once
+
+    def conclude(self, at_once: list[RecipientChange]) -> Settlement:
+        """Everything that is not stored yet, at the end of the round; the reports are added by the runner."""
+        message = self.message
+        if all(one.status.is_final for one in message.recipients):
+            return Settlement(message.id, remove=True)
+        warned = any(isinstance(result, Delayed) for _, result in self.reported)
+        return Settlement(message.id, at_once + self.unsaved, warned=warned)
+
+
+def judge(
+    message: QueuedMessage,
+    one: QueuedRecipient,
+    outcome: Outcome,
+    context: tuple[Instant, RetrySchedule, Random],
+) -> tuple[RecipientChange, Result | None]:
+    """The new row of a recipient, and what its sender may have to be told."""
+    match outcome:
+        case Delivered():
+            status = Status.RELAYED if outcome.relayed else Status.DELIVERED
+            change = _final(one, status, outcome)
+            return change, outcome if one.recipient.notify & Notify.SUCCESS else None
+        case Refused():
+            return _final(one, Status.FAILED, outcome), outcome
+        case Deferred():
+            return _judge_deferred(message, one, outcome, context)
+    assert_never(outcome)
+
+
+def _final(one: QueuedRecipient, status: Status, outcome: Outcome) -> RecipientChange:
+    return RecipientChange(
+        one.number, status, None, one.attempts + 1, outcome.reply, outcome.remote, next_hop=one.next_hop
+    )
+
+
+def _judge_deferred(
+    message: QueuedMessage,
+    one: QueuedRecipient,
+    outcome: Deferred,
+    context: tuple[Instant, RetrySchedule, Random],
+) -> tuple[RecipientChange, Result | None]:
+    now, schedule, random = context
+    verdict = schedule.judge(
+        message.arrived, one.attempts + 1, now, random, is_report=message.is_report, warned=message.warned
+    )
+    if isinstance(verdict, Expire):
+        change = _final(one, Status.EXPIRED, outcome)
+        return change, Expired(outcome.reply, outcome.remote)
+    change = RecipientChange(
+        one.number, Status.WAITING, verdict.at, one.attempts + 1, outcome.reply, outcome.remote, one.next_hop
+    )
+    if not verdict.warn:
+        return change, None
+    return change, Delayed(outcome.reply, outcome.remote, schedule.expiry(message.arrived, message.is_report))

@@ -1,0 +1,598 @@
+"""The runner: performs what the planner decides and stores what comes of it.
+
+It holds the messages that are in hand (`Round`s), routes their recipients, gives the planner its jobs, runs one
+task per connection slot, and settles outcomes in the spool. It decides nothing itself: when (mta/schedule),
+whose turn (mta/planner), where (mta/routing), what to tell the sender (mta/reports) are pure and elsewhere.
+
+After a crash nothing of this is needed: each row in the spool holds a next attempt, stored before the attempt.
+A message may then be delivered twice, if its hop had taken it and that was not stored yet; it is never lost.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from posthouse.message.address import Address, Domain
+from posthouse.message.envelope import Envelope
+from posthouse.message.ids import QueueId
+from posthouse.message.instant import Instant
+from posthouse.message.outcome import Deferred, Outcome, Refused
+from posthouse.message.reply import Reply
+from posthouse.mta.carrier import DISCARDED, Carrier, Channel
+from posthouse.mta.outbound import DeliveryResult, NotTried
+from posthouse.mta.outcomes import OutcomeNotes
+from posthouse.mta.planner import Job, Part, Planner, Rest, Slot, Verb, flow_of
+from posthouse.mta.reports import ReportDraft, ReportSettings, original_length, plan_reports, read_original
+from posthouse.mta.rounds import Round
+from posthouse.mta.schedule import RetrySchedule
+from posthouse.mta.targets import Destination, Discarded, MaildirBox, Rejected, SiteKey, SmtpSite, Unroutable
+from posthouse.ports.clock import Clock, Random
+from posthouse.ports.observe import Log
+from posthouse.ports.spool import (
+    Action,
+    DueRow,
+    InlineBody,
+    NewMessage,
+    QueuedMessage,
+    QueuedRecipient,
+    RecipientChange,
+    Selection,
+    Settlement,
+    Spool,
+    SpoolError,
+    Status,
+)
+
+
+class Routes(Protocol):
+    """Where a recipient goes (mta/routing.py)."""
+
+    def route_now(self, address: Address) -> Destination | None:
+        """From what is at hand; None: ask with `route`."""
+
+    async def route(self, address: Address) -> Destination: ...
+
+
+class Rules(Protocol):
+    """What providers mean by their replies (mta/provider_policy.py): may change an outcome, slow a site down."""
+
+    def apply(self, site: SiteKey, part: Part, result: DeliveryResult) -> DeliveryResult: ...
+
+
+@dataclass(frozen=True, slots=True)
+class RunnerSettings:
+    """`max_parked`: ids of messages kept in memory that wait for room. Beyond it mail is read back when it is due."""
+
+    reports: ReportSettings
+    max_parked: int = 100_000
+    claim_limit: int = 500
+    start_limit: int = 10_000
+    start_spread_s: float = 10.0
+    rest_above: int = 1_000_000
+
+
+@dataclass(slots=True)
+class RunnerParts:
+    """What the runner works with."""
+
+    planner: Planner
+    routes: Routes
+    carrier: Carrier
+    schedule: RetrySchedule
+    rules: Rules
+    notes: OutcomeNotes
+    clock: Clock
+    random: Random
+    log: Log
+    settings: RunnerSettings
+
+
+_GONE = Deferred(Reply(451, "4.3.2", "Delivery was interrupted here"))
+
+
+@dataclass(slots=True)
+class _Crew:
+    """The tasks and futures of the running loop, apart from what is decided."""
+
+    tasks: set[asyncio.Task[None]] = field(default_factory=set)
+    resting: dict[Slot, asyncio.Future[bool]] = field(default_factory=dict)
+    is_pump_due: bool = False
+    is_stopping: bool = False
+
+    def start(self, work: asyncio.Task[None]) -> None:
+        self.tasks.add(work)
+        work.add_done_callback(self.tasks.discard)
+
+
+class Runner:
+    """One per worker, over all the shards the worker owns."""
+
+    def __init__(self, parts: RunnerParts) -> None:
+        self._parts = parts
+        self._spools: dict[str, Spool] = {}
+        self._rounds: dict[QueueId, Round] = {}
+        self._unrouted: dict[Domain, list[tuple[Round, QueuedRecipient]]] = {}
+        self._parked: dict[str, list[QueueId]] = {}  # by flow, oldest first
+        self._parked_ids: set[QueueId] = set()
+        self._crew = _Crew()
+        self.on_site_change: Callable[[SiteKey], None] = lambda site: None
+
+    # -- shards
+
+    def add_spool(self, spool: Spool) -> None:
+        self._spools[spool.reserve_id()[:2]] = spool
+
+    async def begin_spool(self, spool: Spool) -> None:
+        """Pick up what a shard holds that was never tried, spread over some seconds, so that a start is no storm."""
+        parts = self._parts
+        now = parts.clock.now()
+        try:
+            found = await spool.load_unfinished(now, parts.settings.start_limit)
+        except SpoolError as error:
+            parts.log.error("shard could not be read", shard=spool.shard, error=str(error))
+            return
+        slices = 20
+        for index in range(slices):
+            for message in found[index::slices]:
+                if not self.holds(message.id):
+                    self._begin(message, [one for one in message.recipients if one.status is Status.WAITING])
+            if len(found) > slices:
+                await asyncio.sleep(parts.settings.start_spread_s / slices)
+
+    def remove_spool(self, spool: Spool) -> None:
+        self._spools = {prefix: one for prefix, one in self._spools.items() if one is not spool}
+
+    def holds(self, queue_id: QueueId) -> bool:
+        return queue_id in self._rounds or queue_id in self._parked_ids
+
+    @property
+    def is_idle(self) -> bool:
+        return not self._rounds
+
+    # -- new mail (the Onward of mta/inbound.py)
+
+    def first_retry(self, now: Instant, octets: int) -> Instant:
+        parts = self._parts
+        if len(self._parked_ids) >= parts.settings.max_parked:
+            return now  # it will be read back in its order
+        return parts.schedule.next_attempt(now, 0, now, False, parts.random)
+
+    def take(self, message: QueuedMessage) -> None:
+        flow = flow_of(message.envelope.sender, message.source)
+        if self._crew.is_stopping:
+            return
+        if flow in self._parked or not self._parts.planner.has_room(message.size, flow):
+            self._park(message.id, flow)
+            return
+        self._begin(message, message.recipients)
+
+    def _park(self, queue_id: QueueId, flow: str) -> None:
+        if len(self._parked_ids) < self._parts.settings.max_parked:
+            self._parked.setdefault(flow, []).append(queue_id)
+            self._parked_ids.add(queue_id)
+
+    def wants_rest(self) -> bool:
+        return len(self._rounds) + len(self._parked_ids) > self._parts.settings.rest_above
+
+    def retry_domain(self, domain: str) -> None:
+        self._crew.start(asyncio.create_task(self._retry(Selection(domain=domain))))
+
+    async def _retry(self, selection: Selection) -> None:
+        for spool in list(self._spools.values()):
+            try:
+                await spool.change(selection, Action.RETRY, self._parts.clock.now())
+            except SpoolError as error:
+                self._parts.log.warning("queue run failed", shard=spool.shard, error=str(error))
+
+    # -- a message in hand
+
+    def _begin(self, message: QueuedMessage, due: Sequence[QueuedRecipient]) -> None:
+        spool = self._spools.get(message.id[:2])
+        if spool is None or not due:
+            return
+        round_ = self._rounds[message.id] = Round(message, spool, due)
+        route_now = self._parts.routes.route_now
+        if len(due) == 1:
+            destination = route_now(due[0].recipient.address)
+            if destination is not None:
+                self._dispatch(round_, destination, due)
+            else:
+                self._route_later(round_, due[0])
+            return
+        groups: dict[Destination, list[QueuedRecipient]] = {}
+        for one in due:
+            destination = route_now(one.recipient.address)
+            if destination is None:
+                self._route_later(round_, one)
+            else:
+                groups.setdefault(destination, []).append(one)
+        for destination, some in groups.items():
+            self._dispatch(round_, destination, some)
+
+    def _route_later(self, round_: Round, one: QueuedRecipient) -> None:
+        address = one.recipient.address
+        waiting = self._unrouted.get(address.domain)
+        if waiting is None:
+            self._unrouted[address.domain] = [(round_, one)]
+            self._crew.start(asyncio.create_task(self._route(address)))
+        else:
+            waiting.append((round_, one))
+
+    async def _route(self, address: Address) -> None:
+        """One question for all recipients of a domain that wait for the answer."""
+        routes = self._parts.routes
+        try:
+            answer = await routes.route(address)
+        except Exception as error:  # noqa: BLE001 - a defect of ours must not strand what is in hand
+            self._parts.log.error("routing failed", domain=address.domain, error=repr(error))
+            answer = Unroutable(Deferred(Reply(451, "4.4.3", "Routing failed here, see the log")))
+        waiting = self._unrouted.pop(address.domain)
+        groups: dict[tuple[int, Destination], tuple[Round, list[QueuedRecipient]]] = {}
+        for round_, one in waiting:
+            destination = routes.route_now(one.recipient.address) or answer
+            groups.setdefault((id(round_), destination), (round_, []))[1].append(one)
+        for (_, destination), (round_, some) in groups.items():
+            self._dispatch(round_, destination, some)
+
+    def _dispatch(self, round_: Round, destination: Destination, some: Sequence[QueuedRecipient]) -> None:
+        """Give the planner its job, or the recipients their outcome when there is nowhere to go."""
+        if round_.withdrawn:
+            round_.let_go(len(some))
+            self._end_if_over(round_, [])
+        elif isinstance(destination, SmtpSite):
+            self._offer(round_, destination.key, destination, some)
+        elif isinstance(destination, MaildirBox):
+            self._offer(round_, SiteKey(f"maildir:{destination.root}"), destination, some)
+        elif isinstance(destination, Unroutable):
+            self._settle(round_, [(one, destination.outcome) for one in some])
+        elif isinstance(destination, Rejected):
+            self._settle(round_, [(one, Refused(destination.reply)) for one in some])
+        else:
+            assert isinstance(destination, Discarded)
+            self._settle(round_, [(one, DISCARDED) for one in some])
+
+    def _offer(self, round_: Round, site: SiteKey, destination: Destination, some: Sequence[QueuedRecipient]) -> None:
+        parts = self._parts
+        message = round_.message
+        hop = site.partition(":")[2] if site.startswith("mx:") else site
+        for one in some:
+            one.next_hop = hop
+        flow = flow_of(message.envelope.sender, message.source)
+        now = parts.clock.now()
+        expires = parts.schedule.deadline(message.arrived, message.is_report, bool(some[0].attempts))
+        if parts.planner.offer(Job(message, site, destination, some, flow, expires), now):
+            self._pump_soon()
+        elif parts.planner.sites.get(site).closed_until(now) is None:
+            round_.let_go(len(some))
+            self._park(message.id, flow)
+            self._end_if_over(round_, [])
+        else:
+            self._let_go(round_, some, parts.planner.sites.get(site).why_closed())
+
+    def _let_go(self, round_: Round, some: Sequence[QueuedRecipient], reason: str) -> None:
+        """The site is dead: rows already hold a next attempt, so nothing is written unless time has run out."""
+        parts = self._parts
+        now = parts.clock.now()
+        message = round_.message
+        is_over = now >= parts.schedule.expiry(message.arrived, message.is_report)
+        if is_over or parts.schedule.should_warn(message.arrived, now, message.is_report, message.warned):
+            outcome = Deferred(Reply(451, "4.4.1", reason), site_failed=True)
+            self._settle(round_, [(one, outcome) for one in some])
+            return
+        round_.let_go(len(some))
+        self._end_if_over(round_, [])
+
+    # -- outcomes
+
+    def _settle(self, round_: Round, results: Sequence[tuple[QueuedRecipient, Outcome]]) -> None:
+        parts = self._parts
+        now = parts.clock.now()
+        for one, outcome in results:
+            parts.notes.note(round_.message, one, outcome, now)
+        at_once = round_.note(results, now, parts.schedule, parts.random)
+        self._end_if_over(round_, at_once)
+
+    def _end_if_over(self, round_: Round, at_once: list[RecipientChange]) -> None:
+        message = round_.message
+        if not round_.is_over:
+            if at_once:
+                self._store(round_, Settlement(message.id, at_once))
+            return
+        if round_.started:
+            round_.spool.unmark_in_hand(message.id)
+        if round_.reported:
+            self._crew.start(asyncio.create_task(self._report(round_, at_once)))
+        elif at_once or round_.unsaved:
+            self._store(round_, round_.conclude(at_once))
+        else:
+            del self._rounds[message.id]
+
+    def _store(self, round_: Round, settlement: Settlement) -> None:
+        future = round_.spool.settle(settlement)
+        if round_.is_over:
+            future.add_done_callback(lambda done: self._stored(round_, done))
+        else:
+            future.add_done_callback(self._log_unstored)
+
+    def _stored(self, round_: Round, done: asyncio.Future[None]) -> None:
+        self._rounds.pop(round_.message.id, None)
+        self._log_unstored(done)
+
+    def _log_unstored(self, done: asyncio.Future[None]) -> None:
+        error = done.exception() if not done.cancelled() else None
+        if error is not None:
+            # The rows keep their next attempt: what was delivered may be delivered again.
+            self._parts.log.error("outcome could not be stored", error=str(error))
+
+    async def _report(self, round_: Round, at_once: list[RecipientChange]) -> None:
+        """The end of a round that has something to tell: rows and reports in one transaction."""
+        settings = self._parts.settings.reports
+        message = round_.message
+        settlement = round_.conclude(at_once)
+        try:
+            length = original_length(message, round_.reported, settings.max_original)
+            original = await read_original(message, length)
+            now = self._parts.clock.now()
+            drafts = await asyncio.to_thread(plan_reports, message, round_.reported, settings, now, original)
+            settlement.reports = [self._make_report(round_.spool, draft, now) for draft in drafts]
+            await round_.spool.settle(settlement)
+        except SpoolError as error:
+            self._parts.log.error("report could not be stored", id=message.id, error=str(error))
+            return
+        finally:
+            self._rounds.pop(message.id, None)
+        if round_.reported and settlement.warned:
+            message.warned = True
+        for report in settlement.reports:
+            self._parts.notes.note_report(message, report)
+            await self._take_report(round_.spool, report)
+
+    def _make_report(self, spool: Spool, draft: ReportDraft, now: Instant) -> NewMessage:
+        parts = self._parts
+        envelope: Envelope = draft.envelope
+        first = parts.schedule.next_attempt(now, 0, now, True, parts.random)
+        queue_id = spool.reserve_id()
+        return NewMessage(
+            queue_id, envelope, b"", InlineBody(draft.data), now, first, "report", "", is_report=True, held=draft.held
+        )
+
+    async def _take_report(self, spool: Spool, report: NewMessage) -> None:
+        if not report.held:
+            stored = await spool.load(report.id)
+            if stored is not None and not self.holds(stored.id):
+                self.take(stored)
+
+    # -- connections
+
+    def _pump_soon(self) -> None:
+        if not self._crew.is_pump_due:
+            self._crew.is_pump_due = True
+            asyncio.get_running_loop().call_soon(self._pump)
+
+    def _pump(self) -> None:
+        crew = self._crew
+        crew.is_pump_due = False
+        if crew.is_stopping:
+            return
+        for verb, slot in self._parts.planner.plan(self._parts.clock.now()):
+            if verb is Verb.OPEN:
+                crew.start(asyncio.create_task(self._work(slot)))
+            else:
+                waiter = crew.resting.pop(slot, None)
+                if waiter is not None and not waiter.done():
+                    waiter.set_result(verb is Verb.USE)
+
+    async def _work(self, slot: Slot) -> None:
+        """A slot's life: take a part, carry it, settle, again; rest while there is none."""
+        planner, clock = self._parts.planner, self._parts.clock
+        channel = self._parts.carrier.make_channel()
+        try:
+            while not self._crew.is_stopping:
+                part = planner.take(slot, clock.now(), channel.max_recipients)
+                if isinstance(part, Part):
+                    if not await self._carry(slot, channel, part):
+                        return
+                elif part is Rest.CLOSE or not await self._rest(slot):
+                    break
+            planner.closed(slot)
+            await channel.quit()
+        except Exception as error:  # noqa: BLE001 - a defect of ours must not strand what is in hand
+            self._parts.log.error("delivery failed", site=slot.site, error=repr(error))
+            self._abandon(slot)
+        finally:
+            channel.close()
+            planner.closed(slot)
+            self._pump_soon()
+
+    async def _rest(self, slot: Slot) -> bool:
+        waiter: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
+        self._crew.resting[slot] = waiter
+        try:
+            return await waiter
+        finally:
+            self._crew.resting.pop(slot, None)
+
+    async def _carry(self, slot: Slot, channel: Channel, part: Part) -> bool:
+        """One part over the channel. False: the slot is gone."""
+        parts = self._parts
+        planner = parts.planner
+        round_ = self._rounds[part.message.id]
+        if not round_.started:
+            round_.started = True
+            round_.spool.mark_in_hand(part.message.id)
+        results = await channel.carry(part)
+        results = [parts.rules.apply(slot.site, part, result) for result in results]
+        again = self._take_results(round_, part, results)
+        now = parts.clock.now()
+        if channel.failure is not None or _is_broken(results):
+            reason = channel.failure or _why(results)
+            self._note_failed_site(slot, planner.failed(slot, now, reason), reason)
+            return False
+        if planner.finished(slot, now):
+            self._note_recovered_site(slot.site)
+        if again:
+            self._offer(round_, slot.site, part.job.destination, again)
+        if channel.is_usable:
+            return True
+        planner.closed(slot)
+        await channel.quit()
+        return False
+
+    def _take_results(self, round_: Round, part: Part, results: Sequence[DeliveryResult]) -> list[QueuedRecipient]:
+        """Settle what was tried; returns the recipients for which the message is to be offered again at once."""
+        done: list[tuple[QueuedRecipient, Outcome]] = []
+        again: list[QueuedRecipient] = []
+        for one, result in zip(part.recipients, results, strict=True):
+            if isinstance(result, NotTried):
+                again.append(one)
+            else:
+                done.append((one, result))
+        if len(again) == len(part.recipients):  # no progress: a hop that takes nobody must not be asked for ever
+            done = [(one, _not_taken(result)) for one, result in zip(again, results, strict=True)]
+            again = []
+        if done:
+            self._settle(round_, done)
+        return again
+
+    def _abandon(self, slot: Slot) -> None:
+        part = slot.part
+        if part is not None and (round_ := self._rounds.get(part.message.id)) is not None:
+            self._settle(round_, [(one, _GONE) for one in part.recipients])
+
+    def _note_failed_site(self, slot: Slot, dropped: Iterable[Job], reason: str) -> None:
+        site = self._parts.planner.sites.get(slot.site)
+        if site.is_dead:
+            self._parts.log.warning("site is dead", site=slot.site, reason=reason, failures=site.failures)
+            self._save_site(slot.site)
+        self.on_site_change(slot.site)
+        for job in dropped:
+            round_ = self._rounds.get(job.message.id)
+            if round_ is not None:
+                self._let_go(round_, job.recipients, reason)
+
+    def _note_recovered_site(self, key: SiteKey) -> None:
+        self._parts.log.info("site is alive again", site=key)
+        self._save_site(key)
+        self.on_site_change(key)
+
+    def _save_site(self, key: SiteKey) -> None:
+        for spool in self._spools.values():
+            spool.save_site(self._parts.planner.sites.get(key).to_row())
+
+    # -- what comes round
+
+    async def tick(self) -> None:
+        """Several times a second: timers of the planner, expiry in memory, room for what waits on disk."""
+        planner, now = self._parts.planner, self._parts.clock.now()
+        for job in planner.expired(now):
+            round_ = self._rounds.get(job.message.id)
+            if round_ is not None:
+                outcome = Deferred(Reply(451, "4.4.7", "It waited too long for its turn"))
+                self._settle(round_, [(one, outcome) for one in job.recipients])
+        self._pump_soon()
+        await self._unpark()
+
+    async def _unpark(self) -> None:
+        for flow in list(self._parked):
+            ids = self._parked[flow]
+            while ids and self._parts.planner.has_room(0, flow):
+                batch, ids[:100] = ids[:100], []
+                self._parked_ids.difference_update(batch)
+                await self._read_back(batch)
+            if not ids:
+                self._parked.pop(flow, None)
+
+    async def _read_back(self, batch: Sequence[QueueId]) -> None:
+        by_shard: dict[str, set[QueueId]] = {}
+        for queue_id in batch:
+            if queue_id in self._rounds:
+                continue
+            by_shard.setdefault(queue_id[:2], set()).add(queue_id)
+        for prefix, ids in by_shard.items():
+            spool = self._spools.get(prefix)
+            if spool is None:
+                continue
+            for message in await spool.find(Selection(ids=frozenset(ids)), len(ids)):
+                if message.id not in self._rounds:
+                    self._begin(message, [one for one in message.recipients if one.status is Status.WAITING])
+
+    async def claim_due(self) -> None:
+        """Every second or so: mail whose time has come, as long as there is room."""
+        parts = self._parts
+        for spool in list(self._spools.values()):
+            while not self._crew.is_stopping and parts.planner.has_room(0, ""):
+                now = parts.clock.now()
+                try:
+                    found = await spool.claim_due(now, parts.settings.claim_limit, self.holds, self._reschedule)
+                except SpoolError as error:
+                    parts.log.error("due mail could not be read", shard=spool.shard, error=str(error))
+                    break
+                for message in found:
+                    if message.id not in self._rounds:
+                        self._begin(message, _due(message, now))
+                if len(found) < parts.settings.claim_limit:
+                    break
+
+    def _reschedule(self, row: DueRow) -> Instant:
+        parts = self._parts
+        now = parts.clock.now()
+        # What was let go with a dead site has no finished attempt: its age tells how patient to be.
+        attempts = max(row.attempts, parts.schedule.attempts_for_age(now - row.arrived))
+        return parts.schedule.next_attempt(row.arrived, attempts, now, row.is_report, parts.random)
+
+    # -- administration and the end
+
+    def withdraw(self, queue_ids: Iterable[QueueId]) -> None:
+        """Hold or delete: what is not in hand of a connection leaves memory; its rows are the spool's to change."""
+        for queue_id in queue_ids:
+            self._parked_ids.discard(queue_id)
+            round_ = self._rounds.get(queue_id)
+            if round_ is None:
+                continue
+            round_.withdrawn = True
+            for job in self._parts.planner.withdraw(queue_id):
+                round_.let_go(len(job.recipients))
+                self._end_if_over(round_, [])
+
+    def wake(self) -> None:
+        """Rows were made due (retry, release): look now."""
+        self._crew.start(asyncio.create_task(self.claim_due()))
+
+    async def stop(self, deadline_s: float) -> None:
+        """Finish what connections have in hand, close them; the rest is in the spool."""
+        crew = self._crew
+        crew.is_stopping = True
+        for waiter in list(crew.resting.values()):
+            if not waiter.done():
+                waiter.set_result(False)
+        if crew.tasks:
+            await asyncio.wait(crew.tasks, timeout=deadline_s)
+        for task in list(crew.tasks):
+            task.cancel()
+        if crew.tasks:
+            await asyncio.wait(crew.tasks, timeout=1.0)
+
+
+def _due(message: QueuedMessage, now: Instant) -> list[QueuedRecipient]:
+    return [
+        one
+        for one in message.recipients
+        if one.status is Status.WAITING and one.next_attempt is not None and one.next_attempt <= now
+    ]
+
+
+def _is_broken(results: Sequence[DeliveryResult]) -> bool:
+    return any(isinstance(result, Deferred) and result.site_failed for result in results)
+
+
+def _why(results: Sequence[DeliveryResult]) -> str:
+    return next((str(each.reply) for each in results if isinstance(each, Deferred) and each.site_failed), "")
+
+
+def _not_taken(result: DeliveryResult) -> Outcome:
+    if isinstance(result, NotTried):
+        return Deferred(result.reply or Reply(452, "4.5.3", "The next host takes no recipient"), result.remote)
+    return result
