@@ -7,31 +7,28 @@ smarthost, one LMTP socket. Keys are texts fit for tables and logs ("mx:mx1.exam
 
 from __future__ import annotations
 
-import enum
 from dataclasses import dataclass
 from typing import NewType
 
 from posthouse.message.outcome import Deferred, Refused
 from posthouse.message.reply import Reply
+from posthouse.mta.outbound_types import Mode, SmtpAuth, TlsPolicy
+
+__all__ = [
+    "Destination",
+    "Discarded",
+    "MaildirBox",
+    "Mode",
+    "Rejected",
+    "SiteHost",
+    "SiteKey",
+    "SmtpAuth",
+    "SmtpSite",
+    "TlsPolicy",
+    "Unroutable",
+]
 
 SiteKey = NewType("SiteKey", str)
-
-
-class Mode(enum.Enum):
-    """What is spoken to the hosts of a site."""
-
-    SMTP = "smtp"
-    SMTPS = "smtps"
-    LMTP = "lmtp"
-
-
-class TlsPolicy(enum.Enum):
-    """The `tls` of a route. OFF never upgrades; REQUIRED takes any certificate, VERIFY a right one only."""
-
-    OPPORTUNISTIC = "opportunistic"
-    REQUIRED = "required"
-    VERIFY = "verify"
-    OFF = "off"
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +43,7 @@ class SiteHost:
 
 @dataclass(frozen=True, slots=True)
 class SmtpSite:
-    """Hosts that we connect to. `auth` names credentials of the configuration.
+    """Hosts that we connect to.
 
     `uses_mx` is True when the hosts come from MX records (or are an implicit MX): only then are hosts that are
     ourselves left out (RFC 5321 §5.1). `fallback` is the next entry of a route's list, for when no host of this
@@ -57,8 +54,9 @@ class SmtpSite:
     hosts: tuple[SiteHost, ...]
     mode: Mode = Mode.SMTP
     tls: TlsPolicy = TlsPolicy.OPPORTUNISTIC
-    auth: str | None = None
+    auth: SmtpAuth | None = None
     uses_mx: bool = False
+    is_implicit: bool = False  # the domain itself, for want of MX records
     fallback: Destination | None = None
 
 
