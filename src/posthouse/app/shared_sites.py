@@ -102,6 +102,11 @@ class SharedSites:
         self._rotated_at = 0.0
         self._swept_at = 0.0
 
+    def configure(self, worker_count: int, settings: WindowSettings) -> None:
+        """After a reload; windows follow with the next reports."""
+        self._settings = settings
+        self._default = default_slots(settings, worker_count)
+
     def window(self, site: str) -> float:
         known = self._sites.get(site)
         return known.window if known else float(self._settings.initial)
