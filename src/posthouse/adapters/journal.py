@@ -155,14 +155,28 @@ def list_files(root: Path) -> list[Path]:
 
 
 def _is_copied(path: Path) -> bool:
-    """Its .gz is complete and only the removal was missed: gzip ends in check sum and size (RFC 1952 §2.3.1)."""
+    """Its .gz is complete and only the removal was missed."""
     try:
-        with open(path.with_name(path.name + ".gz"), "rb") as stream:
-            stream.seek(-8, os.SEEK_END)
-            check_sum, size = struct.unpack("<II", stream.read(8))
-        return bool(size == path.stat().st_size & 0xFFFFFFFF and check_sum == _find_check_sum(path))
+        check_sum, size = _read_trailer(path.with_name(path.name + ".gz"))
+        return size == path.stat().st_size & 0xFFFFFFFF and check_sum == _find_check_sum(path)
     except OSError:
         return False
+
+
+def find_text_size(path: Path) -> int:
+    """Octets of its records, modulo 2**32; 0 when it has gone."""
+    try:
+        return _read_trailer(path)[1] if path.suffix == ".gz" else path.stat().st_size & 0xFFFFFFFF
+    except OSError:
+        return 0
+
+
+def _read_trailer(path: Path) -> tuple[int, int]:
+    """Gzip ends in check sum and size (RFC 1952 §2.3.1). Raises OSError."""
+    with open(path, "rb") as stream:
+        stream.seek(-8, os.SEEK_END)
+        check_sum, size = struct.unpack("<II", stream.read(8))
+    return check_sum, size
 
 
 def _find_check_sum(path: Path) -> int:
