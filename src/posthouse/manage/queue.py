@@ -1,0 +1,311 @@
+"""What an administrator may do with the queue: list, show, count, hold, release, retry, delete, bounce.
+
+Written once over the shards a process owns: a worker runs it for its shards behind the control socket, the command
+line runs it for all of them when no server is running. Answers are plain values with the names of the queue
+listing. Each change is durable before it is reported; what a worker has in memory is told right after
+(`ActiveSet`), so that a crash in between is the same as an attempt that was under way.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import heapq
+from collections.abc import AsyncIterator, Callable, Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Protocol
+
+from posthouse.message.address import AddressError, parse_address, parse_domain
+from posthouse.message.ids import QueueId, make_queue_id, split_queue_id
+from posthouse.message.instant import Instant, format_rfc3339
+from posthouse.ports.spool import Action, QueuedMessage, QueuedRecipient, Selection, Settlement, Spool, Status
+
+PAGE = 500
+STATUSES = ("ready", "active", "deferred", "held", "delivered", "relayed", "failed", "expired")
+BOUNCE = "bounce"
+ACTIONS = (*(action.value for action in Action), BOUNCE)
+
+Plain = dict[str, object]
+MakeBounce = Callable[[QueuedMessage, Instant], Settlement]
+"""Fails every recipient that is not final and makes the reports; given by who knows how reports are written."""
+
+
+class ActiveSet(Protocol):
+    """The messages that this process has in memory for delivery."""
+
+    def list_ids(self) -> Collection[QueueId]: ...
+
+    def is_active(self, queue_id: QueueId) -> bool: ...
+
+    def withdraw(self, ids: Collection[QueueId]) -> None:
+        """They were held, deleted or bounced: drop them. A delivery in flight ends; only a success still counts."""
+
+    def wake(self, ids: Collection[QueueId]) -> None:
+        """They are due now."""
+
+
+class NothingActive:
+    """The `ActiveSet` of a server that does not run."""
+
+    def list_ids(self) -> Collection[QueueId]:
+        return ()
+
+    def is_active(self, queue_id: QueueId) -> bool:
+        return False
+
+    def withdraw(self, ids: Collection[QueueId]) -> None:
+        return None
+
+    def wake(self, ids: Collection[QueueId]) -> None:
+        return None
+
+
+@dataclass(frozen=True, slots=True)
+class Query:
+    """Which messages, how many, and behind which id to go on."""
+
+    selection: Selection
+    limit: int = PAGE
+    after: QueueId | None = None
+
+
+def parse_query(args: Mapping[str, object]) -> Query:
+    """`{"ids", "domain", "sender", "status", "limit", "after"}`, each optional. Raises ValueError for people."""
+    ids = args.get("ids")
+    status = args.get("status")
+    limit = args.get("limit") or PAGE
+    after = args.get("after")
+    if ids is not None and not isinstance(ids, list | tuple):
+        raise ValueError("ids must be a list")
+    if status is not None and status not in STATUSES:
+        raise ValueError(f"{status!r} is no status; allowed: {', '.join(STATUSES)}")
+    if not isinstance(limit, int) or limit < 1:
+        raise ValueError("limit must be a number above 0")
+    selection = Selection(
+        ids=None if ids is None else frozenset(parse_queue_id(str(each)) for each in ids),
+        domain=_parse_domain(args.get("domain")),
+        sender=_parse_sender(args.get("sender")),
+        status=None if status is None else str(status),
+    )
+    return Query(selection, limit, None if after is None else parse_queue_id(str(after)))
+
+
+def parse_queue_id(text: str) -> QueueId:
+    """The id in its usual spelling. Raises ValueError."""
+    return make_queue_id(*split_queue_id(text.strip()))
+
+
+def _parse_domain(text: object) -> str | None:
+    if text is None:
+        return None
+    try:
+        return parse_domain(str(text))
+    except AddressError as error:
+        raise ValueError(f"{text!r}: {error}") from None
+
+
+def _parse_sender(text: object) -> str | None:
+    """`<>` and the empty text are the empty sender."""
+    if text is None:
+        return None
+    if text in ("", "<>"):
+        return ""
+    try:
+        return str(parse_address(str(text)))
+    except AddressError as error:
+        raise ValueError(f"{text!r}: {error}") from None
+
+
+def describe_message(message: QueuedMessage, is_active: bool) -> Plain:
+    """One object of the queue listing."""
+    return {
+        "id": message.id,
+        "sender": str(message.envelope.sender or ""),
+        "recipients": [_describe_recipient(recipient, is_active) for recipient in message.recipients],
+        "size": message.size,
+        "arrived": format_rfc3339(message.arrived),
+        "held": any(recipient.status is Status.HELD for recipient in message.recipients),
+    }
+
+
+def _describe_recipient(recipient: QueuedRecipient, is_active: bool) -> Plain:
+    return {
+        "address": str(recipient.recipient.address),
+        "status": name_status(recipient, is_active),
+        "attempts": recipient.attempts,
+        "next_attempt": None if recipient.next_attempt is None else format_rfc3339(recipient.next_attempt),
+        "last_reply": None if recipient.last_reply is None else str(recipient.last_reply),
+        "next_hop": recipient.next_hop or None,
+    }
+
+
+def name_status(recipient: QueuedRecipient, is_active: bool) -> str:
+    """The word of the queue listing: waiting is shown as what it waits for."""
+    if recipient.status is not Status.WAITING:
+        return recipient.status.value
+    if is_active:
+        return "active"
+    return "deferred" if recipient.attempts else "ready"
+
+
+def explain_message(message: QueuedMessage, is_active: bool) -> Plain:
+    """`queue show`: the listing's object and what else the envelope says."""
+    envelope = message.envelope
+    return describe_message(message, is_active) | {
+        "message_id": message.message_id or None,
+        "source": message.source or None,
+        "is_report": message.is_report,
+        "crashes": message.crashes,
+        "body": envelope.body.value,
+        "smtputf8": envelope.smtputf8,
+        "ret": envelope.ret.value if envelope.ret else None,
+        "envid": envelope.envid,
+        "remotes": {str(r.recipient.address): r.last_remote for r in message.recipients if r.last_remote},
+    }
+
+
+async def list_page(spools: Sequence[Spool], active: ActiveSet, query: Query) -> list[Plain]:
+    """Up to `query.limit` objects in the order of ids, starting behind `query.after`. Go on behind the last id."""
+    page: list[Plain] = []
+    async for message in _find_messages(spools, active, query.selection, query.after):
+        page.append(describe_message(message, active.is_active(message.id)))
+        if len(page) >= query.limit:
+            break
+    return page
+
+
+def merge_pages(pages: Iterable[list[Plain]], limit: int) -> list[Plain]:
+    """One page of several processes' pages."""
+    merged = heapq.merge(*pages, key=lambda item: str(item["id"]))
+    return [item for _, item in zip(range(limit), merged, strict=False)]
+
+
+async def show_message(spools: Sequence[Spool], active: ActiveSet, queue_id: QueueId) -> Plain | None:
+    """None: not in these shards."""
+    shard, _ = split_queue_id(queue_id)
+    for spool in spools:
+        if spool.shard == shard:
+            message = await spool.load(queue_id)
+            return None if message is None else explain_message(message, active.is_active(queue_id))
+    return None
+
+
+async def _find_messages(
+    spools: Sequence[Spool], active: ActiveSet, selection: Selection, after: QueueId | None
+) -> AsyncIterator[QueuedMessage]:
+    """What memory knows better than the disk (active or not) is decided here, the rest by the shards."""
+    status = selection.status
+    if status == "active":
+        ids = frozenset(active.list_ids())
+        selection = replace(selection, ids=ids if selection.ids is None else ids & selection.ids, status=None)
+    for spool in sorted(spools, key=lambda each: each.shard):
+        behind = after
+        while page := await spool.find(selection, PAGE, behind):
+            for message in page:
+                if status is None or _has_status(message, active, status):
+                    yield message
+            behind = page[-1].id
+            if len(page) < PAGE:
+                break
+
+
+def _has_status(message: QueuedMessage, active: ActiveSet, status: str) -> bool:
+    is_active = active.is_active(message.id)
+    return any(name_status(recipient, is_active) == status for recipient in message.recipients)
+
+
+async def change_messages(
+    spools: Sequence[Spool],
+    active: ActiveSet,
+    selection: Selection,
+    action: str,
+    now: Instant,
+    make_bounce: MakeBounce,
+) -> list[QueueId]:
+    """Which messages were changed. Raises ValueError for an unknown action, SpoolError."""
+    if action == BOUNCE:
+        return await _bounce(spools, active, selection, now, make_bounce)
+    if action not in ACTIONS:
+        raise ValueError(f"{action!r} is no action; allowed: {', '.join(ACTIONS)}")
+    what = Action(action)
+    changed: list[QueueId] = []
+    for spool in spools:
+        for part in await _resolve(spool, active, selection):
+            ids = await spool.change(part, what, now)
+            if what in (Action.HOLD, Action.DELETE):
+                active.withdraw(ids)
+            else:
+                active.wake(ids)
+            changed.extend(ids)
+    return changed
+
+
+async def _resolve(spool: Spool, active: ActiveSet, selection: Selection) -> list[Selection]:
+    """The selection as the shard understands it: a status that memory has a say in becomes a list of ids."""
+    if selection.status not in ("active", "ready", "deferred"):
+        return [selection]
+    ids = [message.id async for message in _find_messages([spool], active, selection, None)]
+    return [Selection(ids=frozenset(ids[start : start + PAGE])) for start in range(0, len(ids), PAGE)]
+
+
+async def _bounce(
+    spools: Sequence[Spool], active: ActiveSet, selection: Selection, now: Instant, make_bounce: MakeBounce
+) -> list[QueueId]:
+    bounced: list[QueueId] = []
+    for spool in spools:
+        # The ids first: what is being settled would otherwise move under the search (reports are messages too).
+        ids = [message.id async for message in _find_messages([spool], active, selection, None)]
+        for start in range(0, len(ids), PAGE):
+            bounced += await _bounce_some(spool, active, ids[start : start + PAGE], now, make_bounce)
+    return bounced
+
+
+async def _bounce_some(
+    spool: Spool, active: ActiveSet, ids: Sequence[QueueId], now: Instant, make_bounce: MakeBounce
+) -> list[QueueId]:
+    active.withdraw(ids)
+    messages = [message for queue_id in ids if (message := await spool.load(queue_id)) is not None]
+    open_ones = [message for message in messages if any(not each.status.is_final for each in message.recipients)]
+    settlements = [make_bounce(message, now) for message in open_ones]
+    await asyncio.gather(*(spool.settle(settlement) for settlement in settlements))
+    active.wake([report.id for settlement in settlements for report in settlement.reports])
+    return [message.id for message in open_ones]
+
+
+async def count_queue(spools: Sequence[Spool], active: ActiveSet, now: Instant) -> Plain:
+    """`queue stats` of these shards: `{messages, size, active, states, next_hops, oldest_age}`, age in seconds."""
+    totals: list[Plain] = []
+    for spool in spools:
+        stats = await spool.stats()
+        totals.append(
+            {
+                "messages": stats.messages,
+                "size": stats.octets,
+                "active": 0,
+                "states": dict(stats.by_state),
+                "next_hops": dict(stats.by_next_hop),
+                "oldest_age": None if stats.oldest is None else max(0.0, round(now - stats.oldest, 3)),
+            }
+        )
+    return merge_counts([*totals, _EMPTY | {"active": len(active.list_ids())}])
+
+
+_EMPTY: Plain = {"messages": 0, "size": 0, "active": 0, "states": {}, "next_hops": {}, "oldest_age": None}
+
+
+def merge_counts(parts: Iterable[Plain]) -> Plain:
+    """Counts of several processes as one: numbers are added, of ages the largest counts."""
+    total: Plain = dict(_EMPTY)
+    for part in parts:
+        total |= {name: _add(name, total.get(name), value) for name, value in part.items()}
+    return total
+
+
+def _add(name: str, one: object, other: object) -> object:
+    if isinstance(one, dict) and isinstance(other, dict):
+        return {key: int(one.get(key, 0)) + int(other.get(key, 0)) for key in {**one, **other}}
+    if name == "oldest_age":
+        ages = [age for age in (one, other) if isinstance(age, int | float)]
+        return max(ages, default=None)
+    if isinstance(one, int | float) and isinstance(other, int | float):
+        return one + other
+    return other if one is None else one
