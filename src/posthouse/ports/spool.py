@@ -231,6 +231,14 @@ class Spool(Protocol):
     @property
     def shard(self) -> ShardNumber: ...
 
+    @property
+    def inline_limit(self) -> int:
+        """Bodies of up to this many octets may be kept in memory and given to `accept` as `InlineBody`."""
+
+    @property
+    def is_broken(self) -> bool:
+        """An fsync failed: everything raises SpoolBroken from now on; take another shard."""
+
     def reserve_id(self) -> QueueId:
         """A new id, never given before. Cheap; it is not stored until `accept`."""
 

@@ -1,0 +1,90 @@
+"""Opening a SQLite file the way all of ours are opened, and bringing its schema up to date.
+
+Trusts nothing in the file: one that is not ours, is damaged or was written by a newer program is refused with
+DatabaseRefused. After a crash SQLite itself restores the last commit. An upgrade makes a snapshot first
+(`<file>.before-<version>`), is one transaction, and an older program refuses what a newer one wrote.
+"""
+
+from __future__ import annotations
+
+import os
+from importlib import resources
+
+import apsw
+
+PAGE_OCTETS = 4096
+BUSY_TIMEOUT_MS = 5000
+_CACHED_STATEMENTS = 200
+
+
+class DatabaseRefused(Exception):
+    """The file cannot be used; the text names it and says why."""
+
+
+def open_database(path: str, schema: str, *, vfs: str = "", cache_kib: int = 16384) -> apsw.Connection:
+    """The connection that writes. Creates the file or upgrades it (migrations/<schema>_NNNN.sql)."""
+    try:
+        connection = _connect(path, vfs, apsw.SQLITE_OPEN_READWRITE | apsw.SQLITE_OPEN_CREATE, cache_kib)
+        try:
+            # Both only count before the first table is made.
+            connection.execute(f"PRAGMA page_size = {PAGE_OCTETS}")
+            connection.execute("PRAGMA auto_vacuum = INCREMENTAL")
+            connection.execute("PRAGMA journal_mode = WAL")
+            connection.execute("PRAGMA synchronous = FULL")
+            connection.execute("PRAGMA wal_autocheckpoint = 0")
+            _upgrade(connection, path, schema)
+        except BaseException:
+            connection.close()
+            raise
+    except apsw.Error as error:
+        raise DatabaseRefused(f"{path}: {error}") from error
+    return connection
+
+
+def open_reader(path: str, *, vfs: str = "", cache_kib: int = 8192) -> apsw.Connection:
+    """A connection that only reads a file that `open_database` has opened."""
+    return _connect(path, vfs, apsw.SQLITE_OPEN_READONLY, cache_kib)
+
+
+def _connect(path: str, vfs: str, flags: int, cache_kib: int) -> apsw.Connection:
+    connection = apsw.Connection(path, flags=flags, vfs=vfs or None, statementcachesize=_CACHED_STATEMENTS)
+    connection.set_busy_timeout(BUSY_TIMEOUT_MS)
+    connection.execute(f"PRAGMA cache_size = -{cache_kib}")
+    return connection
+
+
+def _upgrade(connection: apsw.Connection, path: str, schema: str) -> None:
+    have = int(str(connection.pragma("user_version")))
+    steps = _migrations(schema)
+    if have > len(steps):
+        raise DatabaseRefused(f"{path}: written by a newer version (schema {have}, this program knows {len(steps)})")
+    if have == len(steps):
+        return
+    if have:
+        _take_snapshot(connection, f"{path}.before-{len(steps)}")
+    connection.execute("BEGIN IMMEDIATE")
+    try:
+        for step in steps[have:]:
+            connection.execute(step)
+        connection.execute(f"PRAGMA user_version = {len(steps)}")
+        connection.execute("COMMIT")
+    except BaseException:
+        roll_back(connection)
+        raise
+
+
+def _migrations(schema: str) -> list[str]:
+    folder = resources.files("posthouse.adapters.sqlite") / "migrations"
+    names = sorted(entry.name for entry in folder.iterdir() if entry.name.startswith(f"{schema}_"))
+    return [(folder / name).read_text("utf-8") for name in names]
+
+
+def _take_snapshot(connection: apsw.Connection, path: str) -> None:
+    if not os.path.exists(path):
+        connection.execute("VACUUM INTO ?", (path,))
+
+
+def roll_back(connection: apsw.Connection) -> None:
+    """End the transaction if SQLite has not done so itself (it does after some errors)."""
+    if connection.in_transaction:
+        connection.execute("ROLLBACK")
