@@ -20,6 +20,7 @@ MAX_ENVID_OCTETS = 100  # RFC 3461 §4.4, before decoding
 MAX_ORCPT_OCTETS = 500  # RFC 3461 §4.2
 
 _SIZE = re.compile(r"[0-9]{1,20}")
+_ONLY_SIZE = re.compile(r"SIZE=([0-9]{1,20})")
 _PRIORITY = re.compile(r"-?[0-9]")
 _ADDRESS_TYPE = re.compile(r"[A-Za-z0-9-]{1,64}")
 _NOTIFY: Final[Mapping[str, Notify]] = {
@@ -136,6 +137,9 @@ _RCPT_TAKERS: Final[Mapping[str, Callable[[RcptParameters, str | None], None]]] 
 
 def parse_mail_parameters(text: str, offered: frozenset[str]) -> MailParameters:
     """Raises CommandError. `offered` are the names that are allowed now."""
+    only_size = _ONLY_SIZE.fullmatch(text)  # what most clients say, and all that they say
+    if only_size is not None and "SIZE" in offered:
+        return MailParameters(int(only_size[1]))
     parameters = MailParameters()
     for name, value in split_parameters(text):
         if name not in offered or name not in _MAIL_TAKERS:

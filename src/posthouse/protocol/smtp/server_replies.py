@@ -27,6 +27,7 @@ TOO_MANY_ERRORS = Reply(421, "4.7.0", "Too many errors, closing connection")
 TOO_MANY_COMMANDS = Reply(421, "4.7.0", "Too many commands without a message, closing connection")
 TOO_MANY_MESSAGES = Reply(421, "4.7.0", "Too many messages in one connection, come back")
 NOT_SMTP = Reply(421, "4.7.0", "This is not the protocol spoken here, closing connection")
+NOT_UTF8 = Reply(500, "5.5.2", "Line is not valid UTF-8")
 BAD_CHUNK = Reply(501, "5.5.4", "Syntax: BDAT size [LAST]; closing connection")
 
 LINE_PROBLEMS: Final[Mapping[LineProblem, Reply]] = {
@@ -45,7 +46,7 @@ TEXT_PROBLEMS: Final[Mapping[TextProblem, Reply]] = {
 _CONTROLS = re.compile(r"[\x00-\x1f\x7f-\x9f]+")
 
 
-def render_reply(reply: Reply, *, utf8: bool = False) -> bytes:
+def render_reply(reply: Reply, utf8: bool = False) -> bytes:
     """The octets of a reply, CRLF included. Text beyond ASCII only with `utf8` (RFC 6531 §3.7.4).
 
     Whatever the text holds, nothing in it can begin another reply.

@@ -15,7 +15,8 @@ from dataclasses import dataclass
 from typing import Final
 
 
-class State(enum.Enum):
+class State(enum.IntEnum):
+    # Integers, because the hash of a plain Enum is a Python function and every command looks into a table.
     GREETING = enum.auto()  # we have not greeted yet
     REFUSED = enum.auto()  # greeted with 554 (RFC 5321 §3.1)
     START = enum.auto()  # greeted, or as new after STARTTLS and XCLIENT

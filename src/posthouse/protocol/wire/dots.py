@@ -53,6 +53,8 @@ class DotReader:
         else:
             self.is_done = True
             piece, position = data[start : end + 2], end + 5
+            if end == dot.start():
+                return piece, position
         return piece.replace(b"\r\n.", b"\r\n"), position
 
 

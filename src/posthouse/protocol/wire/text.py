@@ -3,7 +3,8 @@
 RFC 5321 §2.3.8 forbids a CR or LF that is not part of CRLF; what some hosts take for a line end and others do not
 is how messages are smuggled (CVE-2023-51764). RFC 5321 §4.5.3.1.6 and §4.5.3.1.7 are the minima for the limits.
 
-Keeps no octet of the message. After the first problem pieces are dropped, only their sizes are counted.
+Keeps no octet of the message but the last three of an unfinished header. After the first problem pieces are dropped,
+only their sizes are counted. Which problem comes first is a matter of octets, not of how they are cut into pieces.
 """
 
 from __future__ import annotations
@@ -11,6 +12,10 @@ from __future__ import annotations
 import enum
 import re
 from dataclasses import dataclass
+from itertools import accumulate
+from operator import itemgetter
+
+_EMPTY_LINE = b"\r\n\r\n"
 
 # Two passes of a compiled expression with a literal first octet: 1 ns per octet together, where counting CR, LF
 # and CRLF takes 1.8 and one expression for both 6.5.
@@ -63,44 +68,55 @@ class TextCheck:
 
     def _find_problem(self, piece: bytes) -> TextProblem | None:
         limits = self._limits
+        found: list[tuple[int, TextProblem]] = []  # where in the piece each one shows
         if 0 < limits.max_size < self.size:
-            return TextProblem.TOO_BIG
-        if self._is_in_header and self._is_header_too_long(piece):
-            return TextProblem.LONG_HEADER
-        return None if limits.is_binary else self._find_line_problem(piece)
+            found.append((limits.max_size - self.size + len(piece), TextProblem.TOO_BIG))
+        if self._is_in_header:
+            self._check_header(piece, found)
+        if not limits.is_binary:
+            self._check_line_ends(piece, found)
+            if limits.max_line:
+                self._check_line_lengths(piece, found)
+        return min(found, key=itemgetter(0))[1] if found else None
 
-    def _is_header_too_long(self, piece: bytes) -> bool:
-        tail = self._header_tail  # the empty line may lie across pieces
-        text = tail + piece
-        end = text.find(b"\r\n\r\n")
-        self._is_in_header = end < 0
+    def _check_header(self, piece: bytes, found: list[tuple[int, TextProblem]]) -> None:
+        """The empty line has to begin within `max_header` octets; it may lie across pieces."""
+        limit = self._limits.max_header
+        text = self._header_tail + piece
+        end = text.find(_EMPTY_LINE)
         self._header_tail = text[-3:]
-        length = self.size if end < 0 else self.size - len(text) + end
-        return length > self._limits.max_header
+        if 0 <= end <= limit - self.size + len(text):
+            self._is_in_header = False
+        elif self.size >= limit + len(_EMPTY_LINE):
+            self._is_in_header = False
+            found.append((limit + 3 - self.size + len(piece), TextProblem.LONG_HEADER))
 
-    def _find_line_problem(self, piece: bytes) -> TextProblem | None:
+    def _check_line_ends(self, piece: bytes, found: list[tuple[int, TextProblem]]) -> None:
         first, end = 0, len(piece)
         if self._ends_with_cr:
             if piece[0] != 10:
-                return TextProblem.BARE_CR
-            first = 1
+                found.append((0, TextProblem.BARE_CR))
+            else:
+                first = 1
         self._ends_with_cr = piece[-1] == 13
         if self._ends_with_cr:
             end -= 1
-        if _find_bare_cr(piece, first, end) is not None:
-            return TextProblem.BARE_CR
-        if _find_bare_lf(piece, first, end) is not None:
-            return TextProblem.BARE_LF
-        return TextProblem.LONG_LINE if self._limits.max_line and self._has_long_line(piece) else None
+        bare_cr = _find_bare_cr(piece, first, end)
+        if bare_cr is not None:
+            found.append((bare_cr.end(), TextProblem.BARE_CR))
+        bare_lf = _find_bare_lf(piece, first, end)
+        if bare_lf is not None:
+            found.append((bare_lf.start(), TextProblem.BARE_LF))
 
-    def _has_long_line(self, piece: bytes) -> bool:
-        limit = self._limits.max_line
+    def _check_line_lengths(self, piece: bytes, found: list[tuple[int, TextProblem]]) -> None:
+        limit, line = self._limits.max_line, self._line
         last_end = piece.rfind(b"\n") + 1
-        if not last_end:
-            self._line += len(piece)
-            return self._line > limit
-        is_long = self._line + piece.find(b"\n") + 1 > limit
-        self._line = len(piece) - last_end
-        if not is_long and len(piece) > limit:
-            is_long = max(map(len, piece.split(b"\n"))) >= limit
-        return is_long or self._line > limit
+        self._line = len(piece) - last_end if last_end else line + len(piece)
+        if line + len(piece) <= limit:
+            return
+        start = -line  # where the present line began
+        for end in accumulate(len(part) + 1 for part in piece.split(b"\n")):
+            if min(end, len(piece)) - start > limit:
+                found.append((start + limit, TextProblem.LONG_LINE))
+                return
+            start = end
