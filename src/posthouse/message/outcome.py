@@ -23,11 +23,15 @@ class Delivered:
 
 @dataclass(frozen=True, slots=True)
 class Deferred:
-    """Try again. `site_failed`: the connection itself failed, so every recipient of the site is in the same boat."""
+    """Try again. `site_failed`: the connection itself failed, so every recipient of the site is in the same boat.
+
+    `retry_after_s` takes the place of the schedule's wait, where a rule knows better.
+    """
 
     reply: Reply
     remote: str = ""
     site_failed: bool = False
+    retry_after_s: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

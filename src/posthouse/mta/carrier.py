@@ -60,14 +60,14 @@ class Carrier:
 class Channel:
     """One slot's way out. `failure` tells why no connection could be made for the last part, None when one was."""
 
-    __slots__ = ("_carrier", "_connection", "_hop", "failure", "was_connected")
+    __slots__ = ("_carrier", "_connection", "_hop", "_is_retired", "failure")
 
     def __init__(self, carrier: Carrier) -> None:
         self._carrier = carrier
         self._connection: Connection | None = None
         self._hop: SmtpSite | None = None
+        self._is_retired = False
         self.failure: str | None = None
-        self.was_connected = False
 
     @property
     def max_recipients(self) -> int:
@@ -113,7 +113,7 @@ class Channel:
                 self._connection = None
         opened = await self._open(site)
         if isinstance(opened, Connection):
-            self._connection, self._hop, self.was_connected = opened, site, True
+            self._connection, self._hop = opened, site
             return await opened.deliver(part.message, part.recipients), None
         return [opened for _ in part.recipients], str(opened.reply)
 
@@ -128,13 +128,15 @@ class Channel:
     def is_usable(self) -> bool:
         """The slot can go on with another part (without a connection: by opening one)."""
         connection = self._connection
+        if self._is_retired:
+            return False
         if connection is None:
             return True
         return connection.is_reusable and connection.messages_sent < self._carrier.max_messages
 
-    @property
-    def is_connected(self) -> bool:
-        return self._connection is not None
+    def retire(self) -> None:
+        """Take no further message over this connection."""
+        self._is_retired = True
 
     async def quit(self) -> None:
         connection, self._connection = self._connection, None

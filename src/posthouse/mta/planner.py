@@ -240,6 +240,14 @@ class Planner:
             break
         return None if wake == NEVER else wake
 
+    def list_loads(self) -> list[tuple[SiteKey, int, int]]:
+        """Of each site that is not local: connections it could use now, and has. For whoever shares sites out."""
+        return [
+            (key, queue.open - len(queue.idle) + queue.turns.jobs, queue.open)
+            for key, queue in self._queues.items()
+            if not queue.is_local
+        ]
+
     def recheck(self) -> None:
         """After a jump of the clock or new shares: look at every site again in the next plan()."""
         for queue in self._queues.values():

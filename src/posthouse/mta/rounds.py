@@ -114,8 +114,11 @@ def _judge_deferred(
     if isinstance(verdict, Expire):
         change = _final(one, Status.EXPIRED, outcome)
         return change, Expired(outcome.reply, outcome.remote)
+    at = verdict.at
+    if outcome.retry_after_s is not None:
+        at = min(Instant(now + outcome.retry_after_s), schedule.expiry(message.arrived, message.is_report))
     change = RecipientChange(
-        one.number, Status.WAITING, verdict.at, one.attempts + 1, outcome.reply, outcome.remote, one.next_hop
+        one.number, Status.WAITING, at, one.attempts + 1, outcome.reply, outcome.remote, one.next_hop
     )
     if not verdict.warn:
         return change, None

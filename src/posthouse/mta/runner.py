@@ -11,7 +11,7 @@ A message may then be delivered twice, if its hop had taken it and that was not 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -19,12 +19,13 @@ from posthouse.message.address import Address, Domain
 from posthouse.message.envelope import Envelope
 from posthouse.message.ids import QueueId
 from posthouse.message.instant import Instant
-from posthouse.message.outcome import Deferred, Outcome, Refused
+from posthouse.message.outcome import Deferred, Delivered, Outcome, Refused
 from posthouse.message.reply import Reply
 from posthouse.mta.carrier import DISCARDED, Carrier, Channel
 from posthouse.mta.outbound import DeliveryResult, NotTried
 from posthouse.mta.outcomes import OutcomeNotes
 from posthouse.mta.planner import Job, Part, Planner, Rest, Slot, Verb, flow_of
+from posthouse.mta.provider_policy import ProviderPolicy
 from posthouse.mta.reports import ReportDraft, ReportSettings, original_length, plan_reports, read_original
 from posthouse.mta.rounds import Round
 from posthouse.mta.schedule import RetrySchedule
@@ -56,10 +57,13 @@ class Routes(Protocol):
     async def route(self, address: Address) -> Destination: ...
 
 
-class Rules(Protocol):
-    """What providers mean by their replies (mta/provider_policy.py): may change an outcome, slow a site down."""
+class SiteEvents(Protocol):
+    """Who shares sites between workers (app/site_sync.py)."""
 
-    def apply(self, site: SiteKey, part: Part, result: DeliveryResult) -> DeliveryResult: ...
+    def succeeded(self, site: SiteKey) -> None: ...
+
+    def failed(self, site: SiteKey) -> None:
+        """A connection could not be made or broke; the site may be dead now."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +86,8 @@ class RunnerParts:
     routes: Routes
     carrier: Carrier
     schedule: RetrySchedule
-    rules: Rules
+    rules: ProviderPolicy
+    events: SiteEvents
     notes: OutcomeNotes
     clock: Clock
     random: Random
@@ -118,7 +123,6 @@ class Runner:
         self._parked: dict[str, list[QueueId]] = {}  # by flow, oldest first
         self._parked_ids: set[QueueId] = set()
         self._crew = _Crew()
-        self.on_site_change: Callable[[SiteKey], None] = lambda site: None
 
     # -- shards
 
@@ -423,14 +427,14 @@ class Runner:
         if not round_.started:
             round_.started = True
             round_.spool.mark_in_hand(part.message.id)
-        results = await channel.carry(part)
-        results = [parts.rules.apply(slot.site, part, result) for result in results]
+        results = self._apply_rules(slot, channel, part, await channel.carry(part))
         again = self._take_results(round_, part, results)
         now = parts.clock.now()
         if channel.failure is not None or _is_broken(results):
             reason = channel.failure or _why(results)
             self._note_failed_site(slot, planner.failed(slot, now, reason), reason)
             return False
+        parts.events.succeeded(slot.site)
         if planner.finished(slot, now):
             self._note_recovered_site(slot.site)
         if again:
@@ -440,6 +444,23 @@ class Runner:
         planner.closed(slot)
         await channel.quit()
         return False
+
+    def _apply_rules(
+        self, slot: Slot, channel: Channel, part: Part, results: Sequence[DeliveryResult]
+    ) -> Sequence[DeliveryResult]:
+        """What providers mean by their replies may be more than they say."""
+        if all(type(result) is Delivered for result in results):
+            return results
+        ruled: list[DeliveryResult] = []
+        for one, result in zip(part.recipients, results, strict=True):
+            ruling = self._parts.rules.apply(slot.site, one.recipient.address, result)
+            ruled.append(ruling.result)
+            if ruling.wants_new_connection:
+                channel.retire()
+            for job in ruling.dropped:
+                if (round_ := self._rounds.get(job.message.id)) is not None:
+                    self._let_go(round_, job.recipients, str(result.reply))
+        return ruled
 
     def _take_results(self, round_: Round, part: Part, results: Sequence[DeliveryResult]) -> list[QueuedRecipient]:
         """Settle what was tried; returns the recipients for which the message is to be offered again at once."""
@@ -467,7 +488,7 @@ class Runner:
         if site.is_dead:
             self._parts.log.warning("site is dead", site=slot.site, reason=reason, failures=site.failures)
             self._save_site(slot.site)
-        self.on_site_change(slot.site)
+        self._parts.events.failed(slot.site)
         for job in dropped:
             round_ = self._rounds.get(job.message.id)
             if round_ is not None:
@@ -476,7 +497,6 @@ class Runner:
     def _note_recovered_site(self, key: SiteKey) -> None:
         self._parts.log.info("site is alive again", site=key)
         self._save_site(key)
-        self.on_site_change(key)
 
     def _save_site(self, key: SiteKey) -> None:
         for spool in self._spools.values():
