@@ -317,7 +317,7 @@ class Queue(msgspec.Struct, frozen=True, kw_only=True):
     )
     min_free_inodes: Annotated[
         int, Key(Whole(0, 100_000_000), "Free inodes of the data directory below which new mail is 452.")
-    ] = 1000
+    ] = 10_000
 
 
 class ProviderRules(msgspec.Struct, frozen=True, kw_only=True):

@@ -9,8 +9,7 @@ listing. Each change is durable before it is reported; what a worker has in memo
 from __future__ import annotations
 
 import asyncio
-import heapq
-from collections.abc import AsyncIterator, Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Protocol
 
@@ -25,7 +24,7 @@ BOUNCE = "bounce"
 ACTIONS = (*(action.value for action in Action), BOUNCE)
 
 Plain = dict[str, object]
-MakeBounce = Callable[[QueuedMessage, Instant], Settlement]
+MakeBounce = Callable[[Spool, QueuedMessage, Instant], Awaitable[Settlement]]
 """Fails every recipient that is not final and makes the reports; given by who knows how reports are written."""
 
 
@@ -173,12 +172,6 @@ async def list_page(spools: Sequence[Spool], active: ActiveSet, query: Query) ->
     return page
 
 
-def merge_pages(pages: Iterable[list[Plain]], limit: int) -> list[Plain]:
-    """One page of several processes' pages."""
-    merged = heapq.merge(*pages, key=lambda item: str(item["id"]))
-    return [item for _, item in zip(range(limit), merged, strict=False)]
-
-
 async def show_message(spools: Sequence[Spool], active: ActiveSet, queue_id: QueueId) -> Plain | None:
     """None: not in these shards."""
     shard, _ = split_queue_id(queue_id)
@@ -197,8 +190,11 @@ async def _find_messages(
     if status == "active":
         ids = frozenset(active.list_ids())
         selection = replace(selection, ids=ids if selection.ids is None else ids & selection.ids, status=None)
+    first = -1 if after is None else split_queue_id(after)[0]
     for spool in sorted(spools, key=lambda each: each.shard):
-        behind = after
+        if spool.shard < first:
+            continue
+        behind = after if spool.shard == first else None
         while page := await spool.find(selection, PAGE, behind):
             for message in page:
                 if status is None or _has_status(message, active, status):
@@ -265,47 +261,39 @@ async def _bounce_some(
     active.withdraw(ids)
     messages = [message for queue_id in ids if (message := await spool.load(queue_id)) is not None]
     open_ones = [message for message in messages if any(not each.status.is_final for each in message.recipients)]
-    settlements = [make_bounce(message, now) for message in open_ones]
+    settlements = [await make_bounce(spool, message, now) for message in open_ones]
     await asyncio.gather(*(spool.settle(settlement) for settlement in settlements))
     active.wake([report.id for settlement in settlements for report in settlement.reports])
     return [message.id for message in open_ones]
 
 
-async def count_queue(spools: Sequence[Spool], active: ActiveSet, now: Instant) -> Plain:
-    """`queue stats` of these shards: `{messages, size, active, states, next_hops, oldest_age}`, age in seconds."""
-    totals: list[Plain] = []
+async def count_queue(spools: Sequence[Spool], active: ActiveSet) -> Plain:
+    """`queue stats` of these shards. `oldest` is an Instant; `active` counts messages, the rest recipients."""
+    total: Plain = {"messages": 0, "size": 0, "active": len(active.list_ids()), "states": {}, "next_hops": {}}
     for spool in spools:
         stats = await spool.stats()
-        totals.append(
+        oldest = {} if stats.oldest is None else {"oldest": stats.oldest}
+        total = add_counts(
+            total,
             {
                 "messages": stats.messages,
                 "size": stats.octets,
-                "active": 0,
-                "states": dict(stats.by_state),
-                "next_hops": dict(stats.by_next_hop),
-                "oldest_age": None if stats.oldest is None else max(0.0, round(now - stats.oldest, 3)),
-            }
+                "states": stats.by_state,
+                "next_hops": stats.by_next_hop,
+                **oldest,
+            },
         )
-    return merge_counts([*totals, _EMPTY | {"active": len(active.list_ids())}])
-
-
-_EMPTY: Plain = {"messages": 0, "size": 0, "active": 0, "states": {}, "next_hops": {}, "oldest_age": None}
-
-
-def merge_counts(parts: Iterable[Plain]) -> Plain:
-    """Counts of several processes as one: numbers are added, of ages the largest counts."""
-    total: Plain = dict(_EMPTY)
-    for part in parts:
-        total |= {name: _add(name, total.get(name), value) for name, value in part.items()}
     return total
+
+
+def add_counts(one: Plain, other: Mapping[str, object]) -> Plain:
+    """Numbers and tables are added; of `oldest` the least counts."""
+    return {**one, **{name: _add(name, one.get(name), value) for name, value in other.items()}}
 
 
 def _add(name: str, one: object, other: object) -> object:
     if isinstance(one, dict) and isinstance(other, dict):
-        return {key: int(one.get(key, 0)) + int(other.get(key, 0)) for key in {**one, **other}}
-    if name == "oldest_age":
-        ages = [age for age in (one, other) if isinstance(age, int | float)]
-        return max(ages, default=None)
+        return {**one, **{key: one.get(key, 0) + value for key, value in other.items()}}
     if isinstance(one, int | float) and isinstance(other, int | float):
-        return one + other
+        return min(one, other) if name == "oldest" else one + other
     return other if one is None else one

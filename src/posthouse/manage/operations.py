@@ -1,0 +1,82 @@
+"""The queue operations by the names of the control socket, with plain arguments and plain answers.
+
+A worker registers these for its shards; without a server the command line calls the very same functions.
+
+    queue.list {ids, domain, sender, status, limit, after}   {"items": [...], "more": bool}
+    queue.show {id}                                          the object, or None when it is not here
+    queue.stats {}                                           counts (`count_queue`) and messages per second
+    queue.change {action, ids | domain | sender | all}       how many messages
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+from posthouse.manage.queue import (
+    ActiveSet,
+    MakeBounce,
+    Plain,
+    change_messages,
+    count_queue,
+    list_page,
+    parse_query,
+    parse_queue_id,
+    show_message,
+)
+from posthouse.ports.clock import Clock
+from posthouse.ports.observe import Journal
+from posthouse.ports.spool import Selection, Spool
+
+Arguments = Mapping[str, object]
+Rates = Callable[[], tuple[float, float]]
+"""Messages per second in and out."""
+
+STEPS = {"hold": "held", "release": "released", "retry": "retried", "delete": "deleted", "bounce": "bounced"}
+
+
+@dataclass(frozen=True, slots=True)
+class QueueOperations:
+    """`spools` gives the shards owned now. Arguments that make no sense raise ValueError with words for people."""
+
+    spools: Callable[[], Sequence[Spool]]
+    active: ActiveSet
+    clock: Clock
+    journal: Journal
+    make_bounce: MakeBounce
+    rates: Rates = lambda: (0.0, 0.0)
+
+    def handlers(self) -> dict[str, Callable[[Arguments], Awaitable[object]]]:
+        return {
+            "queue.list": self.list_messages,
+            "queue.show": self.show,
+            "queue.stats": self.count,
+            "queue.change": self.change,
+        }
+
+    async def list_messages(self, args: Arguments) -> Plain:
+        query = parse_query(args)
+        items = await list_page(self.spools(), self.active, query)
+        return {"items": items, "more": len(items) >= query.limit}
+
+    async def show(self, args: Arguments) -> Plain | None:
+        return await show_message(self.spools(), self.active, parse_queue_id(str(args.get("id", ""))))
+
+    async def count(self, _: Arguments) -> Plain:
+        into, out = self.rates()
+        return {**await count_queue(self.spools(), self.active), "in_per_second": into, "out_per_second": out}
+
+    async def change(self, args: Arguments) -> int:
+        """Nothing selected is a mistake, not everything: `all` must be said."""
+        query = parse_query(
+            {name: value for name, value in args.items() if name in ("ids", "domain", "sender", "status")}
+        )
+        if args.get("all") is not True and query.selection == Selection():
+            raise ValueError("say which messages: ids, domain, sender or all")
+        action = str(args.get("action"))
+        ids = await change_messages(
+            self.spools(), self.active, query.selection, action, self.clock.now(), self.make_bounce
+        )
+        for queue_id in ids:
+            self.journal.record(STEPS[action], queue_id)
+        return len(ids)
