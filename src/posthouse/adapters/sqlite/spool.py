@@ -352,6 +352,8 @@ class SqliteSpool:
         return False
 
     async def close(self) -> None:
+        if self._is_closed:
+            return
         await self.close_but_lock()
         os.close(self._opened.lock)
 
