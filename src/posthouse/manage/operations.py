@@ -42,9 +42,9 @@ class QueueOperations:
     spools: Callable[[], Sequence[Spool]]
     active: ActiveSet
     clock: Clock
-    journal: Journal
     make_bounce: MakeBounce
     rates: Rates = lambda: (0.0, 0.0)
+    journal: Journal | None = None
 
     def handlers(self) -> dict[str, Callable[[Arguments], Awaitable[object]]]:
         return {
@@ -77,6 +77,7 @@ class QueueOperations:
         ids = await change_messages(
             self.spools(), self.active, query.selection, action, self.clock.now(), self.make_bounce
         )
-        for queue_id in ids:
-            self.journal.record(STEPS[action], queue_id)
+        if self.journal is not None:
+            for queue_id in ids:
+                self.journal.record(STEPS[action], queue_id)
         return len(ids)
