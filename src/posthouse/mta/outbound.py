@@ -62,6 +62,7 @@ __all__ = [
 ]
 
 _MAX_REMEMBERED = 4096
+_MAX_HELLOS = 512
 
 
 def plan_attempts(endpoints: Sequence[Endpoint], limit: int) -> list[Endpoint]:
@@ -134,6 +135,7 @@ class Connector:
     def __post_init__(self) -> None:
         self._deadlines = list_deadlines(self.settings)
         self._plaintext = PlaintextTable(self.clock, self.settings.plaintext_memory_s)
+        self._extensions: dict[str, Extensions] = {}
         self._login_tools = LoginTools(self.make_nonce)
 
     async def open(self, plan: HopPlan) -> Connection | ConnectFailed:
@@ -208,12 +210,21 @@ class Connector:
         verb = b"LHLO" if mode is Mode.LMTP else b"EHLO"
         reply = await wire.ask(verb + b" " + name + b"\r\n", Step.HELLO)
         if reply.code == 250:
-            return parse_extensions(reply)
+            return self._look_up_extensions(reply)
         if reply.code >= 500 and mode is not Mode.LMTP:  # RFC 5321 §3.2: a server of before 1995
             reply = await wire.ask(b"HELO " + name + b"\r\n", Step.HELLO)
             if reply.code == 250:
                 return NO_EXTENSIONS
         raise _HostFailed(reply, spoke=True)
+
+    def _look_up_extensions(self, reply: Reply) -> Extensions:
+        """A host says the same thing to each connection: read it once."""
+        known = self._extensions.get(reply.text)
+        if known is None:
+            if len(self._extensions) >= _MAX_HELLOS:
+                self._extensions.clear()
+            known = self._extensions[reply.text] = parse_extensions(reply)
+        return known
 
     async def _secure(
         self, wire: Wire, endpoint: Endpoint, plan: HopPlan, policy: TlsPolicy, hop: Extensions

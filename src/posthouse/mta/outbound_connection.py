@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from posthouse.message.capabilities import HopCapabilities
 from posthouse.message.envelope import BodyType, Envelope
@@ -52,15 +52,29 @@ class HopFacts:
 class Connection:
     """Made by `Connector.open`. One `deliver` at a time."""
 
-    __slots__ = ("_facts", "_is_open", "_mails", "_needs_reset", "_rcpt_max", "_wire", "messages_sent")
+    __slots__ = (
+        "_facts",
+        "_has_said_quit",
+        "_is_last",
+        "_is_open",
+        "_mails",
+        "_needs_reset",
+        "_rcpt_max",
+        "_usual_manner",
+        "_wire",
+        "messages_sent",
+    )
 
     def __init__(self, wire: Wire, facts: HopFacts) -> None:
         self._wire = wire
         self._facts = facts
         self._is_open = True
+        self._is_last = False
+        self._has_said_quit = False
         self._needs_reset = False
         self._mails = 0  # transactions begun
         self._rcpt_max = facts.extensions.rcpt_max
+        self._usual_manner = Manner(facts.extensions.pipelining, lmtp=facts.mode is Mode.LMTP)
         self.messages_sent = 0
 
     @property
@@ -90,17 +104,24 @@ class Connection:
     def is_reusable(self) -> bool:
         """Another message may be tried here."""
         limit = self._facts.extensions.mail_max
+        if self._has_said_quit:
+            return False
         return self._is_open and not self._wire.has_input and (limit is None or self._mails < limit)
 
-    async def deliver(self, message: QueuedMessage, recipients: Sequence[QueuedRecipient]) -> list[DeliveryResult]:
+    async def deliver(
+        self, message: QueuedMessage, recipients: Sequence[QueuedRecipient], *, is_last: bool = False
+    ) -> list[DeliveryResult]:
         """One transaction. The results are in the order of `recipients`.
 
+        `is_last`: nothing else will be sent here, so QUIT may go out behind the final dot (RFC 2920 §3.1); call
+        `quit` all the same.
         Raises StaleConnection when this connection was used before and died before anything of this message was
         accepted.
         """
         if not self.is_reusable:
             self.close()
             raise StaleConnection(self.remote)
+        self._is_last = is_last and self._facts.extensions.pipelining
         adapted = await self._adapt(message)
         if isinstance(adapted, Refused):
             return [adapted] * len(recipients)
@@ -121,8 +142,10 @@ class Connection:
     async def quit(self) -> None:
         """Say QUIT, wait a little for the answer (RFC 5321 §4.1.1.10), close. Never raises."""
         if self._is_open:
+            if not self._has_said_quit:
+                self._wire.write(b"QUIT\r\n")
             with contextlib.suppress(WireFailed):
-                await self._wire.ask(b"QUIT\r\n", Step.QUIT)
+                await self._wire.next_reply(Step.QUIT)
         self.close()
 
     def close(self) -> None:
@@ -180,12 +203,10 @@ class Connection:
         facts = self._facts
         is_binary = adapted.body_type is BodyType.BINARYMIME  # RFC 3030 §3: never with DATA
         is_large = facts.settings.use_chunking and adapted.body.size >= facts.settings.chunking_from
-        return Manner(
-            pipelining=facts.extensions.pipelining,
-            bdat=is_binary or (is_large and facts.extensions.chunking),
-            lmtp=facts.mode is Mode.LMTP,
-            reset=self._needs_reset,
-        )
+        is_chunked = is_binary or (is_large and facts.extensions.chunking)
+        if not is_chunked and not self._needs_reset:
+            return self._usual_manner
+        return replace(self._usual_manner, bdat=is_chunked, reset=self._needs_reset)
 
     async def _run(self, transaction: Transaction, adapted: AdaptedMessage) -> list[DeliveryResult]:
         """Drive one transaction to its end and say what came of it."""
@@ -224,7 +245,8 @@ class Connection:
             raise WireFailed(Reply(451, "4.5.0", f"{wire.label} answers before it is asked"), Step.BODY)
         inline = adapted.body.inline
         if inline is not None and not transaction.is_chunked:
-            wire.write(stuff_whole(adapted.trace + inline))
+            self._has_said_quit = self._is_last
+            wire.write(stuff_whole(adapted.trace + inline, b"QUIT\r\n" if self._is_last else b""))
             return
         try:
             if transaction.is_chunked:

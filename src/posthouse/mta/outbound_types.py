@@ -108,7 +108,7 @@ class StaleConnection(Exception):
     """A kept connection turned out to be dead before the next message was begun: nothing was sent, use a fresh one."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)  # not frozen: made for each message, and four times cheaper
 class AdaptedMessage:
     """A message as it goes to one hop: the same octets, or re-encoded ones with their body type."""
 

@@ -8,12 +8,12 @@ from __future__ import annotations
 END_OF_DATA = b".\r\n"
 
 
-def stuff_whole(data: bytes) -> bytes:
-    """The message with its dots doubled, CRLF at the end and the final dot: one write."""
+def stuff_whole(data: bytes, behind: bytes = b"") -> bytes:
+    """The message with its dots doubled, CRLF at the end, the final dot, and a pipelined command behind: one write."""
     stuffed = data.replace(b"\r\n.", b"\r\n..")  # returns `data` itself when there is nothing to do
     first = b"." if data[:1] == b"." else b""
-    last = b".\r\n" if data[-2:] == b"\r\n" else b"\r\n.\r\n" if data else b".\r\n"
-    return b"".join((first, stuffed, last))
+    last = END_OF_DATA if data[-2:] == b"\r\n" or not data else b"\r\n" + END_OF_DATA
+    return b"".join((first, stuffed, last, behind))
 
 
 class DotStuffer:

@@ -14,6 +14,7 @@ from posthouse.message.reply import Reply
 MAX_LINE_OCTETS = 4096  # RFC 5321 §4.5.3.1.5 says 512; large providers explain themselves at more length
 MAX_LINES = 200
 MAX_REPLY_OCTETS = 65536
+MAX_KNOWN = 16
 
 # Reply-line of RFC 5321 §4.2 with the enhanced code of RFC 2034 §4. Lenient: LF alone ends a line, as for Postfix and
 # Exim as clients. A reply cannot smuggle anything: its writer is the only one who is believed here.
@@ -29,13 +30,14 @@ class ReplyError(Exception):
 class ReplyParser:
     """`receive` bytes, then `next_reply` until it is None."""
 
-    __slots__ = ("_buffer", "_lines", "_octets", "_position")
+    __slots__ = ("_buffer", "_known", "_lines", "_octets", "_position")
 
     def __init__(self) -> None:
         self._buffer = b""
         self._position = 0
-        self._lines: list[re.Match[bytes]] = []
+        self._lines: list[re.Match[bytes]] = []  # of the reply that is not complete
         self._octets = 0
+        self._known: dict[bytes, Reply] = {}  # a server says the same three lines for each message
 
     @property
     def has_input(self) -> bool:
@@ -53,34 +55,44 @@ class ReplyParser:
     def next_reply(self) -> Reply | None:
         """None: more bytes are needed. Raises ReplyError."""
         while True:
-            line = _REPLY_LINE.match(self._buffer, self._position)
-            if line is None:
-                self._check_rest()
+            start = self._position
+            end = self._buffer.find(b"\n", start) + 1
+            if (end or len(self._buffer)) - start > MAX_LINE_OCTETS:
+                raise ReplyError("reply line is too long")
+            if not end:
                 return None
-            self._position = line.end()
-            if line[2] != b"-" and not self._lines:
-                return _make_reply(line, _make_text(line[4]))
+            raw = self._buffer[start:end]
+            self._position = end
+            reply = self._known.get(raw)
+            if reply is None or self._lines:
+                reply = self._take_line(raw)
+            if reply is not None:
+                return reply
+
+    def _take_line(self, raw: bytes) -> Reply | None:
+        """The reply that this line completes, if it does."""
+        line = _REPLY_LINE.fullmatch(raw)
+        if line is None:
+            raise ReplyError(f"not a reply: {_make_text(raw[:80].rstrip())}")
+        if line[2] == b"-":
             self._add_line(line)
-            if line[2] != b"-":
-                lines, self._lines, self._octets = self._lines, [], 0
-                return _make_reply(line, "\n".join([_make_text(each[4]) for each in lines]))
+            return None
+        if self._lines:
+            self._add_line(line)
+            lines, self._lines, self._octets = self._lines, [], 0
+            return _make_reply(line, "\n".join([_make_text(each[4]) for each in lines]))
+        reply = _make_reply(line, _make_text(line[4]))
+        if len(self._known) < MAX_KNOWN:
+            self._known[raw] = reply
+        return reply
 
     def _add_line(self, line: re.Match[bytes]) -> None:
         self._lines.append(line)
-        self._octets += line.end() - line.start()
+        self._octets += line.end()
         if len(self._lines) > MAX_LINES or self._octets > MAX_REPLY_OCTETS:
             raise ReplyError("reply is too long")
         if line[1] != self._lines[0][1]:  # RFC 5321 §4.2.1: the code is the same on every line
             raise ReplyError("reply changes its code from line to line")
-
-    def _check_rest(self) -> None:
-        """What is left is the beginning of a line, or no reply at all."""
-        rest = len(self._buffer) - self._position
-        end = self._buffer.find(b"\n", self._position)
-        if end >= 0:
-            raise ReplyError(f"not a reply: {_make_text(self._buffer[self._position : min(end, self._position + 80)])}")
-        if rest > MAX_LINE_OCTETS:
-            raise ReplyError("reply line is too long")
 
 
 def _make_reply(last: re.Match[bytes], text: str) -> Reply:
