@@ -87,6 +87,18 @@ class Host:
             raise LabError(f"{' '.join(command)}: {done.returncode}: {done.stdout}{done.stderr}")
         return done.stdout
 
+    def send_mail(
+        self, server: str, sender: str, recipients: Sequence[str], data: str | bytes, **options: Any
+    ) -> dict[str, str]:
+        """By smtplib, with `options` of send.py. Answers the recipients that were refused with the reply to each.
+
+        The recipient "" stands for the whole message.
+        """
+        wanted = {"server": server, "sender": sender, "recipients": list(recipients), **options}
+        output = self.must(sys.executable, str(Path(__file__).with_name("send.py")), json.dumps(wanted), data=data)
+        answers: dict[str, str] = json.loads(output)
+        return answers
+
     def is_listening(self, port: int, protocol: str = "tcp") -> bool:
         """Looks into the kernel's tables instead of connecting, so that no server sees a probe."""
         wanted = f"{port:04X}"
@@ -265,9 +277,16 @@ class Posthouse(MailServer):
     """Our server on a host: port 25 and Maildirs for the domains it hosts."""
 
     def __init__(
-        self, lab: Lab, host: Host, hostname: str, domains: Sequence[str] = (), settings: str = "", tables: str = ""
+        self,
+        lab: Lab,
+        host: Host,
+        hostname: str,
+        domains: Sequence[str] = (),
+        *,
+        tables: str = "",
+        dns: Sequence[str] = (f"{NETWORK4}.{DNS_HOST}:53",),
     ) -> None:
-        """`settings` are top-level lines of the configuration, `tables` come behind everything."""
+        """`tables` are more lines of the configuration, behind everything; `dns` the servers it asks."""
         self.host = host
         self.hostname = hostname
         self.mail = host.directory / "mail"
@@ -278,9 +297,8 @@ class Posthouse(MailServer):
             f'data = "{host.directory}/data"',
             f'runtime = "{host.directory}/run"',
             "workers = 1",
-            settings,
             f'[tls]\ncertificate = "{chain}"\nkey = "{key}"',
-            f'[dns]\nservers = ["{NETWORK4}.{DNS_HOST}:53"]\ntimeout = "500ms"\nattempts = 2',
+            f'[dns]\nservers = {json.dumps(list(dns))}\ntimeout = "500ms"\nattempts = 2',
         ]
         addresses = (f"{host.ipv4}:25", f"[{host.ipv6}]:25", "127.0.0.1:25")
         lines += [f'[[listener]]\nservice = "smtp"\nbind = "{address}"\ntls = "starttls"' for address in addresses]
@@ -296,6 +314,12 @@ class Posthouse(MailServer):
             host.wait_port(25)
         except LabError as error:
             raise LabError(f"{error}: {self.server.read_log()}") from None
+
+    def submit(self, sender: str, recipients: Sequence[str], data: str | bytes, **options: Any) -> None:
+        """From its own loopback, which may relay."""
+        refused = self.host.send_mail("127.0.0.1", sender, recipients, data, **options)
+        if refused:
+            raise LabError(f"refused: {refused}; log:\n{self.read_log()[-4000:]}")
 
     def command(self, *words: str, data: str | bytes = b"") -> str:
         return self.host.must("env", f"PYTHONPATH={SOURCE}", *self._program, *words, data=data)
@@ -322,6 +346,8 @@ class Posthouse(MailServer):
 class Postfix(MailServer):
     """Postfix on a host: takes mail for `mailboxes` (and their domains alone), sends everything else by MX."""
 
+    MASTER = Path(__file__).resolve().parents[2] / "bench" / "peers" / "postfix.master.cf"
+
     def __init__(self, lab: Lab, host: Host, hostname: str, mailboxes: Sequence[str], settings: str = "") -> None:
         self.host = host
         base = host.directory
@@ -330,44 +356,9 @@ class Postfix(MailServer):
             path.mkdir()
         for path in (base / "data", self.mail):
             shutil.chown(path, "postfix", "postfix")
-        chain, key = make_certificate(base, hostname)
-        identity = self.mail.stat()
-        pairs = [(address, *address.split("@")) for address in mailboxes]
-        table = "".join(f"{address} {domain}/{local}/\n" for address, local, domain in pairs)
-        (self.conf / "mailboxes").write_text(table)
-        master = Path(__file__).resolve().parents[2] / "bench" / "peers" / "postfix.master.cf"
-        (self.conf / "master.cf").write_text(master.read_text().replace("@PORT@", "25"))
-        lines = [
-            "compatibility_level=3.6",
-            f"queue_directory={base}/queue",
-            f"data_directory={base}/data",
-            "command_directory=/usr/sbin",
-            "daemon_directory=/usr/lib/postfix/sbin",
-            "mail_owner=postfix",
-            "setgid_group=postdrop",
-            f"myhostname={hostname}",
-            "mydestination=",
-            "inet_interfaces=all",
-            "inet_protocols=all",
-            "mynetworks=127.0.0.0/8",
-            f"maillog_file={self.maillog}",
-            f"maillog_file_prefixes=/{base.parts[1]}",
-            f"virtual_mailbox_domains={','.join({domain for _, _, domain in pairs})}",
-            f"virtual_mailbox_base={self.mail}",
-            f"virtual_mailbox_maps=texthash:{self.conf}/mailboxes",
-            f"virtual_uid_maps=static:{identity.st_uid}",
-            f"virtual_gid_maps=static:{identity.st_gid}",
-            "virtual_minimum_uid=50",
-            f"smtpd_tls_chain_files={key},{chain}",
-            "smtpd_tls_security_level=may",
-            "smtp_tls_security_level=may",
-            "smtpd_tls_received_header=yes",
-            "smtp_tls_loglevel=1",
-            f"debug_peer_list={NETWORK4}.0/24,[{NETWORK6}::]/64",
-            "smtputf8_enable=yes",
-            "smtp_address_preference=ipv4",
-            settings,
-        ]
+        (self.conf / "master.cf").write_text(self.MASTER.read_text().replace("@PORT@", "25"))
+        lines = [f"myhostname={hostname}", *self._list_places(base), *self._list_mailboxes(mailboxes)]
+        lines += [*self._list_tls(hostname), settings]
         (self.conf / "main.cf").write_text("\n".join(lines) + "\n")
         self._postfix("set-permissions")
         started = self._postfix("start")
@@ -375,6 +366,50 @@ class Postfix(MailServer):
             raise LabError(f"postfix start: {started.stdout}{started.stderr}")
         lab.stop_at_end(lambda: self._postfix("stop"))
         host.wait_port(25)
+
+    def _list_places(self, base: Path) -> list[str]:
+        return [
+            "compatibility_level=3.6",
+            f"queue_directory={base}/queue",
+            f"data_directory={base}/data",
+            "command_directory=/usr/sbin",
+            "daemon_directory=/usr/lib/postfix/sbin",
+            "mail_owner=postfix",
+            "setgid_group=postdrop",
+            "mydestination=",
+            "inet_interfaces=all",
+            "inet_protocols=all",
+            "mynetworks=127.0.0.0/8",
+            f"maillog_file={self.maillog}",
+            f"maillog_file_prefixes=/{base.parts[1]}",
+            f"debug_peer_list={NETWORK4}.0/24,[{NETWORK6}::]/64",
+            "smtputf8_enable=yes",
+            "smtp_address_preference=ipv4",
+        ]
+
+    def _list_mailboxes(self, mailboxes: Sequence[str]) -> list[str]:
+        pairs = [(address, *address.split("@")) for address in mailboxes]
+        table = "".join(f"{address} {domain}/{local}/\n" for address, local, domain in pairs)
+        (self.conf / "mailboxes").write_text(table)
+        owner = self.mail.stat()
+        return [
+            f"virtual_mailbox_domains={','.join({domain for _, _, domain in pairs})}",
+            f"virtual_mailbox_base={self.mail}",
+            f"virtual_mailbox_maps=texthash:{self.conf}/mailboxes",
+            f"virtual_uid_maps=static:{owner.st_uid}",
+            f"virtual_gid_maps=static:{owner.st_gid}",
+            "virtual_minimum_uid=50",
+        ]
+
+    def _list_tls(self, hostname: str) -> list[str]:
+        chain, key = make_certificate(self.host.directory, hostname)
+        return [
+            f"smtpd_tls_chain_files={key},{chain}",
+            "smtpd_tls_security_level=may",
+            "smtp_tls_security_level=may",
+            "smtpd_tls_received_header=yes",
+            "smtp_tls_loglevel=1",
+        ]
 
     def _postfix(self, word: str) -> subprocess.CompletedProcess[str]:
         return self.host.run("postfix", "-c", str(self.conf), word)
@@ -387,11 +422,11 @@ class Postfix(MailServer):
 
 
 class Exim(MailServer):
-    """Exim (unpacked, not installed) on a host: Maildirs for its domains, everything else by MX."""
+    """Exim (unpacked, not installed) on a host: takes mail for `mailboxes`, sends everything else by MX."""
 
     ROOT = Path(os.environ.get("EXIM_ROOT", "/usr/local/lib/posthouse-interop/exim"))
 
-    def __init__(self, lab: Lab, host: Host, hostname: str, domains: Sequence[str], settings: str = "") -> None:
+    def __init__(self, lab: Lab, host: Host, hostname: str, mailboxes: Sequence[str], settings: str = "") -> None:
         self.host = host
         base = host.directory
         self.mail, self.logs, self.conf = base / "mail", base / "log", base / "exim.conf"
@@ -399,13 +434,16 @@ class Exim(MailServer):
         for path in (self.mail, self.logs, base / "spool"):
             path.mkdir()
             shutil.chown(path, "Debian-exim", "Debian-exim")
+        pairs = [(address, *address.split("@")) for address in mailboxes]
+        table = "".join(f"{address}: {domain}/{local}\n" for address, local, domain in pairs)
+        (base / "mailboxes").write_text(table)
         chain, key = make_certificate(base, hostname)
         template = (Path(__file__).parent / "exim.conf").read_text()
         values = {
             "BASE": str(base),
             "BINARY": str(binary),
             "HOSTNAME": hostname,
-            "DOMAINS": " : ".join(domains),
+            "DOMAINS": " : ".join({address.partition("@")[2] for address in mailboxes}),
             "CERT": str(chain),
             "KEY": str(key),
             "SETTINGS": settings,
