@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import ipaddress
+
 import pytest
 
 from posthouse.serve.admission import Admission, AdmissionLimits, ConnectionCounts
@@ -176,4 +178,14 @@ def test_without_a_coordinator_each_worker_takes_its_part_of_the_limits() -> Non
     assert admission.admit("192.0.2.1", 0.0) is not None
     admission.resend_all()
     admit_many(admission, "192.0.2.1", 2)
+    assert admission.admit("192.0.2.1", 0.0) is not None
+
+
+def test_exempt_networks_are_held_to_the_total_only() -> None:
+    exempt = [ipaddress.ip_network("192.0.2.0/24")]
+    admission = Admission(AdmissionLimits(total=4, per_address=1, per_network=1), exempt)
+    admit_many(admission, "192.0.2.1", 2)
+    admit_many(admission, "198.51.100.1", 1)
+    assert admission.admit("198.51.100.1", 0.0) is not None
+    admit_many(admission, "::ffff:192.0.2.1", 1)
     assert admission.admit("192.0.2.1", 0.0) is not None

@@ -27,7 +27,7 @@ from posthouse.app.control import Asked, ControlServer, Unanswered, add_up, ask_
 from posthouse.app.exchange import News, Report, to_arguments
 from posthouse.app.launch import Launch
 from posthouse.app.rpc import Channel, Handlers
-from posthouse.app.shared_sites import SharedSites, WindowSettings
+from posthouse.app.shared_sites import SharedSites, WindowSettings, windows_of
 from posthouse.app.sockets import peer_uid
 from posthouse.app.supervised import SupervisorLine, begin
 from posthouse.app.worker_context import Arguments, LinkError
@@ -302,11 +302,6 @@ class Operations:
 def _raise_unanswered(unanswered: Unanswered) -> None:
     if unanswered.names:
         raise LinkError(f"incomplete, not answered by: {', '.join(unanswered.names)}")
-
-
-def windows_of(settings: Settings) -> WindowSettings:
-    outbound = settings.outbound
-    return WindowSettings(initial=outbound.first_connections, largest=outbound.connections_per_site)
 
 
 async def run_coordinator(launch: Launch, settings: Settings, log: StderrLog) -> int:

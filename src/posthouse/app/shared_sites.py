@@ -19,6 +19,7 @@ from dataclasses import dataclass, field, replace
 import msgspec
 
 from posthouse.app.worker_context import SiteShare
+from posthouse.config.settings import Settings
 
 
 class SiteReport(msgspec.Struct, array_like=True):
@@ -53,6 +54,11 @@ class WindowSettings:
     initial: int = 5
     smallest: int = 1
     largest: int = 20
+
+
+def windows_of(settings: Settings) -> WindowSettings:
+    outbound = settings.outbound
+    return WindowSettings(initial=outbound.first_connections, largest=outbound.connections_per_site)
 
 
 def default_slots(settings: WindowSettings, worker_count: int) -> int:

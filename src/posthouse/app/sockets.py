@@ -13,6 +13,7 @@ import socket
 import stat
 import struct
 from collections.abc import Iterator
+from dataclasses import dataclass
 
 from posthouse.app.privileges import Identity, acting_as
 from posthouse.config.kinds import Bind
@@ -57,12 +58,29 @@ def peer_uid(connection: socket.socket) -> int:
     return int(uid)
 
 
-def open_listener(bind: Bind, backlog: int, identity: Identity, mode: int = 0o666) -> socket.socket:
+@dataclass(frozen=True, slots=True, eq=False)
+class Listening:
+    """A socket that listens, and where."""
+
+    bind: Bind
+    socket: socket.socket
+
+    def close(self, identity: Identity) -> None:
+        """Close our descriptor and remove a unix socket's file; processes that inherited it go on."""
+        self.socket.close()
+        if not self.bind.is_unix:
+            return
+        with contextlib.suppress(OSError), _rights_for(self.bind.path, identity):
+            os.unlink(self.bind.path)
+
+
+def open_listener(bind: Bind, backlog: int, identity: Identity, mode: int = 0o666) -> Listening:
     """Listening and non-blocking. `mode` is for unix sockets, which belong to `identity`. Raises BindError."""
     try:
-        return _open_unix(bind.path, backlog, identity, mode) if bind.is_unix else _open_tcp(bind, backlog)
+        opened = _open_unix(bind.path, backlog, identity, mode) if bind.is_unix else _open_tcp(bind, backlog)
     except OSError as error:
         raise BindError(f"cannot listen on {bind}: {_explain(error, bind)}") from error
+    return Listening(bind, opened)
 
 
 def _open_tcp(bind: Bind, backlog: int) -> socket.socket:
@@ -83,10 +101,7 @@ def _open_tcp(bind: Bind, backlog: int) -> socket.socket:
 
 
 def _open_unix(path: str, backlog: int, identity: Identity, mode: int) -> socket.socket:
-    with contextlib.ExitStack() as stack:
-        if _may_write(path, identity):
-            stack.enter_context(acting_as(identity))
-        short = stack.enter_context(short_path(path))
+    with _rights_for(path, identity), short_path(path) as short:
         _remove_stale(short, path)
         listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
         mask = os.umask(0o777)  # nobody gets in before the mode is right
@@ -104,10 +119,16 @@ def _open_unix(path: str, backlog: int, identity: Identity, mode: int) -> socket
     return listener
 
 
-def _may_write(path: str, identity: Identity) -> bool:
-    """Whether `identity` can make the socket itself. If not, the directory is root's, and root makes it."""
+@contextlib.contextmanager
+def _rights_for(path: str, identity: Identity) -> Iterator[None]:
+    """Those of `identity` where it may make files itself; else the directory is root's, and so are the rights."""
     with acting_as(identity):
-        return os.access(os.path.dirname(path), os.W_OK | os.X_OK, effective_ids=True)
+        is_its_own = os.access(os.path.dirname(path), os.W_OK | os.X_OK, effective_ids=True)
+    if not is_its_own:
+        yield
+        return
+    with acting_as(identity):
+        yield
 
 
 def _remove_stale(short: str, path: str) -> None:
@@ -126,12 +147,6 @@ def _remove_stale(short: str, path: str) -> None:
         except BlockingIOError:
             pass  # its backlog is full: somebody is there
     raise OSError(errno.EADDRINUSE, f"another process listens on {path}")
-
-
-def remove_socket(path: str, identity: Identity) -> None:
-    """At the end of a listener. Nothing happens when it is gone or may not be removed."""
-    with contextlib.suppress(OSError), acting_as(identity):
-        os.unlink(path)
 
 
 def _explain(error: OSError, bind: Bind) -> str:

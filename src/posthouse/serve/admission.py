@@ -4,17 +4,17 @@ Pure: the time is an argument, nothing waits. Counts are this worker's own plus 
 of the others (`set_remote`), so the server as a whole may be over a limit by what the other workers admitted
 since: at most what arrives within two exchanges (200 ms). Nothing is kept over a crash.
 
-Refusals are 421 (RFC 5321 §3.8); IPv4-mapped addresses count as IPv4. It does not know who is trusted: callers
-that exempt networks do not ask.
+Refusals are 421 (RFC 5321 §3.8); IPv4-mapped addresses count as IPv4. Exempt networks are held to the total only.
 """
 
 from __future__ import annotations
 
 import ipaddress
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 
+from posthouse.message.peer import Network, is_in_networks
 from posthouse.message.reply import Reply
 
 
@@ -61,6 +61,7 @@ class Admission:
     __slots__ = (
         "_addresses",
         "_changed",
+        "_exempt",
         "_fresh_errors",
         "_networks",
         "_remote",
@@ -72,7 +73,8 @@ class Admission:
         "limits",
     )
 
-    def __init__(self, limits: AdmissionLimits | None = None) -> None:
+    def __init__(self, limits: AdmissionLimits | None = None, exempt: Sequence[Network] = ()) -> None:
+        self._exempt = exempt
         self._shared_limits = self.limits = limits or AdmissionLimits()
         self._total = 0
         self._addresses: dict[str, int] = {}
@@ -104,16 +106,25 @@ class Admission:
         here = addresses.get(address, 0)
         network = _network_of(address)
         near = networks.get(network, 0)
-        if address:
-            if limits.per_address and here + self._remote.get(address, 0) >= limits.per_address:
-                return _TOO_MANY_ADDRESS
-            if limits.per_network and near + self._remote_networks.get(network, 0) >= limits.per_network:
-                return _TOO_MANY_NETWORK
+        refusal = None
+        if limits.per_address and here + self._remote.get(address, 0) >= limits.per_address:
+            refusal = _TOO_MANY_ADDRESS
+        elif limits.per_network and near + self._remote_networks.get(network, 0) >= limits.per_network:
+            refusal = _TOO_MANY_NETWORK
+        # Looked at only here: parsing an address costs more than all the rest.
+        if refusal is not None and address and not self._is_exempt(address):
+            return refusal
         addresses[address] = here + 1
         networks[network] = near + 1
         self._total += 1
         self._changed.add(address)
         return None
+
+    def _is_exempt(self, address: str) -> bool:
+        try:
+            return is_in_networks(address.partition("%")[0], self._exempt)
+        except ValueError:
+            return False
 
     def release(self, address: str) -> None:
         address = _plain(address)

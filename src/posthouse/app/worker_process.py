@@ -1,0 +1,223 @@
+"""The main program of a worker: builds its context, runs a `WorkerRole` through its life, serves HTTP beside it.
+
+Life: start, "ready" to the supervisor, then a first word to end: "drain" (after a reload: clients may go on for
+long) or "stop". A stop while draining shortens the deadline. Whoever kills a worker loses nothing that was
+answered with 250: that is the role's and the spool's care.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import socket
+import ssl
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import uvloop
+
+from posthouse.adapters.clock import SystemClock
+from posthouse.adapters.journal import HourJournal
+from posthouse.adapters.log import StderrLog
+from posthouse.adapters.metrics import PlainMetrics
+from posthouse.adapters.net.tls import make_server_context
+from posthouse.app.exchange import WorkerExchange
+from posthouse.app.http_routes import make_routes
+from posthouse.app.launch import Launch, tls_files
+from posthouse.app.rpc import CoordinatorLink
+from posthouse.app.shared_sites import WorkerShares, windows_of
+from posthouse.app.sockets import connect_unix
+from posthouse.app.supervised import Ending, SupervisorLine, begin
+from posthouse.app.worker_context import Arguments, OpenListener, WorkerContext, WorkerFactory, WorkerRole
+from posthouse.config.settings import Settings
+from posthouse.serve.admission import Admission, AdmissionLimits
+from posthouse.serve.http import HttpLimits, HttpServer
+
+
+class WorkerProcess:
+    """Everything around the role."""
+
+    def __init__(self, launch: Launch, settings: Settings, log: StderrLog, make_worker: WorkerFactory) -> None:
+        self._launch = launch
+        self._log = log
+        self._clock = SystemClock()
+        self._line = SupervisorLine(launch.channel)
+        self._is_ready = False
+        self._tls_fds = [launch.certificate, launch.key]
+        self._https: list[ssl.SSLContext] = []
+        self._listeners = [
+            OpenListener(listener, socket.socket(fileno=number))
+            for listener, number in zip(settings.listener, launch.listeners, strict=True)
+        ]
+        self._metrics = PlainMetrics()
+        self._journal = HourJournal(Path(settings.data) / "journal", str(launch.index), self._clock)
+        self._link = self._make_link()
+        self._context = self._make_context(settings)
+        self._worker: WorkerRole = make_worker(self._context)
+        self._http: list[HttpServer] = []
+
+    async def run(self) -> int:
+        """The exit code."""
+        self._line.on("tls", self._renew_tls)
+        self._line.start()
+        loop = asyncio.get_running_loop()
+        helpers = [loop.create_task(self._link.run()), loop.create_task(self._exchange.run())]
+        try:
+            await self._worker.start()
+            await self._start_http()
+            self._is_ready = True
+            self._line.send("ready")
+            await self._drain(await self._line.endings.get())
+            self._link.notify("bye", {"metrics": self._metrics.snapshot()})
+        finally:
+            for helper in helpers:
+                helper.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await asyncio.gather(*helpers, return_exceptions=True)
+            self._line.close()
+        return 0
+
+    # -- the end
+
+    async def _drain(self, ending: Ending) -> None:
+        self._is_ready = False
+        loop = asyncio.get_running_loop()
+        hurry = loop.create_task(self._line.endings.get())
+        while True:
+            self._log.info("worker ends", how=ending.op, deadline_s=ending.deadline_s)
+            draining = loop.create_task(self._drain_all(ending.deadline_s))
+            await asyncio.wait([draining, hurry], return_when=asyncio.FIRST_COMPLETED)
+            if draining.done():
+                break
+            draining.cancel()
+            await asyncio.gather(draining, return_exceptions=True)
+            ending, hurry = hurry.result(), loop.create_task(self._line.endings.get())
+        hurry.cancel()
+        if (error := draining.exception()) is not None:
+            self._log.error("drain failed", kind=type(error).__name__, reason=str(error))
+        await self._worker.stop()
+        self._journal.flush()
+
+    async def _drain_all(self, deadline_s: float) -> None:
+        await asyncio.gather(self._worker.drain(deadline_s), *(server.drain(deadline_s) for server in self._http))
+
+    # -- making the context
+
+    def _make_link(self) -> CoordinatorLink:
+        launch = self._launch
+        hello = {"index": launch.index, "generation": launch.generation, "pid": os.getpid()}
+
+        async def connect() -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+            return await asyncio.open_unix_connection(sock=connect_unix(launch.link_path))
+
+        async def tell_metrics(_: Arguments) -> object:
+            return self._metrics.snapshot()
+
+        link = CoordinatorLink(connect, hello, self._log)
+        link.register("metrics", tell_metrics)
+        return link
+
+    def _make_context(self, settings: Settings) -> WorkerContext:
+        launch = self._launch
+        limits = settings.limits
+        shares = WorkerShares(launch.worker_count, windows_of(settings))
+        admission = Admission(
+            AdmissionLimits(
+                total=limits.connections,
+                per_address=limits.connections_per_address,
+                per_network=limits.connections_per_network,
+                free_errors=settings.smtp.soft_errors,
+            ),
+            settings.smtp.trusted_networks,
+        )
+        self._exchange = WorkerExchange(self._link, shares, admission, self._clock, launch.worker_count, self._log)
+        return WorkerContext(
+            settings=settings,
+            index=launch.index,
+            worker_count=launch.worker_count,
+            generation=launch.generation,
+            listeners=[each for each in self._listeners if each.settings.service != "http"],
+            submit_socket=socket.socket(fileno=launch.submit),
+            files=launch.files,
+            tls=launch.tls,
+            runtime=Path(launch.runtime),
+            link=self._link,
+            shares=shares,
+            admission=admission,
+            log=self._log,
+            journal=self._journal,
+            metrics=self._metrics,
+            clock=self._clock,
+        )
+
+    # -- HTTP and certificates
+
+    async def _start_http(self) -> None:
+        settings = self._context.settings
+        token_file = settings.metrics.token_file
+        token = self._launch.files[token_file].strip() if token_file is not None else None
+        routes = make_routes(self._link, self._metrics, token, lambda: self._is_ready)
+        for each in self._listeners:
+            if each.settings.service == "http":
+                server = HttpServer(
+                    routes, self._context.admission, self._clock, self._log, HttpLimits(backlog=settings.limits.backlog)
+                )
+                await server.start(each.socket, self._make_https(each))
+                self._http.append(server)
+
+    def _make_https(self, listener: OpenListener) -> ssl.SSLContext | None:
+        if listener.settings.tls != "implicit":
+            return None
+        context = make_server_context(self._context.tls.certificate, self._context.tls.key)
+        self._https.append(context)
+        return context
+
+    def _renew_tls(self, _: Mapping[str, object], descriptors: Sequence[int]) -> None:
+        """New handshakes use the new certificate; sessions go on with what they have."""
+        if len(descriptors) != 2:
+            return
+        files = tls_files(*descriptors)
+        try:
+            for context in self._https:
+                context.load_cert_chain(files.certificate, files.key)
+            self._worker.renew_tls(files)
+        except OSError as error:
+            self._log.error("new certificate not taken", reason=str(error))
+            for number in descriptors:
+                os.close(number)
+            return
+        self._context.tls = files
+        for number in self._tls_fds:
+            os.close(number)
+        self._tls_fds = list(descriptors)
+        self._log.info("certificate renewed")
+
+
+def _make_real_worker(context: WorkerContext) -> WorkerRole:
+    from posthouse.app.worker import Worker
+
+    return Worker(context)
+
+
+async def _run(launch: Launch, settings: Settings, log: StderrLog, make_worker: WorkerFactory) -> int:
+    return await WorkerProcess(launch, settings, log, make_worker).run()
+
+
+def main(arguments: Sequence[str] | None = None, make_worker: WorkerFactory = _make_real_worker) -> int:
+    """`make_worker` lets tests run another role in a real process."""
+    launch, settings, log = begin(arguments)
+    log = log.bind(process=f"worker {launch.generation}.{launch.index}")
+    code = 1
+    try:
+        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+            code = runner.run(_run(launch, settings, log, make_worker))
+    except Exception:  # noqa: BLE001 - the log is where a defect must show; the supervisor starts another
+        log.error("worker failed")
+    log.flush()
+    return code
+
+
+if __name__ == "__main__":
+    sys.exit(main())
