@@ -20,6 +20,7 @@ from bench.lab import LabError, Process, wait_port
 RELAY_PORT = 12525
 SINK_PORT = 12526
 HTTP_PORT = 12580
+PROGRAM = "from posthouse.app.cli import main; main()"
 USERS = 100  # u0@dst.test and so on, with maildirs
 PEERS = Path(__file__).parent / "peers"
 
@@ -170,11 +171,11 @@ class Posthouse:
 
     def start(self, base: Path, setup: Setup) -> None:
         path = self._write(base, setup)
-        executable = Path(sys.executable).with_name("posthouse")
-        command = [str(executable)] if executable.exists() else [sys.executable, "-m", "posthouse.app.cli"]
         source = str(Path(__file__).resolve().parent.parent / "src")
         environment = {"PYTHONPATH": os.pathsep.join(filter(None, (source, os.environ.get("PYTHONPATH"))))}
-        self._process = Process([*command, "-c", str(path), "serve"], base / "posthouse.log", environment)
+        self._process = Process(
+            [sys.executable, "-c", PROGRAM, "-c", str(path), "serve"], base / "posthouse.log", environment
+        )
         wait_port(RELAY_PORT, process=self._process)
 
     def stop(self) -> None:

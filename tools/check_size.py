@@ -1,8 +1,8 @@
 """Size budget: function <= 50 code lines, nesting <= 4, <= 6 parameters; module <= 600 lines.
 
-Code lines are lines that hold code: no blank lines, comments or docstrings; lines of a nested function belong to
-it alone. `self` and `cls` are not parameters. Complexity (<= 10) is ruff's C901. Exemptions stand in tools/exemptions.toml, each with its reason; one that is
-no longer needed is a finding too.
+Code lines are lines that hold code: no blank lines, comments or docstrings, a text over several lines counts once,
+lines of a nested function belong to it alone. `self` and `cls` are not parameters. Complexity (<= 10) is ruff's C901.
+Exemptions stand in tools/exemptions.toml, each with its reason; one that is no longer needed is a finding too.
 """
 
 from __future__ import annotations
@@ -54,6 +54,8 @@ def find_code_lines(source: str, tree: ast.Module) -> set[int]:
         if token.type not in NO_CODE:
             lines.update(range(token.start[0], token.end[0] + 1))
     for node in ast.walk(tree):
+        if isinstance(node, ast.JoinedStr) or (isinstance(node, ast.Constant) and isinstance(node.value, str | bytes)):
+            lines.difference_update(range(node.lineno + 1, (node.end_lineno or node.lineno) + 1))
         if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant) and isinstance(node.value.value, str):
             lines.difference_update(range(node.lineno, (node.end_lineno or node.lineno) + 1))
     return lines

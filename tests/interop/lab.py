@@ -26,6 +26,7 @@ POLL_S = 0.03
 NETWORK4 = "10.77.0"
 NETWORK6 = "fd77"
 DNS_HOST = 53
+PROGRAM = "from posthouse.app.cli import main; main()"
 SOURCE = Path(__file__).resolve().parents[2] / "src"
 
 _numbers = itertools.count(1)
@@ -307,7 +308,7 @@ class Posthouse(MailServer):
             lines.append(f'[[route]]\ndomain = "{domain}"\nto = "{to}"\naccept = "anyone"')
         self.config.write_text("\n".join([*lines, tables]) + "\n")
         environment = {"PYTHONPATH": str(SOURCE)}
-        self._program = [sys.executable, "-m", "posthouse.app.cli", "-c", str(self.config)]
+        self._program = [sys.executable, "-c", PROGRAM, "-c", str(self.config)]
         self.server = Server(host, [*self._program, "serve"], environment)
         lab.stop_at_end(self.server.stop)
         try:

@@ -7,7 +7,6 @@ import smtplib
 import ssl
 import sys
 
-
 DEFAULTS = {"port": 25, "mail_options": [], "rcpt_options": [], "tls": False, "is_lmtp": False}
 
 

@@ -37,6 +37,7 @@ from posthouse.app.demo_mail import SENDER, DemoMail, make_demo_mail
 SENDING, RECEIVING, NAMING = "127.0.0.2", "127.0.0.3", "127.0.0.4"
 PREFERRED_PORT = 2525
 POLL_S = 0.05
+PROGRAM = "from posthouse.app.cli import main; main()"
 PATIENCE_S = 30.0
 PEOPLE = {
     "sender.example": ("alice",),
@@ -77,7 +78,7 @@ class Mailserver:
         return self.directory / "mail" / domain / encode_segment(local)
 
     def make_command(self, *words: str) -> list[str]:
-        return [sys.executable, "-m", "posthouse.app.cli", "-c", str(self.config), *words]
+        return [sys.executable, "-c", PROGRAM, "-c", str(self.config), *words]
 
 
 def encode_segment(text: str) -> str:
