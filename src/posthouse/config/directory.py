@@ -8,7 +8,8 @@ recipients. Local parts are compared without regard to case and composed alike (
 from __future__ import annotations
 
 import unicodedata
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from pathlib import Path
 
 from posthouse.config.reader import ConfigError, Problem
 from posthouse.config.settings import Route, Settings
@@ -45,26 +46,29 @@ def fold_local(local: str) -> str:
     return local.lower() if local.isascii() else unicodedata.normalize("NFC", local.casefold())
 
 
-def build_directory(settings: Settings) -> RouteDirectory:
-    """Raises ConfigError when a recipients_file cannot be read."""
+def read_file(path: str) -> bytes:
+    return Path(path).read_bytes()
+
+
+def build_directory(settings: Settings, read: Callable[[str], bytes] = read_file) -> RouteDirectory:
+    """`read` gives a file's octets. Raises ConfigError when a recipients_file cannot be read."""
     return RouteDirectory(
-        {to_ascii_domain(route.domain): _find_people(route) for route in settings.route if route.is_hosted}
+        {to_ascii_domain(route.domain): _find_people(route, read) for route in settings.route if route.is_hosted}
     )
 
 
-def _find_people(route: Route) -> frozenset[str] | None:
+def _find_people(route: Route, read: Callable[[str], bytes]) -> frozenset[str] | None:
     if route.recipients is None and route.recipients_file is None:
         return None
     listed = set(route.recipients or ())
     if route.recipients_file is not None:
-        listed.update(_read_people(route.recipients_file))
+        listed.update(_read_people(route.recipients_file, read))
     return ALWAYS_KNOWN.union(fold_local(local) for local in listed)
 
 
-def _read_people(path: str) -> list[str]:
+def _read_people(path: str, read: Callable[[str], bytes]) -> list[str]:
     try:
-        with open(path, encoding="utf-8") as stream:
-            lines = [line.partition("#")[0].strip() for line in stream]
+        lines = [line.partition("#")[0].strip() for line in read(path).decode("utf-8").splitlines()]
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError([Problem(path, 0, "recipients_file", f"cannot be read: {error}")]) from None
     return [line for line in lines if line]

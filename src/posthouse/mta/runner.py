@@ -16,17 +16,17 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from posthouse.message.address import Address, Domain
-from posthouse.message.envelope import Envelope
 from posthouse.message.ids import QueueId
 from posthouse.message.instant import Instant
 from posthouse.message.outcome import Deferred, Delivered, Outcome, Refused
 from posthouse.message.reply import Reply
+from posthouse.mta.bounce import make_report
 from posthouse.mta.carrier import DISCARDED, Carrier, Channel
 from posthouse.mta.outbound import DeliveryResult, NotTried
 from posthouse.mta.outcomes import OutcomeNotes
 from posthouse.mta.planner import Job, Part, Planner, Rest, Slot, Verb, flow_of
 from posthouse.mta.provider_policy import ProviderPolicy
-from posthouse.mta.reports import ReportDraft, ReportSettings, original_length, plan_reports, read_original
+from posthouse.mta.reports import ReportSettings, original_length, plan_reports, read_original
 from posthouse.mta.rounds import Round
 from posthouse.mta.schedule import RetrySchedule
 from posthouse.mta.targets import Destination, Discarded, MaildirBox, Rejected, SiteKey, SmtpSite, Unroutable
@@ -35,7 +35,6 @@ from posthouse.ports.observe import Log
 from posthouse.ports.spool import (
     Action,
     DueRow,
-    InlineBody,
     NewMessage,
     QueuedMessage,
     QueuedRecipient,
@@ -145,6 +144,9 @@ class Runner:
                     self._begin(message, [one for one in message.recipients if one.status is Status.WAITING])
             if len(found) > slices:
                 await asyncio.sleep(parts.settings.start_spread_s / slices)
+
+    def holds_any(self, spool: Spool) -> bool:
+        return any(round_.spool is spool for round_ in self._rounds.values())
 
     def remove_spool(self, spool: Spool) -> None:
         self._spools = {prefix: one for prefix, one in self._spools.items() if one is not spool}
@@ -341,7 +343,8 @@ class Runner:
             original = await read_original(message, length)
             now = self._parts.clock.now()
             drafts = await asyncio.to_thread(plan_reports, message, round_.reported, settings, now, original)
-            settlement.reports = [self._make_report(round_.spool, draft, now) for draft in drafts]
+            schedule, random = self._parts.schedule, self._parts.random
+            settlement.reports = [make_report(round_.spool, draft, now, schedule, random) for draft in drafts]
             await round_.spool.settle(settlement)
         except SpoolError as error:
             self._parts.log.error("report could not be stored", id=message.id, error=str(error))
@@ -353,15 +356,6 @@ class Runner:
         for report in settlement.reports:
             self._parts.notes.note_report(message, report)
             await self._take_report(round_.spool, report)
-
-    def _make_report(self, spool: Spool, draft: ReportDraft, now: Instant) -> NewMessage:
-        parts = self._parts
-        envelope: Envelope = draft.envelope
-        first = parts.schedule.next_attempt(now, 0, now, True, parts.random)
-        queue_id = spool.reserve_id()
-        return NewMessage(
-            queue_id, envelope, b"", InlineBody(draft.data), now, first, "report", "", is_report=True, held=draft.held
-        )
 
     async def _take_report(self, spool: Spool, report: NewMessage) -> None:
         if not report.held:
@@ -565,9 +559,15 @@ class Runner:
 
     # -- administration and the end
 
-    def withdraw(self, queue_ids: Iterable[QueueId]) -> None:
-        """Hold or delete: what is not in hand of a connection leaves memory; its rows are the spool's to change."""
-        for queue_id in queue_ids:
+    def list_ids(self) -> list[QueueId]:
+        return list(self._rounds)
+
+    def is_active(self, queue_id: QueueId) -> bool:
+        return queue_id in self._rounds
+
+    def withdraw(self, ids: Iterable[QueueId]) -> None:
+        """Held, deleted or bounced: what no connection has in hand leaves memory; its rows are the spool's to change."""
+        for queue_id in ids:
             self._parked_ids.discard(queue_id)
             round_ = self._rounds.get(queue_id)
             if round_ is None:
@@ -577,9 +577,10 @@ class Runner:
                 round_.let_go(len(job.recipients))
                 self._end_if_over(round_, [])
 
-    def wake(self) -> None:
-        """Rows were made due (retry, release): look now."""
-        self._crew.start(asyncio.create_task(self.claim_due()))
+    def wake(self, ids: Iterable[QueueId]) -> None:
+        """Their rows were made due (retry, release): look now."""
+        if any(True for _ in ids):
+            self._crew.start(asyncio.create_task(self.claim_due()))
 
     async def stop(self, deadline_s: float) -> None:
         """Finish what connections have in hand, close them; the rest is in the spool."""

@@ -69,6 +69,14 @@ class RetrySchedule:
         expiry = self.expiry(arrived, is_report)
         return expiry if now < expiry < at else Instant(at)
 
+    def attempts_for_age(self, age_s: float) -> int:
+        """How many attempts a message of that age would have had, were it tried each time it was due."""
+        count, waited = 0, self.retry[0]
+        while count < len(self.retry) - 1 and waited <= age_s:
+            count += 1
+            waited += self.retry[count]
+        return count
+
     def should_warn(self, arrived: Instant, now: Instant, is_report: bool, warned: bool) -> bool:
         return not warned and not is_report and now >= arrived + self.warn_after_s
 

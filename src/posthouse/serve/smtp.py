@@ -66,23 +66,18 @@ class Admission(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class SmtpServiceSettings:
-    """`min_rate` octets/s keep a message's deadline open; after `tarpit_after` errors each reply is held `tarpit_s`.
-
-    `exempt_networks` count towards the limit in all only, and are never slowed down.
-    """
+    """`min_rate` octets/s keep a message's deadline open; `max_unread` octets may come in while an answer is awaited."""
 
     core: core.ServerSettings
     implicit_tls: bool = False
     lmtp: bool = False
     proxy_networks: Sequence[Network] = ()
     xclient_networks: Sequence[Network] = ()
-    exempt_networks: Sequence[Network] = ()
     greet_delay_s: float = 0.0
     proxy_timeout_s: float = 10.0
     tls_timeout_s: float = 60.0
+    message_timeout_s: float = 3600.0
     min_rate: int = 512
-    tarpit_after: int = 3
-    tarpit_s: float = 2.0
     max_unread: int = 1 << 20
 
 
@@ -144,9 +139,9 @@ class SmtpConnection(asyncio.Protocol):
 
     __slots__ = (
         "_closing",
-        "_counted_as",
         "_errors_seen",
         "_in_body",
+        "_message_until",
         "_preamble",
         "_transport",
         "_waiting",
@@ -169,8 +164,8 @@ class SmtpConnection(asyncio.Protocol):
         self._waiting = True  # nothing is taken from the core before the greeting
         self._closing = False
         self._in_body = False
+        self._message_until = 0.0
         self._errors_seen = 0
-        self._counted_as = ""  # the address that the limits count
         self._preamble: bytes | None = None
 
     # -- the transport's side
@@ -211,7 +206,7 @@ class SmtpConnection(asyncio.Protocol):
             service.sessions.discard(self)
             service.figures.open_sessions.dec()
         if self.role is not None:
-            service.admission.release(self._counted_as)
+            service.admission.release(self.peer.address)
             self.role.closed()
             self.role = None
 
@@ -261,9 +256,7 @@ class SmtpConnection(asyncio.Protocol):
             self._greet()
 
     def _count(self) -> Reply | None:
-        service, address = self.service, self.peer.address
-        self._counted_as = "" if is_in_networks(address, service.settings.exempt_networks) else address
-        return service.admission.admit(self._counted_as, service.clock.monotonic())
+        return self.service.admission.admit(self.peer.address, self.service.clock.monotonic())
 
     def _greet(self) -> None:
         if self._closing:
@@ -341,19 +334,16 @@ class SmtpConnection(asyncio.Protocol):
                 self.leave_if_idle()
 
     def _tarpit(self, output: bytes) -> bool:
-        """Hold the replies of a client that makes errors; True when they are held."""
+        """Hold the replies of a client that only makes errors; True when they are held."""
         service, errors = self.service, self.core.error_count
         now = service.clock.monotonic()
         new, self._errors_seen = errors - self._errors_seen, errors
         if new < 0:  # a message was taken: the count begins anew
             return False
         service.figures.errors.inc(new)
-        if not self._counted_as:
-            return False
-        service.admission.note_error(self._counted_as, now, new)
-        delay = service.admission.delay(self._counted_as, now)
-        if errors > service.settings.tarpit_after:
-            delay = max(delay, service.settings.tarpit_s)
+        address = self.peer.address
+        service.admission.note_error(address, now, new)
+        delay = service.admission.delay(address, now)
         if not delay:
             return False
         was_waiting, self._waiting = self._waiting, True
@@ -410,13 +400,16 @@ class SmtpConnection(asyncio.Protocol):
 
     def _on_data(self, event: core.DataStarted) -> None:
         self._answer(self._role.data())
-        self.deadline = self.service.clock.monotonic() + self.core.timeout_s
 
     def _on_piece(self, event: core.BodyPiece) -> None:
         settings = self.service.settings
-        latest = self.service.clock.monotonic() + self.core.timeout_s
+        now = self.service.clock.monotonic()
+        if not self._in_body:
+            self._in_body = True
+            self._message_until = now + settings.message_timeout_s
+            self.deadline = now + self.core.timeout_s
         # A deadline that grows with what comes: one byte a second does not hold a session open for ever.
-        self._in_body = True
+        latest = min(self._message_until, now + self.core.timeout_s)
         self.deadline = min(latest, self.deadline + len(event.data) / settings.min_rate)
         busy = self._role.body(event.data)
         if busy is not None:
@@ -453,7 +446,7 @@ class SmtpConnection(asyncio.Protocol):
         service = self.service
         announced = event.attributes.get("ADDR")
         self._role.closed()
-        service.admission.release(self._counted_as)
+        service.admission.release(self.peer.address)
         if announced is not None:
             self.peer.address = normalise_address(announced.removeprefix("IPV6:"))
         self.peer.port = int(event.attributes.get("PORT") or 0)
