@@ -40,7 +40,7 @@ class FileMaildirs:
         self,
         hostname: str,
         *,
-        lanes: int = 2,
+        lanes: int = 1,
         files: FileCalls | None = None,
         now: Callable[[], float] = time.time,
         monotonic: Callable[[], float] = time.monotonic,
