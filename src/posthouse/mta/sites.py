@@ -119,8 +119,8 @@ class Site:
         self.window -= 1 / sqrt(self.window)
         if others_work and not self.failures and self.window >= 1:
             return False
-        self.window = max(1.0, min(self.window, float(self.settings.window_start)))
         settings = self.settings
+        self.window = 1.0 if others_work else float(settings.window_start)  # what it begins with when it is back
         self.retry_at = Instant(now + min(settings.dead_min_s * 2.0 ** min(self.failures, 30), settings.dead_max_s))
         self.failures += 1
         self.is_proven = False
