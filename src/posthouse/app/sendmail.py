@@ -1,0 +1,241 @@
+"""The sendmail command of other systems, as a client of submit.sock.
+
+Options, message and exit codes are as programs expect them (`-t`, `-f`, `-i`, sysexits.h). Lines become CRLF here,
+Bcc is removed, and From, Date and Message-ID are added where they are missing (RFC 6409 §8). Nothing is kept: either
+the server says that it has the message on disk, or the exit code says that it does not.
+"""
+
+from __future__ import annotations
+
+import email.utils
+import getpass
+import socket
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import BinaryIO, NamedTuple
+
+from posthouse.app.launch import submit_path
+from posthouse.app.sockets import connect_unix
+from posthouse.app.submit_protocol import (
+    EX_DATAERR,
+    EX_OK,
+    EX_TEMPFAIL,
+    EX_UNAVAILABLE,
+    EX_USAGE,
+    MAX_FRAME,
+    MAX_PIECE,
+    SubmitEnvelope,
+    SubmitFrame,
+    decode_submit,
+    encode_submit,
+)
+
+ANSWER_S = 600.0
+MAX_HEADER = 10 << 20
+
+_WITH_VALUE = "fFrNRVBOLhpXCoAqd"
+_GLUED_ONLY = "oAqdbh"  # their value, if any, is in the same argument
+_IGNORED = "BOLhpXCAqdvmnUGx"  # of other systems, without a meaning here
+_RECIPIENT_FIELDS = (b"to", b"cc", b"bcc")
+
+
+class SendmailError(Exception):
+    """`code` is of sysexits.h."""
+
+    def __init__(self, code: int, text: str) -> None:
+        super().__init__(text)
+        self.code = code
+
+
+@dataclass(slots=True)
+class Options:
+    """`mode`: m deliver, p print the queue, s and others are not for us."""
+
+    mode: str = "m"
+    sender: str | None = None
+    name: str = ""
+    from_header: bool = False
+    dots_are_text: bool = False
+    notify: str = ""
+    ret: str = ""
+    envid: str = ""
+    recipients: list[str] = field(default_factory=list)
+
+
+class HeaderField(NamedTuple):
+    """`raw` is the whole field with its line ends in CRLF form."""
+
+    name: bytes
+    raw: bytes
+
+    @property
+    def value(self) -> str:
+        return self.raw.partition(b":")[2].decode("utf-8", "replace").replace("\r\n", "").strip()
+
+
+def parse_options(arguments: Sequence[str]) -> Options:
+    """Raises SendmailError (64)."""
+    options = Options()
+    rest = list(arguments)
+    while rest:
+        word = rest.pop(0)
+        if word == "--":
+            options.recipients += rest
+            break
+        if not word.startswith("-") or word == "-":
+            options.recipients.append(word)
+            continue
+        letter, glued = word[1], word[2:]
+        value = glued
+        if letter in _WITH_VALUE and letter not in _GLUED_ONLY and not glued:
+            if not rest:
+                raise SendmailError(EX_USAGE, f"option {word} needs a value")
+            value = rest.pop(0)
+        _apply(options, letter, value, word)
+    return options
+
+
+def _apply(options: Options, letter: str, value: str, word: str) -> None:
+    match letter:
+        case "f" | "r":
+            options.sender = value.removeprefix("<").removesuffix(">")
+        case "F":
+            options.name = value
+        case "t":
+            options.from_header = True
+        case "i" | "o":
+            options.dots_are_text |= letter == "i" or value == "i"
+        case "b":
+            options.mode = value or "m"
+        case "N" | "R":
+            setattr(options, {"N": "notify", "R": "ret"}[letter], value.upper())
+        case "V":
+            options.envid = value
+        case _:
+            if letter not in _IGNORED:
+                raise SendmailError(EX_USAGE, f"unknown option {word}")
+
+
+def read_lines(stream: BinaryIO, dots_are_text: bool) -> Iterator[bytes]:
+    """Lines in CRLF form. A bare CR within a line ends it too: it must not reach the wire (RFC 5321 §2.3.8)."""
+    for line in stream:
+        text = line.rstrip(b"\r\n")
+        if text == b"." and not dots_are_text:
+            return
+        yield text.replace(b"\r\n", b"\n").replace(b"\r", b"\n").replace(b"\n", b"\r\n") + b"\r\n"
+
+
+def split_header(lines: Iterator[bytes]) -> tuple[list[HeaderField], bytes]:
+    """The header's fields, and the first line behind them when no empty line was there."""
+    fields: list[HeaderField] = []
+    size = 0
+    for line in lines:
+        size += len(line)
+        if size > MAX_HEADER:
+            raise SendmailError(EX_DATAERR, "the header section is too large")
+        if line == b"\r\n":
+            return fields, b""
+        name, colon, _ = line.partition(b":")
+        if line[:1] in b" \t" and fields:
+            fields[-1] = HeaderField(fields[-1].name, fields[-1].raw + line)
+        elif colon and name and not name.startswith(b"From ") and not set(name.rstrip()) & set(b" \t"):
+            fields.append(HeaderField(name.rstrip().lower(), line))
+        elif not line.startswith((b"From ", b">From ")) or fields:  # an mbox separator is dropped
+            return fields, line
+    return fields, b""
+
+
+def list_recipients(fields: Sequence[HeaderField]) -> list[str]:
+    """Addresses of To, Cc and Bcc (`-t`)."""
+    values = [each.value for each in fields if each.name in _RECIPIENT_FIELDS]
+    return [address for _, address in email.utils.getaddresses(values) if address]
+
+
+def complete_header(fields: Sequence[HeaderField], sender: str, name: str, hostname: str) -> bytes:
+    """The header section with its empty line: without Bcc, with From, Date and Message-ID."""
+    kept = [each.raw for each in fields if each.name != b"bcc"]
+    names = {each.name for each in fields}
+    if b"from" not in names:
+        kept.append(f"From: {email.utils.formataddr((name, sender)) if name else sender}\r\n".encode())
+    if b"date" not in names:
+        kept.append(f"Date: {email.utils.formatdate(localtime=True)}\r\n".encode())
+    if b"message-id" not in names:
+        kept.append(f"Message-ID: {email.utils.make_msgid(domain=hostname)}\r\n".encode())
+    return b"".join(kept) + b"\r\n"
+
+
+def make_pieces(head: bytes, lines: Iterator[bytes]) -> Iterator[bytes]:
+    """The message in pieces of at most MAX_PIECE."""
+    waiting = bytearray(head)
+    for line in lines:
+        waiting += line
+        while len(waiting) >= MAX_PIECE:
+            yield bytes(waiting[:MAX_PIECE])
+            del waiting[:MAX_PIECE]
+    if waiting:
+        yield bytes(waiting)
+
+
+def send(options: Options, stream: BinaryIO, runtimes: Sequence[str], hostname: str) -> str:
+    """Hand the message to the server; its queue id. Raises SendmailError."""
+    lines = read_lines(stream, options.dots_are_text)
+    fields, first = split_header(lines)
+    recipients = list(options.recipients)
+    if options.from_header:
+        recipients += list_recipients(fields)
+    recipients = list(dict.fromkeys(_complete(address, hostname) for address in recipients))
+    if not recipients:
+        raise SendmailError(EX_USAGE, "no recipients given (neither as arguments nor, with -t, in the header)")
+    sender = _complete(options.sender, hostname) if options.sender is not None else f"{getpass.getuser()}@{hostname}"
+    head = complete_header(fields, sender or f"{getpass.getuser()}@{hostname}", options.name, hostname) + first
+    envelope = SubmitEnvelope(sender, recipients, options.notify, options.ret, options.envid)
+    with _connect(runtimes) as connection:
+        connection.settimeout(ANSWER_S)
+        return _talk(connection, envelope, make_pieces(head, lines))
+
+
+def _complete(address: str, hostname: str) -> str:
+    """A bare local part is of this host."""
+    return address if not address or "@" in address else f"{address}@{hostname}"
+
+
+def _connect(runtimes: Sequence[str]) -> socket.socket:
+    reasons = []
+    for runtime in runtimes:
+        path = submit_path(runtime)
+        try:
+            return connect_unix(path)
+        except OSError as error:
+            reasons.append(f"{path}: {error.strerror}")
+    raise SendmailError(EX_TEMPFAIL, f"no server answers ({'; '.join(reasons)})")
+
+
+def _talk(connection: socket.socket, envelope: SubmitEnvelope, pieces: Iterator[bytes]) -> str:
+    try:
+        try:
+            connection.sendall(encode_submit(SubmitFrame(submit=envelope)))
+            for piece in pieces:
+                connection.sendall(encode_submit(SubmitFrame(body=piece)))
+            connection.sendall(encode_submit(SubmitFrame(end=True)))
+        except (BrokenPipeError, ConnectionResetError):
+            pass  # it refused early: the reason is there to be read
+        answer = _read_answer(connection)
+    except OSError as error:
+        raise SendmailError(EX_TEMPFAIL, f"the server does not answer: {error.strerror or error}") from None
+    except ValueError as error:
+        raise SendmailError(EX_TEMPFAIL, f"the server's answer makes no sense: {error}") from None
+    if answer.error is not None:
+        raise SendmailError(answer.error.exit or EX_UNAVAILABLE, f"{answer.error.code} {answer.error.text}")
+    return answer.done.id if answer.done is not None else ""
+
+
+def _read_answer(connection: socket.socket) -> SubmitFrame:
+    with connection.makefile("rb") as stream:
+        size = int.from_bytes(stream.read(4), "big")
+        body = stream.read(size) if 0 < size <= MAX_FRAME else b""
+    if not body or len(body) < size:
+        raise ConnectionResetError("it hung up")
+    return decode_submit(body)
+
+
+__all__ = ["EX_OK", "Options", "SendmailError", "parse_options", "send"]
