@@ -7,7 +7,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 JOBS ?= 2
 
-.PHONY: install demo test check format interop bench soak requirements clean
+.PHONY: install demo test check format interop bench soak manual requirements clean
 .DEFAULT_GOAL := install
 
 install: $(STAMP)
@@ -50,6 +50,10 @@ bench: install
 
 soak: install
 	$(BIN)/python -m pytest -m soak --timeout 7200 tests
+
+# The tables of the manual come from the settings.
+manual: install
+	$(BIN)/python -m tools.make_manual
 
 # The pinned files name no registry: index and find-links lines of the machine's own configuration stay out.
 requirements: install

@@ -46,6 +46,8 @@ def check_keys(manual: str) -> Iterator[str]:
     for key in describe.list_keys():
         if f"`{key}`" not in manual:
             yield f"docs/manual.md: configuration key `{key}` is missing"
+    if describe.render_manual(manual) != manual:
+        yield "docs/manual.md: its tables differ from the settings: run `make manual`"
 
 
 def make_anchor(heading: str) -> str:
