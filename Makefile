@@ -1,4 +1,4 @@
-# What each target does is fixed in docs/operations.md. `make install` is quick when nothing changed (a stamp file).
+# Each target sets up what it needs; `make install` is quick when nothing changed (a stamp file).
 
 SHELL := /bin/bash
 PYTHON ?= $(firstword $(foreach p,python3.11 python3.12 python3.13 python3,$(shell command -v $(p) 2>/dev/null)))
