@@ -1,0 +1,284 @@
+"""`posthouse check`: what is wrong, or soon will be, with what a server needs: files, ports, names, time.
+
+Each check looks at one thing and gives findings; none changes anything, and those that ask other hosts have
+deadlines. An error keeps the server from working; a warning is told and does not fail the command.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import pwd
+import resource
+import stat
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+from cryptography import x509
+from cryptography.hazmat.primitives.serialization import load_pem_private_key
+
+from posthouse.adapters.files import Space
+from posthouse.adapters.journal import list_files
+from posthouse.app.lockfile import LockHeldError, take_lock
+from posthouse.app.privileges import Identity
+from posthouse.app.sockets import BindError, open_listener
+from posthouse.config.settings import Settings
+from posthouse.ports.clock import Clock
+from posthouse.ports.resolver import DnsError, NameNotFound, Resolver
+
+OK, WARNING, ERROR = "ok", "warning", "error"
+
+EXPIRY_WARNING = timedelta(days=14)
+PROBED_DOMAIN = "gmail.com"  # somewhere that surely takes mail on port 25
+CONNECT_S = 8.0
+DNS_S = 20.0
+SPARE_DESCRIPTORS = 500
+OLDEST_NOW = datetime(2025, 1, 1, tzinfo=UTC).timestamp()
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    area: str
+    level: str
+    text: str
+
+
+Connect = Callable[[str, int], object]
+
+
+def check_configuration(settings: Settings) -> Iterator[Finding]:
+    area = "configuration"
+    if not settings.listener:
+        yield Finding(area, WARNING, "no [[listener]]: the server would take no mail")
+    if settings.postmaster is None:
+        yield Finding(area, WARNING, "postmaster is not set: mail for it and double bounces are held in the queue")
+    if not any(route.is_hosted for route in settings.route):
+        yield Finding(area, WARNING, 'no domain is hosted (a route with accept = "anyone" and maildir:)')
+    for name, key in _list_named_files(settings):
+        if not os.access(name, os.R_OK):
+            yield Finding(area, ERROR, f"{key}: {name} cannot be read")
+    yield Finding(area, OK, f"{len(settings.listener)} listeners, {len(settings.route)} routes")
+
+
+def _list_named_files(settings: Settings) -> Iterator[tuple[str, str]]:
+    for number, route in enumerate(settings.route, 1):
+        for key in ("password_file", "recipients_file"):
+            name = getattr(route, key)
+            if name is not None:
+                yield name, f"route[{number}].{key}"
+    if settings.provider_rules.file is not None:
+        yield settings.provider_rules.file, "provider_rules.file"
+    if settings.metrics.token_file is not None:
+        yield settings.metrics.token_file, "metrics.token_file"
+
+
+def check_data(settings: Settings, identity: Identity, measure: Callable[[str], Space]) -> Iterator[Finding]:
+    area, data = "data directory", settings.data
+    try:
+        found = os.stat(data)
+    except FileNotFoundError:
+        yield Finding(area, WARNING, f"{data} does not exist; posthouse serve makes it")
+        return
+    except OSError as error:
+        yield Finding(area, ERROR, f"{data}: {error.strerror}")
+        return
+    if not stat.S_ISDIR(found.st_mode):
+        yield Finding(area, ERROR, f"{data} is no directory")
+        return
+    if found.st_uid != identity.uid:
+        yield Finding(area, ERROR, f"{data} belongs to {_name_user(found.st_uid)}, not to {identity.name}")
+    if stat.S_IMODE(found.st_mode) & 0o077:
+        yield Finding(area, WARNING, f"{data} has mode {stat.S_IMODE(found.st_mode):04o}; it should be 0700")
+    if not os.access(data, os.R_OK | os.W_OK | os.X_OK):
+        yield Finding(area, ERROR, f"{data} is not writable")
+    yield from _check_space(settings, measure(data))
+
+
+def _name_user(uid: int) -> str:
+    try:
+        return pwd.getpwuid(uid).pw_name
+    except KeyError:
+        return f"uid {uid}"
+
+
+def _check_space(settings: Settings, space: Space) -> Iterator[Finding]:
+    area, queue = "data directory", settings.queue
+    for what, free, least in (("MiB", space.octets, queue.min_free), ("inodes", space.inodes, queue.min_free_inodes)):
+        unit = 1 << 20 if what == "MiB" else 1
+        if free < least:
+            yield Finding(area, ERROR, f"{free // unit} {what} free, below the minimum of {least // unit}: mail is 452")
+        elif free < 2 * least:
+            yield Finding(area, WARNING, f"{free // unit} {what} free, near the minimum of {least // unit}")
+        else:
+            yield Finding(area, OK, f"{free // unit} {what} free")
+
+
+def find_holder(data: str) -> str | None:
+    """Who holds the lock of the data directory: a server that runs, most likely."""
+    try:
+        take_lock(os.path.join(data, "lock"), "posthouse check").release()
+    except LockHeldError as error:
+        return error.holder
+    except OSError:
+        return None
+    return None
+
+
+def check_ports(settings: Settings, identity: Identity, holder: str | None) -> Iterator[Finding]:
+    area = "ports"
+    for listener in settings.listener:
+        if holder is not None:
+            yield Finding(area, OK, f"{listener.bind}: not tried, {holder} is running")
+            continue
+        try:
+            opened = open_listener(listener.bind, 1, identity)
+        except BindError as error:
+            yield Finding(area, ERROR, str(error))
+        else:
+            opened.close(identity)
+            yield Finding(area, OK, f"{listener.bind} can be listened on ({listener.service})")
+
+
+def check_certificate(settings: Settings, now: float) -> Iterator[Finding]:
+    area = "certificate"
+    uses_tls = any(listener.tls != "off" for listener in settings.listener)
+    if settings.tls.certificate is None or settings.tls.key is None:
+        if uses_tls:
+            yield Finding(area, WARNING, "none is configured: a self-signed one is used")
+        return
+    try:
+        certificate = x509.load_pem_x509_certificates(Path(settings.tls.certificate).read_bytes())[0]
+        key = load_pem_private_key(Path(settings.tls.key).read_bytes(), None)
+    except (OSError, ValueError, TypeError, IndexError) as error:
+        yield Finding(area, ERROR, f"certificate or key cannot be used: {error}")
+        return
+    if certificate.public_key() != key.public_key():
+        yield Finding(area, ERROR, f"{settings.tls.key} is not the key of {settings.tls.certificate}")
+    yield from _check_validity(certificate, datetime.fromtimestamp(now, UTC))
+    if not _is_for(certificate, settings.hostname):
+        yield Finding(area, WARNING, f"it is not for {settings.hostname}")
+
+
+def _check_validity(certificate: x509.Certificate, now: datetime) -> Iterator[Finding]:
+    area, left = "certificate", certificate.not_valid_after_utc - now
+    if certificate.not_valid_before_utc > now:
+        yield Finding(area, ERROR, f"not valid before {certificate.not_valid_before_utc:%Y-%m-%d}")
+    if left <= timedelta():
+        yield Finding(area, ERROR, f"expired on {certificate.not_valid_after_utc:%Y-%m-%d}")
+    else:
+        level = WARNING if left < EXPIRY_WARNING else OK
+        yield Finding(area, level, f"valid until {certificate.not_valid_after_utc:%Y-%m-%d} ({left.days} days)")
+
+
+def _is_for(certificate: x509.Certificate, hostname: str) -> bool:
+    try:
+        names = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+    except x509.ExtensionNotFound:
+        return False
+    known = {name.lower() for name in names.get_values_for_type(x509.DNSName)}
+    return hostname in known or "*." + hostname.partition(".")[2] in known
+
+
+def check_clock(data: str, now: float) -> Iterator[Finding]:
+    """Against the newest file that we wrote: a clock behind it went back, or had run ahead."""
+    area = "clock"
+    times = [path.stat().st_mtime for path in [*list_files(Path(data) / "journal")[-8:], *_list_databases(data)]]
+    newest = max(times, default=0.0)
+    if now < OLDEST_NOW:
+        yield Finding(area, ERROR, f"it is {datetime.fromtimestamp(now, UTC):%Y-%m-%d}? the clock is wrong")
+    elif newest > now + 60:
+        yield Finding(
+            area, ERROR, f"behind by {timedelta(seconds=round(newest - now))}, going by what was last written"
+        )
+    else:
+        yield Finding(area, OK, f"{datetime.fromtimestamp(now, UTC):%Y-%m-%d %H:%M:%S} UTC")
+
+
+def _list_databases(data: str) -> list[Path]:
+    return list((Path(data) / "spool").glob("*/spool-*.db*"))
+
+
+def check_descriptors(settings: Settings) -> Iterator[Finding]:
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = settings.limits.connections + settings.outbound.max_connections + SPARE_DESCRIPTORS
+    if hard != resource.RLIM_INFINITY and hard < wanted:
+        yield Finding(
+            "descriptors", WARNING, f"hard limit {hard}; limits.connections would need {wanted} in one worker"
+        )
+    else:
+        yield Finding("descriptors", OK, f"hard limit {'none' if hard == resource.RLIM_INFINITY else hard}")
+
+
+async def check_network(settings: Settings, resolver: Resolver, connect: ConnectProbe) -> list[Finding]:
+    """DNS first; whether port 25 is open outwards is only asked when names can be looked up."""
+    try:
+        async with asyncio.timeout(DNS_S):
+            findings = await _check_names(settings, resolver)
+            hosts = [record.exchange for record in (await resolver.find_mx(PROBED_DOMAIN)).records[:1]]
+            addresses = (await resolver.find_ipv4(hosts[0])).addresses if hosts else ()
+    except (DnsError, TimeoutError) as error:
+        return [Finding("DNS", ERROR, f"no answer: {str(error) or 'time-out'}")]
+    findings.append(Finding("DNS", OK, f"answers ({PROBED_DOMAIN} was found)"))
+    if addresses:
+        findings.append(await _check_outbound(addresses[0], settings.queue.mx_port, connect))
+    return findings
+
+
+async def _check_names(settings: Settings, resolver: Resolver) -> list[Finding]:
+    try:
+        ipv4 = await resolver.find_ipv4(settings.hostname)
+        ipv6 = await resolver.find_ipv6(settings.hostname)
+    except NameNotFound:
+        return [Finding("DNS", WARNING, f"{settings.hostname} does not exist")]
+    addresses = (*ipv4.addresses, *ipv6.addresses)
+    if not addresses:
+        return [Finding("DNS", WARNING, f"{settings.hostname} has no address")]
+    findings = []
+    for address in addresses:
+        names = await resolver.find_ptr(address)
+        if settings.hostname not in names:
+            shown = ", ".join(names) or "nothing"
+            findings.append(Finding("DNS", WARNING, f"{address} points back to {shown}, not to {settings.hostname}"))
+    return findings
+
+
+async def _check_outbound(address: str, port: int, connect: ConnectProbe) -> Finding:
+    try:
+        async with asyncio.timeout(CONNECT_S):
+            await connect(address, port)
+    except (OSError, TimeoutError) as error:
+        reason = getattr(error, "strerror", None) or "time-out"
+        return Finding("outbound", WARNING, f"port {port} of {address} cannot be reached: {reason}; is it blocked?")
+    return Finding("outbound", OK, f"port {port} of other hosts can be reached")
+
+
+class ConnectProbe:
+    """Opens a connection and closes it."""
+
+    async def __call__(self, address: str, port: int) -> None:
+        _, writer = await asyncio.open_connection(address, port)
+        writer.close()
+
+
+def measure_space(path: str) -> Space:
+    found = os.statvfs(path)
+    return Space(found.f_bavail * found.f_frsize, found.f_favail)
+
+
+def check_all(settings: Settings, identity: Identity, clock: Clock) -> list[Finding]:
+    """Everything that needs no other host."""
+    now = clock.now()
+    return [
+        *check_configuration(settings),
+        *check_data(settings, identity, measure_space),
+        *check_ports(settings, identity, find_holder(settings.data)),
+        *check_certificate(settings, now),
+        *check_clock(settings.data, now),
+        *check_descriptors(settings),
+    ]
+
+
+def is_good(findings: Sequence[Finding]) -> bool:
+    return all(finding.level != ERROR for finding in findings)

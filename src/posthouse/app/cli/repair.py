@@ -1,0 +1,57 @@
+"""`posthouse fsck`, the part behind the command: which shards are looked at, and how it is shown."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+import click
+from rich.progress import Progress
+
+from posthouse.adapters.files import Files
+from posthouse.adapters.sqlite.fsck import Finding, check_shard
+from posthouse.adapters.sqlite.shards import list_shards
+from posthouse.app.cli.common import FailedError, draw_table, make_console, print_json
+from posthouse.app.lockfile import LockHeldError, take_lock
+
+if TYPE_CHECKING:
+    from posthouse.config import Settings
+
+
+def run_fsck(settings: Settings, *, repair: bool, as_json: bool) -> int:
+    """Exit code 1 when something is wrong and stays so."""
+    directory = os.path.join(settings.data, "spool")
+    if not os.path.isdir(settings.data):
+        raise FailedError(f"{settings.data}: there is no such directory")
+    try:
+        lock = take_lock(os.path.join(settings.data, "lock"), "posthouse fsck")
+    except LockHeldError as error:
+        if repair:
+            raise FailedError(f"--repair needs the server to be stopped: {error}") from None
+        findings = _check(directory, repair=False, shows=not as_json)
+    else:
+        findings = _check(directory, repair=repair, shows=not as_json)
+        lock.release()
+    _report(findings, as_json=as_json)
+    return 1 if any(not finding.is_repaired and finding.what != "owned" for finding in findings) else 0
+
+
+def _check(directory: str, *, repair: bool, shows: bool) -> list[Finding]:
+    findings: list[Finding] = []
+    with Progress(transient=True, disable=not (shows and make_console().is_terminal)) as progress:
+        for number in progress.track(list_shards(directory), description="Checking the spool"):
+            findings += check_shard(f"{directory}/{number}", Files(), repair=repair)
+    return findings
+
+
+def _report(findings: list[Finding], *, as_json: bool) -> None:
+    if as_json:
+        print_json(
+            {"shard": each.shard, "what": each.what, "detail": each.detail, "repaired": each.is_repaired}
+            for each in findings
+        )
+    elif findings:
+        rows = ((str(each.shard), each.what, each.detail, "repaired" if each.is_repaired else "") for each in findings)
+        draw_table(("shard", "what", "detail", ""), rows)
+    else:
+        click.echo("Everything is as it should be.")
