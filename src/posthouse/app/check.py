@@ -11,7 +11,7 @@ import os
 import pwd
 import resource
 import stat
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -45,7 +45,7 @@ class Finding:
     text: str
 
 
-Connect = Callable[[str, int], object]
+Connect = Callable[[str, int], Awaitable[None]]
 
 
 def check_configuration(settings: Settings) -> Iterator[Finding]:
@@ -59,7 +59,11 @@ def check_configuration(settings: Settings) -> Iterator[Finding]:
     for name, key in _list_named_files(settings):
         if not os.access(name, os.R_OK):
             yield Finding(area, ERROR, f"{key}: {name} cannot be read")
-    yield Finding(area, OK, f"{len(settings.listener)} listeners, {len(settings.route)} routes")
+    yield Finding(area, OK, f"{_count(len(settings.listener), 'listener')}, {_count(len(settings.route), 'route')}")
+
+
+def _count(number: int, what: str) -> str:
+    return f"{number} {what}{'s' if number != 1 else ''}"
 
 
 def _list_named_files(settings: Settings) -> Iterator[tuple[str, str]]:
@@ -211,19 +215,26 @@ def check_descriptors(settings: Settings) -> Iterator[Finding]:
         yield Finding("descriptors", OK, f"hard limit {'none' if hard == resource.RLIM_INFINITY else hard}")
 
 
-async def check_network(settings: Settings, resolver: Resolver, connect: ConnectProbe) -> list[Finding]:
-    """DNS first; whether port 25 is open outwards is only asked when names can be looked up."""
+async def check_network(settings: Settings, resolver: Resolver, connect: Connect) -> list[Finding]:
+    """DNS first; whether mail gets out is only asked when names can be looked up."""
     try:
         async with asyncio.timeout(DNS_S):
             findings = await _check_names(settings, resolver)
-            hosts = [record.exchange for record in (await resolver.find_mx(PROBED_DOMAIN)).records[:1]]
-            addresses = (await resolver.find_ipv4(hosts[0])).addresses if hosts else ()
+            address = await _find_probe(resolver)
     except (DnsError, TimeoutError) as error:
         return [Finding("DNS", ERROR, f"no answer: {str(error) or 'time-out'}")]
-    findings.append(Finding("DNS", OK, f"answers ({PROBED_DOMAIN} was found)"))
-    if addresses:
-        findings.append(await _check_outbound(addresses[0], settings.queue.mx_port, connect))
-    return findings
+    if address is None:
+        return [*findings, Finding("DNS", WARNING, f"answers, but does not know {PROBED_DOMAIN}: no way out?")]
+    findings.append(Finding("DNS", OK, "answers"))
+    return [*findings, await _check_outbound(address, settings.queue.mx_port, connect)]
+
+
+async def _find_probe(resolver: Resolver) -> str | None:
+    try:
+        records = (await resolver.find_mx(PROBED_DOMAIN)).records
+        return (await resolver.find_ipv4(records[0].exchange)).addresses[0] if records else None
+    except (NameNotFound, IndexError):
+        return None
 
 
 async def _check_names(settings: Settings, resolver: Resolver) -> list[Finding]:
@@ -244,7 +255,7 @@ async def _check_names(settings: Settings, resolver: Resolver) -> list[Finding]:
     return findings
 
 
-async def _check_outbound(address: str, port: int, connect: ConnectProbe) -> Finding:
+async def _check_outbound(address: str, port: int, connect: Connect) -> Finding:
     try:
         async with asyncio.timeout(CONNECT_S):
             await connect(address, port)
@@ -254,12 +265,9 @@ async def _check_outbound(address: str, port: int, connect: ConnectProbe) -> Fin
     return Finding("outbound", OK, f"port {port} of other hosts can be reached")
 
 
-class ConnectProbe:
-    """Opens a connection and closes it."""
-
-    async def __call__(self, address: str, port: int) -> None:
-        _, writer = await asyncio.open_connection(address, port)
-        writer.close()
+async def connect_and_close(address: str, port: int) -> None:
+    _, writer = await asyncio.open_connection(address, port)
+    writer.close()
 
 
 def measure_space(path: str) -> Space:

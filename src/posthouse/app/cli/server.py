@@ -69,7 +69,7 @@ def _find_all(settings: Settings, *, asks_others: bool) -> list[Finding]:
     import asyncio
 
     from posthouse.adapters.clock import SystemClock
-    from posthouse.app.check import ConnectProbe, check_all, check_network
+    from posthouse.app.check import check_all, check_network, connect_and_close
     from posthouse.app.privileges import PrivilegeError, find_identity
 
     try:
@@ -84,7 +84,7 @@ def _find_all(settings: Settings, *, asks_others: bool) -> list[Finding]:
         servers = make_servers([(bind.host, bind.port) for bind in settings.dns.servers])
 
         async def ask() -> list[Finding]:
-            return await check_network(settings, DnsResolver(servers, SystemClock()), ConnectProbe())
+            return await check_network(settings, DnsResolver(servers, SystemClock()), connect_and_close)
 
         findings += asyncio.run(ask())
     return findings
