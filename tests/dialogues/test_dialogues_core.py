@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from posthouse.protocol.smtp import server as smtp
-from tests.dialogues.player import Player, make_core, play
-from tests.dialogues.script import list_scripts, read_script
+from tests.dialogues.dialogue_player import Player, make_core, play
+from tests.dialogues.dialogue_script import list_scripts, read_script
 
 SCRIPTS = list_scripts()
 NAMES = [path.stem for path in SCRIPTS]

@@ -13,7 +13,7 @@ One step per line; empty lines and lines that begin with `#` are left out.
     E: Reset                         an event was told since the last `S:` or `E:` line (class name; only the core)
     END                              the server closes
 
-The server's answers that scripts rely on are in `player.py`.
+The server's answers that scripts rely on are in `dialogue_player.py`.
 """
 
 from __future__ import annotations

@@ -15,7 +15,7 @@ from dataclasses import fields
 from posthouse.message.reply import Reply
 from posthouse.protocol.smtp import server as smtp
 from posthouse.protocol.wire.need_data import NEED_DATA
-from tests.dialogues.script import Script, Step, unescape
+from tests.dialogues.dialogue_script import Script, Step, unescape
 
 Cut = Callable[[bytes], Iterable[bytes]]
 
