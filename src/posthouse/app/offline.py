@@ -84,7 +84,7 @@ class OfflineControl:
     async def _open(self) -> Handlers:
         clock, wiring, data = SystemClock(), Wiring(self._settings, 1, {}), Path(self._settings.data)
         pool = ShardPool(str(data / "spool"), clock, options=wiring.spool_options())
-        self._stack.push_async_callback(pool.close)
+        self._stack.callback(pool.close)
         spools = await pool.adopt_orphans()
         for spool in spools:
             self._stack.push_async_callback(spool.close)
