@@ -190,7 +190,7 @@ class Connection:
         transaction = Transaction(mail, rcpts, self._choose_manner(adapted))
         results = await self._run(transaction, adapted)
         rest = len(recipients) - len(now)
-        return results + [NotTried(None, self.remote)] * rest if rest else results
+        return results + [NotTried(self.remote)] * rest if rest else results
 
     def _choose_body_type(self, adapted: AdaptedMessage) -> BodyType:
         """What was declared, or 8BITMIME where we see that the sender's declaration was too modest."""
@@ -297,7 +297,7 @@ class Connection:
 
     def _weigh(self, verdict: Reply | TooMany | None, failed: WireFailed | None) -> DeliveryResult:
         if isinstance(verdict, TooMany):
-            return NotTried(None, self.remote)
+            return NotTried(self.remote)
         if verdict is not None:
             return self._judge(verdict)
         # No answer. Before the body it is the site's fault; behind it the message itself may be what kills the peer.

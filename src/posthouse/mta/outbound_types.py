@@ -94,10 +94,9 @@ class ConnectFailed:
 class NotTried:
     """The server takes no more recipients in this transaction: offer the message again for this one, now.
 
-    `reply` is what it said, None when we knew before asking (LIMITS RCPTMAX, RFC 9422 §4.2).
+    It said so (452 or 552 to RCPT), or we knew before asking (LIMITS RCPTMAX, RFC 9422 §4.2).
     """
 
-    reply: Reply | None
     remote: str
 
 
