@@ -176,16 +176,17 @@ def _encode_word(octets: bytes) -> str:
 def _fold(start: str, text: str) -> bytes:
     lines: list[bytes] = []
     line = start.encode("ascii").rstrip(b" ")
-    first = True
+    is_empty = True  # never fold between the name and the first word
     for word in _WORD.findall(text):
-        octets = word.encode("utf-8", "replace")
-        piece = b" " + octets if first else octets
-        first = False
-        if len(line) + len(piece) > FOLD_OCTETS and len(line) > len(start):
+        piece = word.encode("utf-8", "replace")
+        if piece[:1] not in (b" ", b"\t"):
+            piece = b" " + piece  # the first word
+        if len(line) + len(piece) > FOLD_OCTETS and not is_empty:
             lines.append(line)
-            line = piece if piece[:1] in b" \t" else b" " + piece
+            line = piece
         else:
             line += piece
+        is_empty = False
         while len(line) > MAX_LINE_OCTETS:  # one word without a space in it: broken, rather than too long
             cut = _cut_before(line, MAX_LINE_OCTETS)
             lines.append(line[:cut])

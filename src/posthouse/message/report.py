@@ -27,6 +27,7 @@ from posthouse.message.reply import Reply
 
 MAX_RETURNED_HEADER = 131_072
 _MAX_REPLY_TEXT = 2000
+_MAX_SUBJECT = 200
 _CONTROLS = re.compile(r"[\x00-\x1f\x7f]+")
 _BARE = re.compile(rb"\r(?!\n)|(?<!\r)\n|\x00")
 _REMOTE = re.compile(r"([^\s\[\]]*)\[([^\]]+)\](?::\d+)?")
@@ -107,7 +108,11 @@ def compose_report(report: Report) -> bytes:
     parts = (_text_part(report), _status_part(report, utf8), original)
     opening = b"--" + boundary + b"\r\n"
     body = b"".join(opening + part + b"\r\n" for part in parts)
-    return _header(report, boundary, utf8) + b"\r\n" + body + b"--" + boundary + b"--\r\n"
+    if not body.isascii():
+        body = b"Content-Transfer-Encoding: 8bit\r\n\r\n" + body
+    else:
+        body = b"\r\n" + body
+    return _header(report, boundary, utf8) + body + b"--" + boundary + b"--\r\n"
 
 
 def _choose_boundary(report: Report, original: bytes) -> bytes:
@@ -169,6 +174,9 @@ def _text_lines(report: Report) -> list[str]:
     lines += [*textwrap.wrap(_OPENINGS[report.kind], 72), ""]
     for group in _group_alike(report.recipients):
         lines += _group_lines(report, group)
+    subject = first_value(report.original[:MAX_RETURNED_HEADER], b"subject") or b""
+    if subject.isascii() and b"=?" not in subject and (text := _clean(subject.decode("ascii"))):
+        lines += textwrap.wrap(f'The subject of the message: "{text[:_MAX_SUBJECT]}".', 72)
     lines += textwrap.wrap(f"The message was received on {_date(report.arrived)}.", 72)
     lines += textwrap.wrap(f"Its number here is {report.queue_id}; name it when you ask for help.", 72)
     return lines
