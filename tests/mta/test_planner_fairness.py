@@ -15,9 +15,9 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 import pytest
+from planner_kit import SITE, at, make_job, make_planner
 
 from posthouse.mta.planner import Job, Part, Planner, Slot, Verb
-from tests.mta.planner_kit import SITE, at, make_job, make_planner
 
 CONNECTIONS = 20
 PER_TRANSACTION = 50
