@@ -14,6 +14,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from posthouse.adapters.compute import ThreadCompute
 from posthouse.adapters.dns.resolver import DnsResolver, DnsSettings
 from posthouse.adapters.dns.system import make_servers
 from posthouse.adapters.maildir import FileMaildirs
@@ -26,11 +27,14 @@ from posthouse.app.wiring import Wiring, inbound_figures, outcome_figures, smtp_
 from posthouse.app.worker_context import OpenListener, TlsFiles, WorkerContext
 from posthouse.manage.operations import QueueOperations
 from posthouse.manage.rates import RateMeter
+from posthouse.mda.delivery import LocalMailboxes
 from posthouse.message.instant import Instant
 from posthouse.message.peer import Peer
 from posthouse.mta.bounce import plan_bounce
 from posthouse.mta.carrier import Carrier
+from posthouse.mta.crew import CrewParts
 from posthouse.mta.inbound import Desk, InboundSession
+from posthouse.mta.lmtp_delivery import LmtpDelivery
 from posthouse.mta.outbound import Connector
 from posthouse.mta.outcomes import OutcomeNotes
 from posthouse.mta.planner import Planner
@@ -70,6 +74,8 @@ class Worker:
         self._planner = Planner(Sites(self._wiring.sites()), self._wiring.planner())
         self._sync = SiteSync(self._planner, context.shares)
         self._maildirs = FileMaildirs(context.settings.hostname)
+        self._compute = ThreadCompute()
+        self._mailboxes = LocalMailboxes(self._maildirs, self._compute, context.log)
         self._runner = self._make_runner()
         spool = Path(context.settings.data) / "spool"
         spool.mkdir(mode=0o700, exist_ok=True)
@@ -98,18 +104,18 @@ class Worker:
         carrier = Carrier(
             connector,
             self._router,
-            None,
+            self._mailboxes,
             outbound.recipients_per_transaction,
             outbound.messages_per_connection,
         )
+        rules = ProviderPolicy(wiring.rules(), self._planner, context.clock, context.log)
+        crew = CrewParts(self._planner, carrier, rules, self._sync, context.clock, context.log)
         return Runner(
             RunnerParts(
                 planner=self._planner,
                 routes=self._router,
-                carrier=carrier,
+                crew=crew,
                 schedule=wiring.schedule(),
-                rules=ProviderPolicy(wiring.rules(), self._planner, context.clock, context.log),
-                events=self._sync,
                 notes=OutcomeNotes(context.journal, context.log, self._figures),
                 clock=context.clock,
                 random=random.Random(),
@@ -130,8 +136,13 @@ class Worker:
             log=context.log,
             journal=context.journal,
             figures=inbound_figures(context.metrics),
-            mailboxes=None,
+            mailboxes=self._make_lmtp() if is_lmtp else None,
         )
+
+    def _make_lmtp(self) -> LmtpDelivery:
+        context = self._context
+        notes = OutcomeNotes(context.journal, context.log, self._figures)
+        return LmtpDelivery(self._router, self._mailboxes, self._runner, notes, context.clock)
 
     # -- life
 
@@ -239,6 +250,7 @@ class Worker:
                 await task
         await self._runner.stop(_STOP_S)
         await self._shards.close()
+        self._compute.close()
 
 
 def _value(counter: object) -> float:

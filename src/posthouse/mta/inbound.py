@@ -19,7 +19,7 @@ from typing import Protocol
 
 from posthouse.message.address import Address, Domain, LocalPart
 from posthouse.message.envelope import Envelope, Recipient
-from posthouse.message.header import HeadFacts, find_header_end, inspect_head
+from posthouse.message.header import HeadFacts, inspect_head
 from posthouse.message.instant import Instant
 from posthouse.message.peer import Network, Peer, is_in_networks
 from posthouse.message.reply import Reply
@@ -70,8 +70,8 @@ class Onward(Protocol):
 class LocalDelivery(Protocol):
     """LMTP: delivery to mailboxes before the answer (mta/lmtp_delivery.py)."""
 
-    async def deliver(self, message: QueuedMessage) -> list[Reply]:
-        """One reply per recipient, in order."""
+    async def deliver(self, new: NewMessage, spool: Spool) -> list[Reply]:
+        """One reply per recipient, in order. Raises SpoolError."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -328,14 +328,36 @@ class InboundSession:
             else:
                 body = InlineBody(b"".join(self._pieces))
             head = self._head or inspect_head(body.inline or b"")
-            new = self._make_message(self._spool or self._desk.spool(), body, head)
+            spool = self._spool or self._desk.spool()
+            new = self._make_message(spool, body, head)
             if head.received_count > self._desk.settings.max_received:
                 return [_LOOP] * len(new.envelope.recipients)
-            return await mailboxes.deliver(as_queued(new))
+            self.note_received(new)
+            return await mailboxes.deliver(new, spool)
         except SpoolError as error:
             return [refusal_for(error)] * len(self._recipients)
         finally:
             self.reset()
+
+    def note_received(self, new: NewMessage) -> None:
+        """We have it: journal, log and figures."""
+        desk, size = self._desk, len(new.trace) + new.body.size
+        recipients = new.envelope.recipients
+        sender = str(new.envelope.sender or "")
+        desk.figures.accepted.inc()
+        desk.figures.accepted_octets.inc(size)
+        desk.journal.record(
+            "received",
+            new.id,
+            sender=sender,
+            recipients=[str(recipient.address) for recipient in recipients],
+            size=size,
+            peer=new.source,
+            helo=self._helo,
+            tls=self.peer.tls_version,
+            message_id=new.message_id,
+        )
+        desk.log.info("received", id=new.id, sender=sender, recipients=len(recipients), size=size, peer=new.source)
 
     def _journal_refusal(self, reply: Reply) -> None:
         self._desk.figures.put_off.inc()
@@ -367,26 +389,11 @@ class Acceptance:
         self._answer(refusal_for(error))
 
     def _note(self, message: QueuedMessage) -> None:
-        desk, session, new = self._desk, self._session, self._new
-        desk.figures.accepted.inc()
-        desk.figures.accepted_octets.inc(message.size)
-        sender = str(new.envelope.sender or "")
-        count = len(new.envelope.recipients)
-        desk.journal.record(
-            "received",
-            new.id,
-            sender=sender,
-            recipients=[str(recipient.address) for recipient in new.envelope.recipients],
-            size=message.size,
-            peer=session.peer.label,
-            helo=session._helo,
-            tls=session.peer.tls_version,
-            message_id=new.message_id,
-        )
-        desk.log.info("received", id=new.id, sender=sender, recipients=count, size=message.size, peer=new.source)
+        new = self._new
+        self._session.note_received(new)
         self._answer(Reply(250, "2.0.0", f"Ok: queued as {new.id}"))
         if not new.held:
-            desk.onward.take(message)
+            self._desk.onward.take(message)
 
     def _answer(self, reply: Reply) -> None:
         if reply.code != 250:
@@ -424,11 +431,6 @@ def refusal_for(error: BaseException) -> Reply:
     return _BUSY
 
 
-def as_queued(new: NewMessage) -> QueuedMessage:
-    """A message as the queue would show it, for delivery that does not go through the spool."""
-    return QueuedMessage(new.id, new.envelope, [], new.trace, new.body, new.arrived, new.source, new.message_id)
-
-
 async def _as_future(answer: Reply | asyncio.Future[Reply]) -> Reply:
     return answer if isinstance(answer, Reply) else await answer
 
@@ -461,5 +463,3 @@ def refuse_unknown(session: InboundSession, address: Address) -> Reply | None:
 
 RecipientStage = Callable[[InboundSession, Address], Reply | None]
 RECIPIENT_STAGES: tuple[RecipientStage, ...] = (refuse_relaying, refuse_second_address, refuse_unknown)
-
-__all__ = ["RECIPIENT_STAGES", "Desk", "InboundFigures", "InboundSession", "InboundSettings", "find_header_end"]

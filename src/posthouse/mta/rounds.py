@@ -42,6 +42,12 @@ class Round:
         self.started = False  # a recipient was really tried
         self.withdrawn = False  # an administrator took it out of the schedule
 
+    def start(self) -> None:
+        """It is tried now: noted where a killed worker leaves it (`Spool.mark_in_hand`)."""
+        if not self.started:
+            self.started = True
+            self.spool.mark_in_hand(self.message.id)
+
     @property
     def is_over(self) -> bool:
         return self.open <= 0

@@ -1,7 +1,7 @@
-"""The runner: performs what the planner decides and stores what comes of it.
+"""The runner: gives the planner its jobs and stores what comes of them.
 
-It holds the messages that are in hand (`Round`s), routes their recipients, gives the planner its jobs, runs one
-task per connection slot, and settles outcomes in the spool. It decides nothing itself: when (mta/schedule),
+It holds the messages that are in hand (`Round`s), routes their recipients, and settles outcomes in the spool; the
+connections are mta/crew. It decides nothing itself: when (mta/schedule),
 whose turn (mta/planner), where (mta/routing), what to tell the sender (mta/reports) are pure and elsewhere.
 
 After a crash nothing of this is needed: each row in the spool holds a next attempt, stored before the attempt.
@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Protocol
 
 from posthouse.message.address import Address, Domain
@@ -20,12 +20,12 @@ from posthouse.message.ids import QueueId
 from posthouse.message.instant import Instant
 from posthouse.message.outcome import Deferred, Delivered, Outcome, Refused
 from posthouse.message.reply import Reply
+from posthouse.mta.backlog import Backlog
 from posthouse.mta.bounce import make_report
-from posthouse.mta.carrier import DISCARDED, Carrier, Channel
-from posthouse.mta.outbound import DeliveryResult, NotTried
+from posthouse.mta.carrier import DISCARDED
+from posthouse.mta.crew import Crew, CrewParts
 from posthouse.mta.outcomes import OutcomeNotes
-from posthouse.mta.planner import Job, Part, Planner, Rest, Slot, Verb, flow_of
-from posthouse.mta.provider_policy import ProviderPolicy
+from posthouse.mta.planner import Job, Planner, flow_of
 from posthouse.mta.reports import ReportSettings, original_length, plan_reports, read_original
 from posthouse.mta.rounds import Round
 from posthouse.mta.schedule import RetrySchedule
@@ -41,6 +41,7 @@ from posthouse.ports.spool import (
     RecipientChange,
     Selection,
     Settlement,
+    SiteRow,
     Spool,
     SpoolError,
     Status,
@@ -54,15 +55,6 @@ class Routes(Protocol):
         """From what is at hand; None: ask with `route`."""
 
     async def route(self, address: Address) -> Destination: ...
-
-
-class SiteEvents(Protocol):
-    """Who shares sites between workers (app/site_sync.py)."""
-
-    def succeeded(self, site: SiteKey) -> None: ...
-
-    def failed(self, site: SiteKey) -> None:
-        """A connection could not be made or broke; the site may be dead now."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,32 +75,13 @@ class RunnerParts:
 
     planner: Planner
     routes: Routes
-    carrier: Carrier
+    crew: CrewParts
     schedule: RetrySchedule
-    rules: ProviderPolicy
-    events: SiteEvents
     notes: OutcomeNotes
     clock: Clock
     random: Random
     log: Log
     settings: RunnerSettings
-
-
-_GONE = Deferred(Reply(451, "4.3.2", "Delivery was interrupted here"))
-
-
-@dataclass(slots=True)
-class _Crew:
-    """The tasks and futures of the running loop, apart from what is decided."""
-
-    tasks: set[asyncio.Task[None]] = field(default_factory=set)
-    resting: dict[Slot, asyncio.Future[bool]] = field(default_factory=dict)
-    is_pump_due: bool = False
-    is_stopping: bool = False
-
-    def start(self, work: asyncio.Task[None]) -> None:
-        self.tasks.add(work)
-        work.add_done_callback(self.tasks.discard)
 
 
 class Runner:
@@ -119,9 +92,8 @@ class Runner:
         self._spools: dict[str, Spool] = {}
         self._rounds: dict[QueueId, Round] = {}
         self._unrouted: dict[Domain, list[tuple[Round, QueuedRecipient]]] = {}
-        self._parked: dict[str, list[QueueId]] = {}  # by flow, oldest first
-        self._parked_ids: set[QueueId] = set()
-        self._crew = _Crew()
+        self._backlog = Backlog(parts.settings.max_parked)
+        self._crew = Crew(parts.crew, self)
 
     # -- shards
 
@@ -141,7 +113,7 @@ class Runner:
         for index in range(slices):
             for message in found[index::slices]:
                 if not self.holds(message.id):
-                    self._begin(message, [one for one in message.recipients if one.status is Status.WAITING])
+                    self._begin(message, _untried(message))
             if len(found) > slices:
                 await asyncio.sleep(parts.settings.start_spread_s / slices)
 
@@ -151,8 +123,15 @@ class Runner:
     def remove_spool(self, spool: Spool) -> None:
         self._spools = {prefix: one for prefix, one in self._spools.items() if one is not spool}
 
+    def find_round(self, queue_id: QueueId) -> Round | None:
+        return self._rounds.get(queue_id)
+
+    def save_site(self, row: SiteRow) -> None:
+        for spool in self._spools.values():
+            spool.save_site(row)
+
     def holds(self, queue_id: QueueId) -> bool:
-        return queue_id in self._rounds or queue_id in self._parked_ids
+        return queue_id in self._rounds or queue_id in self._backlog
 
     @property
     def is_idle(self) -> bool:
@@ -162,7 +141,7 @@ class Runner:
 
     def first_retry(self, now: Instant, octets: int) -> Instant:
         parts = self._parts
-        if len(self._parked_ids) >= parts.settings.max_parked:
+        if self._backlog.is_full:
             return now  # it will be read back in its order
         return parts.schedule.next_attempt(now, 0, now, False, parts.random)
 
@@ -170,21 +149,16 @@ class Runner:
         flow = flow_of(message.envelope.sender, message.source)
         if self._crew.is_stopping:
             return
-        if flow in self._parked or not self._parts.planner.has_room(message.size, flow):
-            self._park(message.id, flow)
+        if self._backlog.has_flow(flow) or not self._parts.planner.has_room(message.size, flow):
+            self._backlog.add(message.id, flow)
             return
         self._begin(message, message.recipients)
 
-    def _park(self, queue_id: QueueId, flow: str) -> None:
-        if len(self._parked_ids) < self._parts.settings.max_parked:
-            self._parked.setdefault(flow, []).append(queue_id)
-            self._parked_ids.add(queue_id)
-
     def wants_rest(self) -> bool:
-        return len(self._rounds) + len(self._parked_ids) > self._parts.settings.rest_above
+        return len(self._rounds) + len(self._backlog) > self._parts.settings.rest_above
 
     def retry_domain(self, domain: str) -> None:
-        self._crew.start(asyncio.create_task(self._retry(Selection(domain=domain))))
+        self._crew.start(self._retry(Selection(domain=domain)))
 
     async def _retry(self, selection: Selection) -> None:
         for spool in list(self._spools.values()):
@@ -223,7 +197,7 @@ class Runner:
         waiting = self._unrouted.get(address.domain)
         if waiting is None:
             self._unrouted[address.domain] = [(round_, one)]
-            self._crew.start(asyncio.create_task(self._route(address)))
+            self._crew.start(self._route(address))
         else:
             waiting.append((round_, one))
 
@@ -246,21 +220,20 @@ class Runner:
     def _dispatch(self, round_: Round, destination: Destination, some: Sequence[QueuedRecipient]) -> None:
         """Give the planner its job, or the recipients their outcome when there is nowhere to go."""
         if round_.withdrawn:
-            round_.let_go(len(some))
-            self._end_if_over(round_, [])
+            self._drop(round_, some)
         elif isinstance(destination, SmtpSite):
-            self._offer(round_, destination.key, destination, some)
+            self.offer(round_, destination.key, destination, some)
         elif isinstance(destination, MaildirBox):
-            self._offer(round_, SiteKey(f"maildir:{destination.root}"), destination, some)
+            self.offer(round_, SiteKey(f"maildir:{destination.root}"), destination, some)
         elif isinstance(destination, Unroutable):
-            self._settle(round_, [(one, destination.outcome) for one in some])
+            self.settle(round_, [(one, destination.outcome) for one in some])
         elif isinstance(destination, Rejected):
-            self._settle(round_, [(one, Refused(destination.reply)) for one in some])
+            self.settle(round_, [(one, Refused(destination.reply)) for one in some])
         else:
             assert isinstance(destination, Discarded)
-            self._settle(round_, [(one, DISCARDED) for one in some])
+            self.settle(round_, [(one, DISCARDED) for one in some])
 
-    def _offer(self, round_: Round, site: SiteKey, destination: Destination, some: Sequence[QueuedRecipient]) -> None:
+    def offer(self, round_: Round, site: SiteKey, destination: Destination, some: Sequence[QueuedRecipient]) -> None:
         parts = self._parts
         message = round_.message
         hop = site.partition(":")[2] if site.startswith("mx:") else site
@@ -270,15 +243,14 @@ class Runner:
         now = parts.clock.now()
         expires = parts.schedule.deadline(message.arrived, message.is_report, bool(some[0].attempts))
         if parts.planner.offer(Job(message, site, destination, some, flow, expires), now):
-            self._pump_soon()
+            self._crew.pump_soon()
         elif parts.planner.sites.get(site).closed_until(now) is None:
-            round_.let_go(len(some))
-            self._park(message.id, flow)
-            self._end_if_over(round_, [])
+            self._backlog.add(message.id, flow)
+            self._drop(round_, some)
         else:
-            self._let_go(round_, some, parts.planner.sites.get(site).why_closed())
+            self.let_go(round_, some, parts.planner.sites.get(site).why_closed())
 
-    def _let_go(self, round_: Round, some: Sequence[QueuedRecipient], reason: str) -> None:
+    def let_go(self, round_: Round, some: Sequence[QueuedRecipient], reason: str) -> None:
         """The site is dead: rows already hold a next attempt, so nothing is written unless time has run out."""
         parts = self._parts
         now = parts.clock.now()
@@ -286,16 +258,24 @@ class Runner:
         is_over = now >= parts.schedule.expiry(message.arrived, message.is_report)
         if is_over or parts.schedule.should_warn(message.arrived, now, message.is_report, message.warned):
             outcome = Deferred(Reply(451, "4.4.1", reason), site_failed=True)
-            self._settle(round_, [(one, outcome) for one in some])
-            return
+            self.settle(round_, [(one, outcome) for one in some])
+        else:
+            self._drop(round_, some)
+
+    def _drop(self, round_: Round, some: Sequence[QueuedRecipient]) -> None:
         round_.let_go(len(some))
         self._end_if_over(round_, [])
 
     # -- outcomes
 
-    def _settle(self, round_: Round, results: Sequence[tuple[QueuedRecipient, Outcome]]) -> None:
+    def settle(self, round_: Round, results: Sequence[tuple[QueuedRecipient, Outcome]]) -> None:
+        """Outcomes of recipients. When the message was held or deleted meanwhile, only a success still counts."""
         parts = self._parts
         now = parts.clock.now()
+        if round_.withdrawn:
+            failed = [one for one, outcome in results if not isinstance(outcome, Delivered)]
+            results = [(one, outcome) for one, outcome in results if isinstance(outcome, Delivered)]
+            round_.let_go(len(failed))
         for one, outcome in results:
             parts.notes.note(round_.message, one, outcome, now)
         at_once = round_.note(results, now, parts.schedule, parts.random)
@@ -310,7 +290,7 @@ class Runner:
         if round_.started:
             round_.spool.unmark_in_hand(message.id)
         if round_.reported:
-            self._crew.start(asyncio.create_task(self._report(round_, at_once)))
+            self._crew.start(self._report(round_, at_once))
         elif at_once or round_.unsaved:
             self._store(round_, round_.conclude(at_once))
         else:
@@ -351,8 +331,6 @@ class Runner:
             return
         finally:
             self._rounds.pop(message.id, None)
-        if round_.reported and settlement.warned:
-            message.warned = True
         for report in settlement.reports:
             self._parts.notes.note_report(message, report)
             await self._take_report(round_.spool, report)
@@ -363,139 +341,6 @@ class Runner:
             if stored is not None and not self.holds(stored.id):
                 self.take(stored)
 
-    # -- connections
-
-    def _pump_soon(self) -> None:
-        if not self._crew.is_pump_due:
-            self._crew.is_pump_due = True
-            asyncio.get_running_loop().call_soon(self._pump)
-
-    def _pump(self) -> None:
-        crew = self._crew
-        crew.is_pump_due = False
-        if crew.is_stopping:
-            return
-        for verb, slot in self._parts.planner.plan(self._parts.clock.now()):
-            if verb is Verb.OPEN:
-                crew.start(asyncio.create_task(self._work(slot)))
-            else:
-                waiter = crew.resting.pop(slot, None)
-                if waiter is not None and not waiter.done():
-                    waiter.set_result(verb is Verb.USE)
-
-    async def _work(self, slot: Slot) -> None:
-        """A slot's life: take a part, carry it, settle, again; rest while there is none."""
-        planner, clock = self._parts.planner, self._parts.clock
-        channel = self._parts.carrier.make_channel()
-        try:
-            while not self._crew.is_stopping:
-                part = planner.take(slot, clock.now(), channel.max_recipients)
-                if isinstance(part, Part):
-                    if not await self._carry(slot, channel, part):
-                        return
-                elif part is Rest.CLOSE or not await self._rest(slot):
-                    break
-            planner.closed(slot)
-            await channel.quit()
-        except Exception as error:  # noqa: BLE001 - a defect of ours must not strand what is in hand
-            self._parts.log.error("delivery failed", site=slot.site, error=repr(error))
-            self._abandon(slot)
-        finally:
-            channel.close()
-            planner.closed(slot)
-            self._pump_soon()
-
-    async def _rest(self, slot: Slot) -> bool:
-        waiter: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
-        self._crew.resting[slot] = waiter
-        try:
-            return await waiter
-        finally:
-            self._crew.resting.pop(slot, None)
-
-    async def _carry(self, slot: Slot, channel: Channel, part: Part) -> bool:
-        """One part over the channel. False: the slot is gone."""
-        parts = self._parts
-        planner = parts.planner
-        round_ = self._rounds[part.message.id]
-        if not round_.started:
-            round_.started = True
-            round_.spool.mark_in_hand(part.message.id)
-        results = self._apply_rules(slot, channel, part, await channel.carry(part))
-        again = self._take_results(round_, part, results)
-        now = parts.clock.now()
-        if channel.failure is not None or _is_broken(results):
-            reason = channel.failure or _why(results)
-            self._note_failed_site(slot, planner.failed(slot, now, reason), reason)
-            return False
-        parts.events.succeeded(slot.site)
-        if planner.finished(slot, now):
-            self._note_recovered_site(slot.site)
-        if again:
-            self._offer(round_, slot.site, part.job.destination, again)
-        if channel.is_usable:
-            return True
-        planner.closed(slot)
-        await channel.quit()
-        return False
-
-    def _apply_rules(
-        self, slot: Slot, channel: Channel, part: Part, results: Sequence[DeliveryResult]
-    ) -> Sequence[DeliveryResult]:
-        """What providers mean by their replies may be more than they say."""
-        if all(type(result) is Delivered for result in results):
-            return results
-        ruled: list[DeliveryResult] = []
-        for one, result in zip(part.recipients, results, strict=True):
-            ruling = self._parts.rules.apply(slot.site, one.recipient.address, result)
-            ruled.append(ruling.result)
-            if ruling.wants_new_connection:
-                channel.retire()
-            for job in ruling.dropped:
-                if (round_ := self._rounds.get(job.message.id)) is not None:
-                    self._let_go(round_, job.recipients, str(result.reply))
-        return ruled
-
-    def _take_results(self, round_: Round, part: Part, results: Sequence[DeliveryResult]) -> list[QueuedRecipient]:
-        """Settle what was tried; returns the recipients for which the message is to be offered again at once."""
-        done: list[tuple[QueuedRecipient, Outcome]] = []
-        again: list[QueuedRecipient] = []
-        for one, result in zip(part.recipients, results, strict=True):
-            if isinstance(result, NotTried):
-                again.append(one)
-            else:
-                done.append((one, result))
-        if len(again) == len(part.recipients):  # no progress: a hop that takes nobody must not be asked for ever
-            done = [(one, _not_taken(result)) for one, result in zip(again, results, strict=True)]
-            again = []
-        if done:
-            self._settle(round_, done)
-        return again
-
-    def _abandon(self, slot: Slot) -> None:
-        part = slot.part
-        if part is not None and (round_ := self._rounds.get(part.message.id)) is not None:
-            self._settle(round_, [(one, _GONE) for one in part.recipients])
-
-    def _note_failed_site(self, slot: Slot, dropped: Iterable[Job], reason: str) -> None:
-        site = self._parts.planner.sites.get(slot.site)
-        if site.is_dead:
-            self._parts.log.warning("site is dead", site=slot.site, reason=reason, failures=site.failures)
-            self._save_site(slot.site)
-        self._parts.events.failed(slot.site)
-        for job in dropped:
-            round_ = self._rounds.get(job.message.id)
-            if round_ is not None:
-                self._let_go(round_, job.recipients, reason)
-
-    def _note_recovered_site(self, key: SiteKey) -> None:
-        self._parts.log.info("site is alive again", site=key)
-        self._save_site(key)
-
-    def _save_site(self, key: SiteKey) -> None:
-        for spool in self._spools.values():
-            spool.save_site(self._parts.planner.sites.get(key).to_row())
-
     # -- what comes round
 
     async def tick(self) -> None:
@@ -505,19 +350,14 @@ class Runner:
             round_ = self._rounds.get(job.message.id)
             if round_ is not None:
                 outcome = Deferred(Reply(451, "4.4.7", "It waited too long for its turn"))
-                self._settle(round_, [(one, outcome) for one in job.recipients])
-        self._pump_soon()
+                self.settle(round_, [(one, outcome) for one in job.recipients])
+        self._crew.pump_soon()
         await self._unpark()
 
     async def _unpark(self) -> None:
-        for flow in list(self._parked):
-            ids = self._parked[flow]
-            while ids and self._parts.planner.has_room(0, flow):
-                batch, ids[:100] = ids[:100], []
-                self._parked_ids.difference_update(batch)
+        for flow in self._backlog.flows():
+            while self._parts.planner.has_room(0, flow) and (batch := self._backlog.take(flow, 100)):
                 await self._read_back(batch)
-            if not ids:
-                self._parked.pop(flow, None)
 
     async def _read_back(self, batch: Sequence[QueueId]) -> None:
         by_shard: dict[str, set[QueueId]] = {}
@@ -531,7 +371,7 @@ class Runner:
                 continue
             for message in await spool.find(Selection(ids=frozenset(ids)), len(ids)):
                 if message.id not in self._rounds:
-                    self._begin(message, [one for one in message.recipients if one.status is Status.WAITING])
+                    self._begin(message, _untried(message))
 
     async def claim_due(self) -> None:
         """Every second or so: mail whose time has come, as long as there is room."""
@@ -566,35 +406,24 @@ class Runner:
         return queue_id in self._rounds
 
     def withdraw(self, ids: Iterable[QueueId]) -> None:
-        """Held, deleted or bounced: what no connection has in hand leaves memory; its rows are the spool's to change."""
+        """Held, deleted or bounced: what no connection has in hand leaves memory; the rows are the spool's to change."""
         for queue_id in ids:
-            self._parked_ids.discard(queue_id)
+            self._backlog.discard(queue_id)
             round_ = self._rounds.get(queue_id)
             if round_ is None:
                 continue
             round_.withdrawn = True
             for job in self._parts.planner.withdraw(queue_id):
-                round_.let_go(len(job.recipients))
-                self._end_if_over(round_, [])
+                self._drop(round_, job.recipients)
 
     def wake(self, ids: Iterable[QueueId]) -> None:
         """Their rows were made due (retry, release): look now."""
         if any(True for _ in ids):
-            self._crew.start(asyncio.create_task(self.claim_due()))
+            self._crew.start(self.claim_due())
 
     async def stop(self, deadline_s: float) -> None:
         """Finish what connections have in hand, close them; the rest is in the spool."""
-        crew = self._crew
-        crew.is_stopping = True
-        for waiter in list(crew.resting.values()):
-            if not waiter.done():
-                waiter.set_result(False)
-        if crew.tasks:
-            await asyncio.wait(crew.tasks, timeout=deadline_s)
-        for task in list(crew.tasks):
-            task.cancel()
-        if crew.tasks:
-            await asyncio.wait(crew.tasks, timeout=1.0)
+        await self._crew.stop(deadline_s)
 
 
 def _due(message: QueuedMessage, now: Instant) -> list[QueuedRecipient]:
@@ -605,15 +434,5 @@ def _due(message: QueuedMessage, now: Instant) -> list[QueuedRecipient]:
     ]
 
 
-def _is_broken(results: Sequence[DeliveryResult]) -> bool:
-    return any(isinstance(result, Deferred) and result.site_failed for result in results)
-
-
-def _why(results: Sequence[DeliveryResult]) -> str:
-    return next((str(each.reply) for each in results if isinstance(each, Deferred) and each.site_failed), "")
-
-
-def _not_taken(result: DeliveryResult) -> Outcome:
-    if isinstance(result, NotTried):
-        return Deferred(result.reply or Reply(452, "4.5.3", "The next host takes no recipient"), result.remote)
-    return result
+def _untried(message: QueuedMessage) -> list[QueuedRecipient]:
+    return [one for one in message.recipients if one.status is Status.WAITING and not one.attempts]
