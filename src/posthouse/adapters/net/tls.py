@@ -95,7 +95,7 @@ def read_certificate(path: str) -> CertificateFacts:
         names = [str(each.value) for each in certificate.subject.get_attributes_for_oid(NameOID.COMMON_NAME)]
     return CertificateFacts(
         tuple(names),
-        certificate.not_valid_after.replace(tzinfo=UTC),
+        certificate.not_valid_after_utc,
         certificate.subject == certificate.issuer,
     )
 
