@@ -41,9 +41,10 @@ def test_next_hops(text: str, hop: NextHop) -> None:
 @pytest.mark.parametrize(
     "text",
     [
-        "", "MX", "mx ", "smtp://", "smtp://a:0", "smtp://a:65536", "smtp://a b", "ftp://a", "smtp:a", 
+        "", "MX", "mx ", "smtp://", "smtp://a:0", "smtp://a:65536", "smtp://a b", "ftp://a", "smtp:a",
         "smtp://[::1", "smtp://[zz]",
-        "lmtp+unix:relative", "maildir:relative/{local}", "maildir:/{local}", "maildir:/a/../{local}", "maildir:/a/{user}",
+        "lmtp+unix:relative", "maildir:relative/{local}", "maildir:/{local}", "maildir:/a/../{local}",
+        "maildir:/a/{user}",
         "maildir:/a/{local", "reject:200 hello", "reject:550 4.7.1 no", "reject:550", "smtp://a/path",
     ],
 )  # fmt: skip
