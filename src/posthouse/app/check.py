@@ -25,6 +25,7 @@ from posthouse.app.lockfile import LockHeldError, take_lock
 from posthouse.app.privileges import Identity
 from posthouse.app.sockets import BindError, open_listener
 from posthouse.config.settings import Settings
+from posthouse.message.nexthop import MaildirHop
 from posthouse.ports.clock import Clock
 from posthouse.ports.resolver import DnsError, NameNotFound, Resolver
 
@@ -60,6 +61,18 @@ def check_configuration(settings: Settings) -> Iterator[Finding]:
         if not os.access(name, os.R_OK):
             yield Finding(area, ERROR, f"{key}: {name} cannot be read")
     yield Finding(area, OK, f"{_count(len(settings.listener), 'listener')}, {_count(len(settings.route), 'route')}")
+
+
+def check_mail_roots(settings: Settings) -> Iterator[Finding]:
+    """Directories of mailboxes are only made below one that is there."""
+    roots = {hop.root: None for route in settings.route for hop in route.to if isinstance(hop, MaildirHop)}
+    for root in roots:
+        if not os.path.isdir(root):
+            yield Finding("mailboxes", ERROR, f"{root} does not exist: make it, owned by the server's user")
+        elif os.geteuid() != 0 and not os.access(root, os.W_OK | os.X_OK):
+            yield Finding("mailboxes", ERROR, f"{root} is not writable")
+        else:
+            yield Finding("mailboxes", OK, f"below {root}")
 
 
 def _count(number: int, what: str) -> str:
@@ -281,6 +294,7 @@ def check_all(settings: Settings, identity: Identity, clock: Clock) -> list[Find
     return [
         *check_configuration(settings),
         *check_data(settings, identity, measure_space),
+        *check_mail_roots(settings),
         *check_ports(settings, identity, find_holder(settings.data)),
         *check_certificate(settings, now),
         *check_clock(settings.data, now),

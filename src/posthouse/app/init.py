@@ -29,9 +29,9 @@ def initialise(file: str, hostname: str, domain: str, data: str) -> Written:
     if os.path.lexists(file):
         raise InitError(f"{file} is already there; it is not overwritten")
     try:
-        made = os.path.isdir(data)
-        if not made:
-            os.makedirs(data, 0o700)
+        for directory in (data, mail_root):  # directories of mailboxes are only made below one that is there
+            if not os.path.isdir(directory):
+                os.makedirs(directory, 0o700)
         os.makedirs(os.path.dirname(os.path.abspath(file)), exist_ok=True)
         with open(file, "x", encoding="utf-8") as stream:
             stream.write(text)

@@ -14,9 +14,11 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from posthouse.manage.queue import (
+    BOUNCE,
     ActiveSet,
     MakeBounce,
     Plain,
+    bounce_messages,
     change_messages,
     count_queue,
     list_page,
@@ -24,15 +26,16 @@ from posthouse.manage.queue import (
     parse_queue_id,
     show_message,
 )
+from posthouse.message.ids import QueueId
 from posthouse.ports.clock import Clock
 from posthouse.ports.observe import Journal
-from posthouse.ports.spool import Selection, Spool
+from posthouse.ports.spool import Selection, Settlement, Spool
 
 Arguments = Mapping[str, object]
 Rates = Callable[[], tuple[float, float]]
 """Messages per second in and out."""
 
-STEPS = {"hold": "held", "release": "released", "retry": "retried", "delete": "deleted", "bounce": "bounced"}
+STEPS = {"hold": "held", "release": "released", "retry": "retried", "delete": "deleted"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,16 +71,36 @@ class QueueOperations:
 
     async def change(self, args: Arguments) -> int:
         """Nothing selected is a mistake, not everything: `all` must be said."""
-        query = parse_query(
-            {name: value for name, value in args.items() if name in ("ids", "domain", "sender", "status")}
-        )
+        query = parse_query({name: args[name] for name in ("ids", "domain", "sender", "status") if name in args})
         if args.get("all") is not True and query.selection == Selection():
             raise ValueError("say which messages: ids, domain, sender or all")
-        action = str(args.get("action"))
-        ids = await change_messages(
-            self.spools(), self.active, query.selection, action, self.clock.now(), self.make_bounce
-        )
-        if self.journal is not None:
-            for queue_id in ids:
-                self.journal.record(STEPS[action], queue_id)
+        action, now, spools = str(args.get("action")), self.clock.now(), self.spools()
+        if action == BOUNCE:
+            settled = await bounce_messages(spools, self.active, query.selection, now, self.make_bounce)
+            for settlement in settled:
+                self._note_bounced(settlement)
+            return len(settled)
+        ids = await change_messages(spools, self.active, query.selection, action, now)
+        for queue_id in ids:
+            self._record(STEPS[action], queue_id)
         return len(ids)
+
+    def _note_bounced(self, settlement: Settlement) -> None:
+        """With the ids of the reports, so that `trace` can follow them."""
+        self._record("bounced", settlement.id, reports=[report.id for report in settlement.reports])
+        for report in settlement.reports:
+            to = [str(recipient.address) for recipient in report.envelope.recipients]
+            self._record(
+                "received",
+                report.id,
+                sender="",
+                recipients=to,
+                size=report.body.size,
+                peer="report",
+                message_id=report.message_id,
+                about=settlement.id,
+            )
+
+    def _record(self, step: str, queue_id: QueueId, **fields: object) -> None:
+        if self.journal is not None:
+            self.journal.record(step, queue_id, **fields)

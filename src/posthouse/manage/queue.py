@@ -210,19 +210,10 @@ def _has_status(message: QueuedMessage, active: ActiveSet, status: str) -> bool:
 
 
 async def change_messages(
-    spools: Sequence[Spool],
-    active: ActiveSet,
-    selection: Selection,
-    action: str,
-    now: Instant,
-    make_bounce: MakeBounce,
+    spools: Sequence[Spool], active: ActiveSet, selection: Selection, action: str, now: Instant
 ) -> list[QueueId]:
-    """Which messages were changed. Raises ValueError for an unknown action, SpoolError."""
-    if action == BOUNCE:
-        return await _bounce(spools, active, selection, now, make_bounce)
-    if action not in ACTIONS:
-        raise ValueError(f"{action!r} is no action; allowed: {', '.join(ACTIONS)}")
-    what = Action(action)
+    """Hold, release, retry or delete: which messages were changed. Raises ValueError for another action, SpoolError."""
+    what = _parse_action(action)
     changed: list[QueueId] = []
     for spool in spools:
         for part in await _resolve(spool, active, selection):
@@ -235,6 +226,13 @@ async def change_messages(
     return changed
 
 
+def _parse_action(action: str) -> Action:
+    try:
+        return Action(action)
+    except ValueError:
+        raise ValueError(f"{action!r} is no action; allowed: {', '.join(ACTIONS)}") from None
+
+
 async def _resolve(spool: Spool, active: ActiveSet, selection: Selection) -> list[Selection]:
     """The selection as the shard understands it: a status that memory has a say in becomes a list of ids."""
     if selection.status not in ("active", "ready", "deferred"):
@@ -243,10 +241,11 @@ async def _resolve(spool: Spool, active: ActiveSet, selection: Selection) -> lis
     return [Selection(ids=frozenset(ids[start : start + PAGE])) for start in range(0, len(ids), PAGE)]
 
 
-async def _bounce(
+async def bounce_messages(
     spools: Sequence[Spool], active: ActiveSet, selection: Selection, now: Instant, make_bounce: MakeBounce
-) -> list[QueueId]:
-    bounced: list[QueueId] = []
+) -> list[Settlement]:
+    """Give messages back: what became of each, reports included. Raises SpoolError."""
+    bounced: list[Settlement] = []
     for spool in spools:
         # The ids first: what is being settled would otherwise move under the search (reports are messages too).
         ids = [message.id async for message in _find_messages([spool], active, selection, None)]
@@ -257,14 +256,17 @@ async def _bounce(
 
 async def _bounce_some(
     spool: Spool, active: ActiveSet, ids: Sequence[QueueId], now: Instant, make_bounce: MakeBounce
-) -> list[QueueId]:
+) -> list[Settlement]:
     active.withdraw(ids)
     messages = [message for queue_id in ids if (message := await spool.load(queue_id)) is not None]
     open_ones = [message for message in messages if any(not each.status.is_final for each in message.recipients)]
     settlements = [await make_bounce(spool, message, now) for message in open_ones]
+    reports = [report for settlement in settlements for report in settlement.reports]
+    for report in reports:
+        report.first_retry = now  # due at once: whoever claims what is due takes it
     await asyncio.gather(*(spool.settle(settlement) for settlement in settlements))
-    active.wake([report.id for settlement in settlements for report in settlement.reports])
-    return [message.id for message in open_ones]
+    active.wake([report.id for report in reports])
+    return settlements
 
 
 async def count_queue(spools: Sequence[Spool], active: ActiveSet) -> Plain:
