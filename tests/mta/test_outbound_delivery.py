@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from typing import cast
 
 import pytest
 
@@ -11,6 +12,7 @@ from posthouse.message.envelope import BodyType, Notify, Recipient
 from posthouse.message.outcome import Deferred, Delivered, Refused
 from posthouse.message.reply import Reply
 from posthouse.mta.outbound import AdaptedMessage, Mode, NotTried, StaleConnection
+from posthouse.ports.clock import FakeClock
 from posthouse.ports.spool import InlineBody, QueuedMessage, SpoolError
 from posthouse.ports.stream import ScriptedStream, StreamError, StreamTimeout
 from tests.mta.outbound_kit import (
@@ -517,7 +519,9 @@ async def test_a_delivery_that_is_cancelled_leaves_no_connection_to_be_reused() 
 
 
 class DrippingStream(ScriptedStream):
-    """One octet at a time, each just within the deadline; `waits` is what was allowed for each."""
+    """One octet at a time; the first takes all but a second of the deadline. `waits` is what was allowed for each."""
+
+    clock = FakeClock()
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -525,22 +529,14 @@ class DrippingStream(ScriptedStream):
 
     async def read(self, timeout_s: float) -> bytes:
         self.waits.append(timeout_s)
-        self.pass_time(timeout_s - 1 if len(self.waits) == 1 else 0.5)
+        self.clock.advance(timeout_s - 1 if len(self.waits) == 1 else 0.5)
         return b"2"
-
-    def pass_time(self, seconds: float) -> None:
-        raise NotImplementedError
 
 
 async def test_a_peer_that_drips_octets_does_not_prolong_a_step() -> None:
     connection, peer = await connect([])
-    clock = connection._wire._clock
-
-    class Dripping(DrippingStream):
-        def pass_time(self, seconds: float) -> None:
-            clock.advance(seconds)  # type: ignore[attr-defined]
-
-    dripping = Dripping(peer.script, b"")
+    dripping = DrippingStream(peer.script, b"")
+    dripping.clock = cast(FakeClock, connection._wire._clock)
     connection._wire.stream = dripping
     queued = message("r1")
     (outcome,) = await connection.deliver(queued, queued.recipients)

@@ -63,7 +63,7 @@ def test_the_password_is_derived_once_for_many_logins() -> None:
     keys: KeyCache = {}
     ScramClient("user", "pencil", NONCE, keys).respond(FIRST.encode())
     assert len(keys) == 1
-    marked = {key: b"\0" * 32 for key in keys}
+    marked = dict.fromkeys(keys, b"\x00" * 32)
     proof = ScramClient("user", "pencil", NONCE, marked).respond(FIRST.encode())
     assert b"p=dHzb" not in proof, "the kept key was used"
     ScramClient("user", "other", NONCE, keys).respond(FIRST.encode())
