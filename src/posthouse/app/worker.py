@@ -23,6 +23,7 @@ from posthouse.adapters.net.tls import ClientContexts, make_server_context
 from posthouse.adapters.sqlite.shards import ShardPool
 from posthouse.app.shards import Shards
 from posthouse.app.site_sync import SiteSync
+from posthouse.app.submit import SubmitServer
 from posthouse.app.wiring import Wiring, inbound_figures, outcome_figures, smtp_figures
 from posthouse.app.worker_context import OpenListener, TlsFiles, WorkerContext
 from posthouse.manage.operations import QueueOperations
@@ -69,6 +70,7 @@ class Worker:
         self._doors: list[_Door] = []
         self._tasks: list[asyncio.Task[None]] = []
         self._tls = make_server_context(context.tls.certificate, context.tls.key)
+        self._submit: SubmitServer | None = None
         self._figures = outcome_figures(context.metrics)
         self._router = self._make_router()
         self._planner = Planner(Sites(self._wiring.sites()), self._wiring.planner())
@@ -164,6 +166,12 @@ class Worker:
             start = loop.create_unix_server if door.listener.settings.bind.is_unix else loop.create_server
             door.server = await start(door.service, sock=door.listener.socket, backlog=context.settings.limits.backlog)
 
+        if context.submit_socket is not None:
+            desk = self._make_desk(is_lmtp=False)
+            size = context.settings.smtp.max_message_size
+            self._submit = SubmitServer(lambda peer: InboundSession(desk, peer), size, context.log)
+            await self._submit.start(context.submit_socket)
+
     def _make_door(self, listener: OpenListener) -> _Door:
         context = self._context
         is_lmtp = listener.settings.service == "lmtp"
@@ -237,6 +245,8 @@ class Worker:
             if door.server is not None:
                 door.server.close()
             door.service.drain()
+        if self._submit is not None:
+            await self._submit.drain(min(deadline_s, _STOP_S))
         while any(door.service.sessions for door in self._doors) and loop.time() < until:
             await asyncio.sleep(0.05)
         for door in self._doors:

@@ -20,10 +20,18 @@ from typing import Protocol
 from posthouse.message.address import Address, Domain, LocalPart
 from posthouse.message.envelope import Envelope, Recipient
 from posthouse.message.header import HeadFacts, inspect_head
+from posthouse.message.ids import QueueId
 from posthouse.message.instant import Instant
 from posthouse.message.peer import Network, Peer, is_in_networks
 from posthouse.message.reply import Reply
-from posthouse.message.trace import Origin, complete_received, describe_tls, received_prefix, with_protocol
+from posthouse.message.trace import (
+    Origin,
+    complete_received,
+    describe_tls,
+    make_local_received,
+    received_prefix,
+    with_protocol,
+)
 from posthouse.ports.clock import Clock
 from posthouse.ports.directory import Directory, Standing
 from posthouse.ports.observe import Counter, Journal, Log
@@ -280,13 +288,7 @@ class InboundSession:
         queue_id = spool.reserve_id()
         recipients, is_held = self._resolve_postmaster()
         sole = recipients[0].address if len(recipients) == 1 else None
-        is_lmtp = desk.mailboxes is not None
-        protocol = with_protocol(
-            lmtp=is_lmtp, extended=self._extended, utf8=mail.smtputf8, tls=bool(self.peer.tls_version)
-        )
-        if not self._prefix:
-            self._prefix = received_prefix(self._origin())
-        trace = complete_received(self._prefix, protocol, queue_id, sole, now)
+        trace = self._make_trace(mail, queue_id, sole, now)
         envelope = Envelope(mail.sender, recipients, mail.body, mail.smtputf8, mail.ret, mail.envid, mail.mt_priority)
         return NewMessage(
             queue_id,
@@ -299,6 +301,16 @@ class InboundSession:
             message_id=head.message_id,
             held=is_held,
         )
+
+    def _make_trace(self, mail: smtp.MailFrom, queue_id: QueueId, sole: Address | None, now: Instant) -> bytes:
+        if self.peer.uid is not None:
+            return make_local_received(self._desk.settings.hostname, self.peer.uid, queue_id, now)
+        is_lmtp = self._desk.mailboxes is not None
+        has_tls = bool(self.peer.tls_version)
+        protocol = with_protocol(lmtp=is_lmtp, extended=self._extended, utf8=mail.smtputf8, tls=has_tls)
+        if not self._prefix:
+            self._prefix = received_prefix(self._origin())
+        return complete_received(self._prefix, protocol, queue_id, sole, now)
 
     def _resolve_postmaster(self) -> tuple[tuple[Recipient, ...], bool]:
         """`<Postmaster>` without a domain becomes the postmaster setting; without one the message is held."""
