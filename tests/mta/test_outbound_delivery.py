@@ -211,12 +211,23 @@ async def test_a_fresh_connection_that_dies_at_mail_is_a_failure() -> None:
 
 
 async def test_an_idle_connection_that_the_peer_is_leaving_is_not_written_to() -> None:
-    connection, peer = await connect([])
+    connection, peer = await connect([(group("r1"), OK + OK + GO), (WHOLE, OK)])
+    queued = message("r1")
+    assert await connection.deliver(queued, queued.recipients) == [DONE]
+    written = peer.received
     peer._input = b"421 4.4.2 idle\r\n"
     assert not connection.is_reusable
-    queued = message("r1")
     with pytest.raises(StaleConnection):
         await connection.deliver(queued, queued.recipients)
+    assert peer.received == written
+
+
+async def test_a_fresh_connection_that_is_gone_before_the_first_message_is_a_failure() -> None:
+    connection, peer = await connect([])
+    peer._input = b"421 4.3.2 overloaded\r\n"
+    queued = message("r1", "r2")
+    outcomes = await connection.deliver(queued, queued.recipients)
+    assert [type(each) for each in outcomes] == [Deferred, Deferred]
     assert b"MAIL" not in peer.received
 
 

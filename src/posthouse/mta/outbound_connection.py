@@ -120,7 +120,7 @@ class Connection:
         """
         if not self.is_reusable:
             self.close()
-            raise StaleConnection(self.remote)
+            return self._give_up(recipients)
         self._is_last = is_last and self._facts.extensions.pipelining
         adapted = await self._adapt(message)
         if isinstance(adapted, Refused):
@@ -129,6 +129,12 @@ class Connection:
         if with_utf8 or not message.envelope.smtputf8:
             return await self._deliver_limited(message.envelope, adapted, recipients, with_utf8)
         return await self._deliver_downgraded(message.envelope, adapted, recipients)
+
+    def _give_up(self, recipients: Sequence[QueuedRecipient]) -> list[DeliveryResult]:
+        if self._mails:
+            raise StaleConnection(self.remote)
+        text = f"{self.remote} closed the connection or spoke unasked before the first message"
+        return [Deferred(Reply(451, "4.4.2", text), self.remote, site_failed=True)] * len(recipients)
 
     async def reset(self) -> bool:
         """Ask with RSET whether the connection is alive; False: it is closed now."""
