@@ -6,7 +6,7 @@ import ipaddress
 import struct
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from posthouse.protocol.proxy.header import MAX_V2_OCTETS, NEED_DATA, ProxyError, ProxyHeader, parse_proxy
@@ -76,6 +76,7 @@ def test_what_is_not_a_header_is_refused(octets: bytes) -> None:
         parse_proxy(octets)
 
 
+@settings(deadline=None)
 @given(st.sampled_from([b"", b"PROXY ", b"PROXY TCP4 ", SIGNATURE, SIGNATURE + b"\x21\x11\0"]), st.binary(max_size=200))
 def test_whatever_comes_is_a_header_an_error_or_waited_for(start: bytes, rest: bytes) -> None:
     try:

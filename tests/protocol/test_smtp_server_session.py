@@ -105,6 +105,24 @@ def test_many_pipelined_commands_are_answered_in_one_output() -> None:
     assert player.output.count(b"250 2.1.5") == player.core.accepted == 3000
 
 
+def test_recipients_beyond_the_limit_are_no_errors_until_there_is_no_end_of_them() -> None:
+    player = Player(make_core({"max_recipients": 10}))
+    player.feed(BEGIN + b"RCPT TO:<c@d.example>\r\n" * 1019)
+    assert (player.core.accepted, player.core.error_count) == (10, 0)
+    player.feed(b"RCPT TO:<c@d.example>\r\n" * 30)
+    assert player.events[-1] == Closing("too many errors")
+
+
+@pytest.mark.parametrize("chunk", [b"BDAT 0\r\n", b"BDAT 1\r\nx"])
+def test_chunks_that_bring_nothing_count_as_commands(chunk: bytes) -> None:
+    player = Player(make_core({}))
+    player.feed(b"EHLO c.example\r\n" + chunk * 200)
+    assert player.events[-1] == Closing("too many commands")
+    player = Player(make_core({}))
+    player.feed(BEGIN + chunk * 200)
+    assert (player.events[-1] == Closing("too many commands")) is (chunk == b"BDAT 0\r\n")
+
+
 def test_a_reply_cannot_be_split_by_its_text() -> None:
     assert render_reply(Reply(250, "2.0.0", "a\r\n354 b\rc\0")) == b"250-2.0.0 a \r\n250 2.0.0 354 b c \r\n"
     assert render_reply(Reply(221)) == b"221 \r\n"

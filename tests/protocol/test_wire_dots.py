@@ -6,7 +6,7 @@ import itertools
 from collections.abc import Iterable
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from posthouse.protocol.wire.chunks import ChunkReader
@@ -85,6 +85,7 @@ def test_a_lookalike_never_ends_a_message_in_any_split(lookalike: bytes, filler:
     assert read_message([lookalike + b"b"]) is None
 
 
+@settings(deadline=None)
 @given(
     st.lists(st.sampled_from([b"", b".", b"..", b".x", b"x", b"x." * 30, b"y" * 5000]), max_size=12),
     st.data(),

@@ -6,7 +6,7 @@ import itertools
 from collections.abc import Iterable
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from posthouse.protocol.wire.lines import LineBuffer, LineProblem
@@ -67,6 +67,7 @@ def test_an_endless_line_is_not_kept() -> None:
     assert problems == 1
 
 
+@settings(deadline=None)
 @given(st.lists(st.sampled_from([b"\r", b"\n", b"a", b"\r\n", b"xxxxxxxxxxx"]), max_size=20), st.data())
 def test_cutting_into_reads_changes_no_line(parts: list[bytes], data: st.DataObject) -> None:
     octets = b"".join(parts)

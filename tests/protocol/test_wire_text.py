@@ -6,7 +6,7 @@ import itertools
 from collections.abc import Iterable
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from posthouse.protocol.wire.text import TextCheck, TextLimits, TextProblem
@@ -60,6 +60,7 @@ def test_the_first_problem_is_found_in_every_split(octets: bytes, problem: TextP
         assert check([octets[:at], octets[at:]]) is problem
 
 
+@settings(deadline=None)
 @given(
     st.lists(st.sampled_from([b"\r", b"\n", b"\r\n", b"\r\n\r\n", b"x", b"x" * 17, b"x" * 30]), max_size=30),
     st.data(),

@@ -92,7 +92,7 @@ def split_parameters(text: str) -> list[tuple[str, str | None]]:
     """Names in upper case, with their values. No name twice (RFC 5321 §4.1.1.11 allows none)."""
     parameters: list[tuple[str, str | None]] = []
     seen: set[str] = set()
-    for word in text.split():
+    for word in filter(None, text.split(" ")):
         parameter = _PARAMETER.fullmatch(word)
         if parameter is None or len(parameters) == MAX_PARAMETERS:
             refuse(501, "5.5.4", "Bad parameter")

@@ -19,20 +19,11 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Final, cast
 
-from posthouse.message.envelope import BodyType, Recipient
+from posthouse.message.envelope import BodyType
 from posthouse.message.reply import Reply
 from posthouse.protocol.smtp import server_replies as replies
-from posthouse.protocol.smtp.grammar import (
-    CommandError,
-    parse_chunk,
-    parse_etrn_node,
-    parse_forward_path,
-    parse_hello_name,
-    parse_reverse_path,
-    refuse,
-    refuse_argument,
-)
-from posthouse.protocol.smtp.params import parse_mail_parameters, parse_rcpt_parameters
+from posthouse.protocol.smtp.grammar import CommandError, parse_chunk, refuse, refuse_argument
+from posthouse.protocol.smtp.server_commands import read_etrn, read_hello, read_mail, read_rcpt, read_xclient
 from posthouse.protocol.smtp.server_events import (
     Answerable,
     BodyPiece,
@@ -52,7 +43,6 @@ from posthouse.protocol.smtp.server_events import (
 from posthouse.protocol.smtp.server_replies import render_reply
 from posthouse.protocol.smtp.server_settings import ServerSettings
 from posthouse.protocol.smtp.states import FACTS, IN_TRANSACTION, MOVES, OUT_OF_SEQUENCE, State, Wait
-from posthouse.protocol.smtp.xclient import XclientError, parse_xclient
 from posthouse.protocol.wire.chunks import ChunkReader
 from posthouse.protocol.wire.dots import DotReader
 from posthouse.protocol.wire.lines import LineBuffer, LineProblem
@@ -92,7 +82,7 @@ _SILENT: Final = frozenset({State.GREETING, State.HANDSHAKE, State.CLOSED})
 _PRODUCTIVE: Final = frozenset({"MAIL", "RCPT", "DATA", "BDAT", "QUIT"})
 _FOREIGN_VERBS: Final = frozenset({"GET", "POST", "PUT", "HEAD", "OPTIONS", "CONNECT"})  # a browser made to speak to us
 _OLD_VERBS: Final = frozenset({"EXPN", "TURN", "SEND", "SOML", "SAML"})
-_MISMATCHED_HELLO: Final = Reply(500, "5.5.1", "Wrong kind of hello for this protocol")
+_MAX_OVERSHOOT: Final = 1000  # recipients beyond the limit that are still no errors
 
 
 class SmtpServer:
@@ -108,13 +98,13 @@ class SmtpServer:
         "_body",
         "_body_type",
         "_chunk_refusal",
-        "_has_tried_recipients",
         "_input",
         "_output",
         "_queued",
         "_resumed_state",
         "_target",
         "_text",
+        "_tried",
         "accepted",
         "command_count",
         "discarded_input",
@@ -155,7 +145,7 @@ class SmtpServer:
         self.state = state
         self.accepted = 0  # recipients with a positive reply
         self.smtputf8 = False
-        self._has_tried_recipients = False
+        self._tried = 0  # recipients named, whatever became of them
         self._body_type = _SEVENBIT
         self._body: DotReader | ChunkReader | None = None
         self._text: TextCheck | None = None
@@ -281,7 +271,6 @@ class SmtpServer:
             self._clear_transaction(_READY)
         elif isinstance(event, MessageEnd):
             self._end_transaction(False)
-            self.error_count -= 1 - (reply.code >= 400)
         if reply.code == 421:
             self._queued = self._close("421 answered")
 
@@ -363,7 +352,7 @@ class SmtpServer:
         try:
             if isinstance(line, LineProblem):
                 raise CommandError(replies.LINE_PROBLEMS[line])
-            verb, _, argument = line.decode("utf-8").rstrip().partition(" ")
+            verb, _, argument = line.decode("utf-8").rstrip(" \t").partition(" ")
             return self._take_command(verb.upper(), argument)
         except CommandError as error:
             reply = error.reply
@@ -376,8 +365,8 @@ class SmtpServer:
     def _take_command(self, verb: str, argument: str) -> Event | None:
         if verb not in _PRODUCTIVE:
             self.command_count += 1
-            if self.command_count > self.settings.max_commands:
-                return self._say_and_close(replies.TOO_MANY_COMMANDS, "too many commands")
+        if self.command_count > self.settings.max_commands:
+            return self._say_and_close(replies.TOO_MANY_COMMANDS, "too many commands")
         handler = _HANDLERS.get(verb)
         if handler is None:
             return self._take_unknown(verb)
@@ -385,13 +374,16 @@ class SmtpServer:
         if target is not None:
             self._target = target
         elif verb != "BDAT":  # its chunk has to be read all the same
-            self._refuse_sequence(verb)
+            if verb == "DATA":
+                raise CommandError(self._choose_sequence_reply())
+            refuse(503, "5.5.1", OUT_OF_SEQUENCE[self.state])
         return handler(self, argument)
 
-    def _refuse_sequence(self, verb: str) -> None:
-        if verb == "DATA" and self._has_tried_recipients and self.state is State.MAIL and not self.settings.lmtp:
-            raise CommandError(replies.NO_RECIPIENTS)  # RFC 2920 §3.1
-        refuse(503, "5.5.1", OUT_OF_SEQUENCE[self.state])
+    def _choose_sequence_reply(self) -> Reply:
+        """For what is out of sequence, the message included when no recipient was accepted (RFC 2920 §3.1)."""
+        if self.state is State.MAIL and self._tried and not self.settings.lmtp:
+            return replies.NO_RECIPIENTS
+        return Reply(503, "5.5.1", OUT_OF_SEQUENCE[self.state])
 
     def _take_unknown(self, verb: str) -> Event | None:
         if verb in _FOREIGN_VERBS:
@@ -399,19 +391,13 @@ class SmtpServer:
         raise CommandError(replies.NOT_IMPLEMENTED if verb in _OLD_VERBS else replies.UNKNOWN_COMMAND)
 
     def _take_helo(self, argument: str) -> Event:
-        return self._hello(argument, is_esmtp=False, is_lmtp=False)
+        return self._reset_before(read_hello("HELO", argument, self.settings))
 
     def _take_ehlo(self, argument: str) -> Event:
-        return self._hello(argument, is_esmtp=True, is_lmtp=False)
+        return self._reset_before(read_hello("EHLO", argument, self.settings))
 
     def _take_lhlo(self, argument: str) -> Event:
-        return self._hello(argument, is_esmtp=True, is_lmtp=True)
-
-    def _hello(self, argument: str, *, is_esmtp: bool, is_lmtp: bool) -> Event:
-        if is_lmtp is not self.settings.lmtp:  # RFC 2033 §4.1
-            raise CommandError(_MISMATCHED_HELLO)
-        hello = Hello(parse_hello_name(argument), is_esmtp)
-        return self._reset_before(hello)
+        return self._reset_before(read_hello("LHLO", argument, self.settings))
 
     def _reset_before(self, event: Event) -> Event:
         """RFC 5321 §4.1.4: EHLO in mid-transaction is RSET too."""
@@ -425,33 +411,17 @@ class SmtpServer:
         settings = self.settings
         if settings.max_messages and self.message_count >= settings.max_messages:
             return self._say_and_close(replies.TOO_MANY_MESSAGES, "too many messages")
-        sender, words = parse_reverse_path(argument)
-        if not words:
-            if not argument.isascii():
-                raise CommandError(replies.NEEDS_SMTPUTF8)
-            return MailFrom(sender)
-        said = parse_mail_parameters(words, settings.mail_parameters)
-        if not said.smtputf8 and not argument.isascii():
-            raise CommandError(replies.NEEDS_SMTPUTF8)
-        if 0 < settings.max_size < said.size:
-            raise CommandError(replies.TOO_BIG)
-        if said.body is BodyType.BINARYMIME and not settings.offers("BINARYMIME"):
-            refuse(555, "5.5.4", "BODY=BINARYMIME is not supported here")
-        return MailFrom(sender, said.body, said.smtputf8, said.ret, said.envid, said.size, said.mt_priority)
+        return read_mail(argument, settings)
 
     def _take_rcpt(self, argument: str) -> Event | None:
-        self._has_tried_recipients = True
-        if self.accepted >= self.settings.max_recipients:
-            # No error of the client's: RFC 5321 §4.5.3.1.10 lets it send the rest in another transaction.
-            self._output.append(render_reply(replies.TOO_MANY_RECIPIENTS))
-            return None
-        address, words = parse_forward_path(argument)
-        if not self.smtputf8 and not argument.isascii():
-            raise CommandError(replies.NEEDS_SMTPUTF8)
-        if not words:
-            return RcptTo(Recipient(address))
-        said = parse_rcpt_parameters(words, self.settings.rcpt_parameters)
-        return RcptTo(Recipient(address, said.notify, said.orcpt))
+        self._tried += 1
+        limit = self.settings.max_recipients
+        if self.accepted < limit:
+            return read_rcpt(argument, self.settings, self.smtputf8)
+        # No error of the client's: RFC 5321 §4.5.3.1.10 lets it send the rest in another transaction.
+        self.error_count += self._tried > 2 * limit + _MAX_OVERSHOOT
+        self._output.append(render_reply(replies.TOO_MANY_RECIPIENTS))
+        return None
 
     def _take_data(self, argument: str) -> Event:
         refuse_argument(argument)
@@ -467,8 +437,9 @@ class SmtpServer:
             return self._say_and_close(replies.BAD_CHUNK, "BDAT without size")
         self._resumed_state = self.state
         if "BDAT" not in MOVES[self.state]:
-            no_recipients = self._has_tried_recipients and self.state is State.MAIL and not self.settings.lmtp
-            self._chunk_refusal = replies.NO_RECIPIENTS if no_recipients else _no_bdat(self.state)
+            self._chunk_refusal = self._choose_sequence_reply()
+        if self._chunk_refusal is not None or not chunk[0]:
+            self.command_count += 1
         if self._text is None:
             is_binary = self._body_type is BodyType.BINARYMIME
             self._text = TextCheck(self.settings.binary_limits if is_binary else self.settings.text_limits)
@@ -485,17 +456,12 @@ class SmtpServer:
         return StartTls()
 
     def _take_etrn(self, argument: str) -> Event:
-        if not self.settings.offers("ETRN"):
-            raise CommandError(replies.NOT_IMPLEMENTED)
-        return Etrn(parse_etrn_node(argument))
+        return read_etrn(argument, self.settings)
 
     def _take_xclient(self, argument: str) -> Event:
         if not self.offers_xclient:
             refuse(550, "5.7.0", "Not for you")
-        try:
-            return Xclient(parse_xclient(argument))
-        except XclientError as error:
-            refuse(501, "5.5.4", str(error))
+        return read_xclient(argument)
 
     def _take_rset(self, argument: str) -> Event | None:
         refuse_argument(argument)
@@ -554,10 +520,6 @@ class SmtpServer:
         reply = replies.TEXT_PROBLEMS[text.problem] if text.problem is not None else replies.OK
         self._output.append(render_reply(reply))
         self.state = State.CHUNKS
-
-
-def _no_bdat(state: State) -> Reply:
-    return Reply(503, "5.5.1", OUT_OF_SEQUENCE[state])
 
 
 _AFTER_YES: Final[Mapping[type, Callable[[SmtpServer, Answerable], None]]] = {
