@@ -46,6 +46,13 @@ def open_reader(path: str, *, vfs: str = "", cache_kib: int = 8192) -> apsw.Conn
     return _connect(path, vfs, apsw.SQLITE_OPEN_READONLY, cache_kib)
 
 
+def open_existing(path: str, *, vfs: str = "") -> apsw.Connection:
+    """For looking at a file as it is: creates, upgrades and writes nothing."""
+    connection = _connect(path, vfs, apsw.SQLITE_OPEN_READWRITE, 8192)
+    connection.execute("PRAGMA query_only = ON")
+    return connection
+
+
 def _connect(path: str, vfs: str, flags: int, cache_kib: int) -> apsw.Connection:
     connection = apsw.Connection(path, flags=flags, vfs=vfs or None, statementcachesize=_CACHED_STATEMENTS)
     connection.set_busy_timeout(BUSY_TIMEOUT_MS)

@@ -27,6 +27,7 @@ from posthouse.ports.spool import SpoolError
 
 _DATABASE = re.compile(r"spool-(\d+)\.db")
 _DISK_THREADS = 4
+_REFUSED_FOR_S = 60.0  # looking again at a shard that could not be opened may mean copying it
 # When the clock is behind the last serial: skip what may have been shown without being stored.
 _UNSTORED_SERIALS = 60_000_000
 
@@ -48,6 +49,7 @@ class ShardPool:
         self._executor = ThreadPoolExecutor(_DISK_THREADS, "spool disk")
         self._disk = Disk(self._files, self._executor)
         self._owned: dict[int, SqliteSpool] = {}
+        self._retry_at: dict[int, float] = {}
         self.refused: dict[int, str] = {}
 
     async def take_free_shard(self) -> SqliteSpool:
@@ -67,6 +69,8 @@ class ShardPool:
         """Shards that lost their owner and hold mail; empty ones are removed. To be called every second."""
         adopted: list[SqliteSpool] = []
         for number in await self._disk.run(list_shards, self._directory):
+            if self._clock.monotonic() < self._retry_at.get(number, 0.0):
+                continue
             spool = await self._try_open(number)
             if spool is not None and not await self.remove_if_empty(spool):
                 adopted.append(spool)
@@ -79,6 +83,7 @@ class ShardPool:
             opened = await self._disk.run(self._open, ShardNumber(number))
         except SpoolError as error:
             self.refused[number] = str(error)
+            self._retry_at[number] = self._clock.monotonic() + _REFUSED_FOR_S
             return None
         self.refused.pop(number, None)
         if opened is None:
@@ -119,7 +124,7 @@ class ShardPool:
             remove_shard(self._files, spool.path)
 
     def close(self) -> None:
-        """After the spools: waits for what is being written."""
+        """After the spools. Waits for the last unlinks."""
         self._executor.shutdown()
 
 
@@ -156,8 +161,7 @@ def open_shard(number: ShardNumber, path: str, lock: int, files: Files, now_seri
         reading = open_reader(database_path, vfs=files.vfs)
         undo.pop_all()
     last = max(high, _last_stored(connection))
-    if now_serial <= last:
-        last += _UNSTORED_SERIALS
+    last = now_serial if now_serial > last else last + _UNSTORED_SERIALS
     return OpenShard(number, path, database_path, lock, connection, reading, in_hand, last)
 
 
@@ -166,7 +170,8 @@ def _last_stored(connection: apsw.Connection) -> int:
     return int(found) if isinstance(found, int) else 0
 
 
-def _databases(path: str) -> Iterator[tuple[int, str]]:
+def list_databases(path: str) -> Iterator[tuple[int, str]]:
+    """Generations and paths."""
     for name in os.listdir(path):
         match = _DATABASE.fullmatch(name)
         if match is not None:
@@ -176,7 +181,7 @@ def _databases(path: str) -> Iterator[tuple[int, str]]:
 def choose_database(files: Files, path: str) -> str:
     """The database that counts. What a copy left over is removed (states S5, S6)."""
     _remove_database(files, f"{path}/fresh.db")
-    found = sorted(_databases(path))
+    found = sorted(list_databases(path))
     if not found:
         return f"{path}/spool-1.db"
     for _, older in found[:-1]:
@@ -191,7 +196,7 @@ def _remove_database(files: Files, path: str) -> None:
 
 def copy_database(files: Files, path: str, suspect_path: str) -> str:
     """The live rows of a suspect database into a new one (state S4). Returns its name."""
-    generation = max(generation for generation, _ in _databases(path)) if os.path.exists(suspect_path) else 0
+    generation = max(generation for generation, _ in list_databases(path)) if os.path.exists(suspect_path) else 0
     fresh, target = f"{path}/fresh.db", f"{path}/spool-{generation + 1}.db"
     if generation:
         connection = open_database(suspect_path, "spool", vfs=files.vfs)
@@ -221,7 +226,7 @@ def raise_high(files: Files, directory: str, serial: int) -> None:
 
 def remove_shard(files: Files, path: str) -> None:
     """Everything in it, the lock last, under the lock. A stranger's file makes it stay."""
-    for _, database in list(_databases(path)):
+    for _, database in list(list_databases(path)):
         _remove_database(files, database)
     for name in (TMP, BODIES):
         for entry in os.listdir(f"{path}/{name}"):

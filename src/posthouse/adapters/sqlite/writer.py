@@ -29,8 +29,6 @@ from posthouse.ports.spool import SpoolBroken, SpoolError, SpoolFull
 T = TypeVar("T")
 
 _BATCH_WORKS = 512  # more would make the first of them wait for the last
-_IDLE_S = 0.2
-_IDLE_LONG_S = 1.0
 _SMALL_WAL_OCTETS = 1 << 20
 _TRUNCATE_WAIT_MS = 50
 _VACUUM_PAGES = 256
@@ -107,6 +105,8 @@ class WriterLimits:
     max_octets: int = 64 << 20
     checkpoint_octets: int = 16 << 20
     truncate_octets: int = 64 << 20
+    idle_s: float = 0.2  # then a larger WAL is checkpointed
+    long_idle_s: float = 1.0  # then any, and free pages are given back
 
 
 class Writer(Generic[W]):
@@ -194,14 +194,14 @@ class Writer(Generic[W]):
             try:
                 works = self._inbox.get(timeout=timeout)
             except queue.Empty:
-                timeout = self._tidy(is_short=timeout == _IDLE_S)
+                timeout = self._tidy(is_short=timeout == self._limits.idle_s)
                 continue
             if works is None:
                 break
             is_open = self._gather(works)
             for start in range(0, len(works), _BATCH_WORKS):
                 self._commit_and_tell(works[start : start + _BATCH_WORKS])
-            timeout = _IDLE_S
+            timeout = self._limits.idle_s
         self._end()
 
     def _gather(self, works: list[W]) -> bool:
@@ -215,7 +215,9 @@ class Writer(Generic[W]):
         return True
 
     def _commit_and_tell(self, works: list[W]) -> None:
-        prepared = self._scribe.prepare(works)
+        prepared = works if self.is_broken else self._scribe.prepare(works)
+        if any(isinstance(work.error, SpoolBroken) for work in works):
+            self._break()
         started = time.monotonic()
         if prepared:
             self._commit(prepared)
@@ -336,7 +338,7 @@ class Writer(Generic[W]):
         if self.is_broken:
             return None
         if is_short:
-            return _IDLE_LONG_S
+            return self._limits.long_idle_s
         return 0.0 if self._give_back_pages() else None
 
     def _give_back_pages(self) -> bool:
