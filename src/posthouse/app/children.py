@@ -75,6 +75,7 @@ class Child:
         self.kill_at = 0.0
         self.ready: asyncio.Future[bool] = loop.create_future()
         self.exited: asyncio.Future[int] = loop.create_future()
+        self._has_spoken = False
         self._aborted_at = 0.0
         self._on_event = on_event
         self._process: subprocess.Popen[bytes]
@@ -135,7 +136,8 @@ class Child:
             self._aborted_at = now
             self.signal(signal.SIGKILL)
             return "does not end after SIGABRT, killed"
-        if not self._aborted_at and now - self.heard_at > timings.silence_s:
+        patience_s = timings.silence_s if self._has_spoken else max(timings.silence_s, timings.start_s)
+        if not self._aborted_at and now - self.heard_at > patience_s:
             self._aborted_at = now
             self.signal(signal.SIGABRT)
             return "silent, aborted"
@@ -145,6 +147,7 @@ class Child:
         for number in descriptors:
             os.close(number)  # children have nothing to give us
         self.heard_at = asyncio.get_running_loop().time()
+        self._has_spoken = True
         if op == "ready" and not self.ready.done():
             self.ready.set_result(True)
         elif op != "beat":

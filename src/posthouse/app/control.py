@@ -30,6 +30,7 @@ from posthouse.ports.observe import Log
 PAGE = 500
 _MAX_CLIENTS = 32
 _MAX_REQUEST = 1 << 20
+_MAX_REFUSED = 4 << 10
 _STEP_S = 30.0
 _FLUSH_OCTETS = 64 << 10
 
@@ -69,20 +70,22 @@ class ControlServer:
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         connection: socket.socket = writer.get_extra_info("socket")
-        uid = peer_uid(connection)
-        if uid not in self._allowed:
-            self._log.warning("control client refused", uid=uid)
-            await _send(writer, Frame(error="not allowed: only root and the server's own user may control it"))
-            return
-        if self._clients > _MAX_CLIENTS:
-            await _send(writer, Frame(error="too many control connections, try again"))
-            return
+        refusal = self._find_refusal(peer_uid(connection))
         while True:
             async with asyncio.timeout(_STEP_S):
-                frame = await read_frame(reader, _MAX_REQUEST)
+                frame = await read_frame(reader, _MAX_REFUSED if refusal else _MAX_REQUEST)
             if frame is None:
                 return
+            if refusal:  # only now: what is closed with something unread loses what was written
+                await _send(writer, Frame(error=refusal))
+                return
             await self._answer(frame, writer)
+
+    def _find_refusal(self, uid: int) -> str:
+        if uid not in self._allowed:
+            self._log.warning("control client refused", uid=uid)
+            return "not allowed: only root and the server's own user may control it"
+        return "too many control connections, try again" if self._clients > _MAX_CLIENTS else ""
 
     async def _answer(self, frame: Frame, writer: asyncio.StreamWriter) -> None:
         op = frame.op or ""

@@ -12,6 +12,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 import os
+import signal
 import socket
 import sys
 from collections.abc import AsyncIterator, Mapping, Sequence
@@ -26,7 +27,7 @@ from posthouse.adapters.metrics import COUNTER, HISTOGRAM, PlainMetrics, Sample,
 from posthouse.app.control import Asked, ControlServer, Unanswered, add_up, ask_all, merge_pages
 from posthouse.app.exchange import News, Report, to_arguments
 from posthouse.app.launch import Launch
-from posthouse.app.rpc import Channel, Handlers
+from posthouse.app.rpc import Channel, Connections, Handlers
 from posthouse.app.shared_sites import SharedSites, WindowSettings, windows_of
 from posthouse.app.sockets import peer_uid
 from posthouse.app.supervised import SupervisorLine, begin
@@ -315,10 +316,11 @@ async def run_coordinator(launch: Launch, settings: Settings, log: StderrLog) ->
         shared.configure(msgspec.convert(args["worker_count"], int), msgspec.convert(args["windows"], WindowSettings))
 
     line.on("configure", configure)
-    line.start()
+    line.start(heeds_sigterm=False)
+    connections = [Connections(shared.serve), Connections(control.serve)]
     servers = [
-        await asyncio.start_unix_server(shared.serve, sock=socket.socket(fileno=launch.link)),
-        await asyncio.start_unix_server(control.serve, sock=socket.socket(fileno=launch.control)),
+        await asyncio.start_unix_server(serve, sock=socket.socket(fileno=number))
+        for serve, number in zip(connections, (launch.link, launch.control), strict=True)
     ]
     line.send("ready")
     ticking = asyncio.get_running_loop().create_task(_tick(shared))
@@ -326,6 +328,8 @@ async def run_coordinator(launch: Launch, settings: Settings, log: StderrLog) ->
     ticking.cancel()
     for server in servers:
         server.close()
+    for each in connections:
+        await each.close()
     line.close()
     return 0
 
@@ -339,6 +343,8 @@ async def _tick(shared: Shared) -> None:
 def main(arguments: Sequence[str] | None = None) -> int:
     launch, settings, log = begin(arguments)
     log = log.bind(process="coordinator")
+    # A service manager signals the whole group: workers still need us while they end.
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         code = runner.run(run_coordinator(launch, settings, log))
     log.flush()

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import faulthandler
+import math
 import os
 import signal
 import socket
@@ -48,11 +49,12 @@ Take = Callable[[Mapping[str, object], Sequence[int]], None]
 
 
 class SupervisorLine:
-    """The child's end of the line. `endings` yields what it was told; the last word counts."""
+    """The child's end of the line. `endings` yields when to end, and again whenever that becomes sooner."""
 
     def __init__(self, channel: int) -> None:
         self.endings: asyncio.Queue[Ending] = asyncio.Queue()
         self._end = PacketEnd(socket.socket(fileno=channel), self._receive)
+        self._until = math.inf
         self._takers: dict[str, Take] = {}
         self._beats: asyncio.Task[None] | None = None
 
@@ -60,10 +62,11 @@ class SupervisorLine:
         """`take` closes the descriptors it is given."""
         self._takers[op] = take
 
-    def start(self) -> None:
+    def start(self, *, heeds_sigterm: bool = True) -> None:
         loop = asyncio.get_running_loop()
         loop.add_reader(self._end.fileno(), self._on_readable)
-        loop.add_signal_handler(signal.SIGTERM, self.endings.put_nowait, Ending("stop", _SIGNALLED_S))
+        if heeds_sigterm:
+            loop.add_signal_handler(signal.SIGTERM, self._note_ending, "stop", _SIGNALLED_S)
         self._beats = loop.create_task(self._beat())
 
     def send(self, op: str, args: Mapping[str, object] | None = None) -> bool:
@@ -85,12 +88,18 @@ class SupervisorLine:
         self._end.on_readable()
         if not self._end.is_open:
             asyncio.get_running_loop().remove_reader(self._end.fileno())
-            self.endings.put_nowait(Ending("stop", _ORPHAN_S))
+            self._note_ending("stop", _ORPHAN_S)
+
+    def _note_ending(self, op: str, deadline_s: float) -> None:
+        until = asyncio.get_running_loop().time() + deadline_s
+        if until < self._until - BEAT_S:
+            self._until = until
+            self.endings.put_nowait(Ending(op, deadline_s))
 
     def _receive(self, op: str, args: Mapping[str, object], descriptors: Sequence[int]) -> None:
         if op in ("stop", "drain"):
             deadline = args.get("deadline_s")
-            self.endings.put_nowait(Ending(op, float(deadline) if isinstance(deadline, int | float) else _ORPHAN_S))
+            self._note_ending(op, float(deadline) if isinstance(deadline, int | float) else _ORPHAN_S)
         elif (take := self._takers.get(op)) is not None:
             take(args, descriptors)
             return

@@ -246,6 +246,7 @@ class Supervisor:
         new = self._start_generation(old.number + 1, setup)
         if not await self._wait_ready(new.places):
             self._retire(new, "stop", 1.0)
+            await asyncio.gather(*(place.task for place in new.places))
             discard(setup, self._identity, old.setup)
             return "the new workers did not start; see the log"
         self._current = new

@@ -15,6 +15,7 @@ import ssl
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import uvloop
 
@@ -24,7 +25,6 @@ from posthouse.adapters.log import StderrLog
 from posthouse.adapters.metrics import PlainMetrics
 from posthouse.adapters.net.tls import make_server_context
 from posthouse.app.exchange import WorkerExchange
-from posthouse.app.http_routes import make_routes
 from posthouse.app.launch import Launch, tls_files
 from posthouse.app.rpc import CoordinatorLink
 from posthouse.app.shared_sites import WorkerShares, windows_of
@@ -33,7 +33,9 @@ from posthouse.app.supervised import Ending, SupervisorLine, begin
 from posthouse.app.worker_context import Arguments, OpenListener, WorkerContext, WorkerFactory, WorkerRole
 from posthouse.config.settings import Settings
 from posthouse.serve.admission import Admission, AdmissionLimits
-from posthouse.serve.http import HttpLimits, HttpServer
+
+if TYPE_CHECKING:
+    from posthouse.serve.http import HttpServer
 
 
 class WorkerProcess:
@@ -155,17 +157,21 @@ class WorkerProcess:
     # -- HTTP and certificates
 
     async def _start_http(self) -> None:
+        listeners = [each for each in self._listeners if each.settings.service == "http"]
+        if not listeners:
+            return  # starlette and uvicorn are a fifth of a worker's start
+        from posthouse.app.http_routes import make_routes
+        from posthouse.serve.http import HttpLimits, HttpServer
+
         settings = self._context.settings
         token_file = settings.metrics.token_file
         token = self._launch.files[token_file].strip() if token_file is not None else None
         routes = make_routes(self._link, self._metrics, token, lambda: self._is_ready)
-        for each in self._listeners:
-            if each.settings.service == "http":
-                server = HttpServer(
-                    routes, self._context.admission, self._clock, self._log, HttpLimits(backlog=settings.limits.backlog)
-                )
-                await server.start(each.socket, self._make_https(each))
-                self._http.append(server)
+        limits = HttpLimits(backlog=settings.limits.backlog)
+        for each in listeners:
+            server = HttpServer(routes, self._context.admission, self._clock, self._log, limits)
+            await server.start(each.socket, self._make_https(each))
+            self._http.append(server)
 
     def _make_https(self, listener: OpenListener) -> ssl.SSLContext | None:
         if listener.settings.tls != "implicit":
