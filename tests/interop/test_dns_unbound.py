@@ -73,7 +73,8 @@ def write_nsd(directory: Path, port: int) -> list[str]:
     anchors = []
     words = [
         f'server:\n ip-address: 127.0.0.1@{port}\n username: ""\n chroot: ""\n pidfile: "{directory}/nsd.pid"\n',
-        f' zonesdir: "{directory}"\n database: ""\n zonelistfile: "{directory}/zone.list"\n server-count: 1\n rrl-ratelimit: 0\n',
+        f' zonesdir: "{directory}"\n database: ""\n zonelistfile: "{directory}/zone.list"\n server-count: 1\n',
+        " rrl-ratelimit: 0\n",
         f' xfrdfile: "{directory}/xfrd.state"\n xfrdir: "{directory}"\nremote-control:\n control-enable: no\n',
     ]
     for name in ZONES:
