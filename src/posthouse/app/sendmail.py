@@ -33,9 +33,9 @@ from posthouse.app.submit_protocol import (
 ANSWER_S = 600.0
 MAX_HEADER = 10 << 20
 
-_WITH_VALUE = "fFrNRVBOLhpXCoAqd"
-_GLUED_ONLY = "oAqdbh"  # their value, if any, is in the same argument
-_IGNORED = "BOLhpXCAqdvmnUGx"  # of other systems, without a meaning here
+_WITH_VALUE = "ABCFLNORVXbefhopr"  # as in Postfix: the rest of the word, or the next one
+_GLUED = "qd"  # only ever the rest of the word
+_IGNORED = "ABCLOXehpqdGUcmnvx"  # of other systems, without a meaning here
 _RECIPIENT_FIELDS = (b"to", b"cc", b"bcc")
 
 
@@ -85,12 +85,13 @@ def parse_options(arguments: Sequence[str]) -> Options:
         if not word.startswith("-") or word == "-":
             options.recipients.append(word)
             continue
-        letter, glued = word[1], word[2:]
-        value = glued
-        if letter in _WITH_VALUE and letter not in _GLUED_ONLY and not glued:
-            if not rest:
+        letter, value = word[1], word[2:]
+        if letter in _WITH_VALUE:
+            if not value and not rest:
                 raise SendmailError(EX_USAGE, f"option {word} needs a value")
-            value = rest.pop(0)
+            value = value or rest.pop(0)
+        elif letter not in _GLUED and value:
+            rest.insert(0, "-" + value)  # -ti is -t -i
         _apply(options, letter, value, word)
     return options
 

@@ -10,7 +10,11 @@ from posthouse.app.cli.common import Context
 
 
 @click.command(
-    context_settings={"ignore_unknown_options": True, "allow_interspersed_args": False},
+    context_settings={
+        "ignore_unknown_options": True,
+        "allow_interspersed_args": False,
+        "help_option_names": ["--help"],
+    },
     options_metavar="[-t] [-f FROM] [-F NAME] [-i] [-N DSN] [-R RET] [-V ENVID]",
 )
 @click.argument("arguments", nargs=-1, type=click.UNPROCESSED, metavar="[RCPT]...")
@@ -40,10 +44,14 @@ def _find_server(context: Context) -> tuple[list[str], str]:
     import socket
 
     from posthouse.app.control_client import list_runtimes
+    from posthouse.app.sendmail import SendmailError
+    from posthouse.app.submit_protocol import EX_CONFIG
     from posthouse.config import ConfigError, load
 
     try:
         settings = load(context.file)
-    except ConfigError:
+    except ConfigError as error:
+        if context.file is not None:
+            raise SendmailError(EX_CONFIG, str(error)) from None
         return ["/run/posthouse"], socket.getfqdn()
     return list_runtimes(settings), settings.hostname
