@@ -42,6 +42,7 @@ _GATHER_S = 0.01
 _HELLO_S = 10.0
 _RELOAD_S = 90.0
 _NO_LIMIT = 1 << 62
+_MAX_ENDED = 64
 
 
 class Hello(msgspec.Struct, frozen=True):
@@ -80,6 +81,7 @@ class Shared:
         self._sites = SharedSites(worker_count, windows)
         self._counts = ConnectionCounts()
         self._ended: dict[Hello, Snapshot] = {}
+        self._long_ended: Snapshot = []
         self._flush: asyncio.TimerHandle | None = None
 
     def configure(self, worker_count: int, windows: WindowSettings) -> None:
@@ -124,8 +126,7 @@ class Shared:
         worker = self.workers.pop(number, None)
         if worker is None:
             return
-        self._ended[worker.hello] = worker.last
-        self._fold_ended()
+        self._keep_ended(worker)
         self._sites.forget(number)
         self._counts.forget(number)
         self._flush_soon()
@@ -179,15 +180,13 @@ class Shared:
         own.gauge("posthouse_workers", "Workers connected to the coordinator").set(len(self.workers))
         own.gauge("posthouse_workers_unanswered", "Workers that did not tell their figures").set(len(unanswered.names))
         told = [worker.last for worker in self.workers.values()]
-        return render(merge([*told, *self._ended.values(), own.snapshot()]))
+        return render(merge([*told, *self._ended.values(), self._long_ended, own.snapshot()]))
 
-    def _fold_ended(self) -> None:
-        """Of workers that ended only what adds up is kept, and of many of them only the sum."""
-        kept = {hello: [s for s in told if s.kind in (COUNTER, HISTOGRAM)] for hello, told in self._ended.items()}
-        if len(kept) > 64:
-            first, second, *_ = kept
-            kept[Hello(-1, -1, -1)] = merge([kept.pop(first), kept.pop(second)])
-        self._ended = kept
+    def _keep_ended(self, worker: ConnectedWorker) -> None:
+        """Only what adds up is kept. The latest by name, for they may have lost no more than the connection."""
+        self._ended[worker.hello] = [sample for sample in worker.last if sample.kind in (COUNTER, HISTOGRAM)]
+        if len(self._ended) > _MAX_ENDED:
+            self._long_ended = merge([self._long_ended, self._ended.pop(next(iter(self._ended)))])
 
 
 class Operations:
