@@ -318,6 +318,26 @@ async def test_starttls_encrypts_and_tells_version_and_cipher(dialer: NetDialer,
         stream.close()
 
 
+async def test_the_second_connection_to_a_host_resumes_the_session_of_the_first(authority: Authority) -> None:
+    context = authority.make_server()
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        session: ssl.SSLObject = writer.get_extra_info("ssl_object")
+        writer.write(b"resumed" if session.session_reused else b"whole")
+
+    contexts = authority.make_client()
+    async with serving(serve, context) as endpoint:
+        for check, expected in (
+            (TlsCheck.ANY, b"whole"),
+            (TlsCheck.ANY, b"resumed"),
+            (TlsCheck.VERIFIED, b"whole"),
+            (TlsCheck.VERIFIED, b"resumed"),
+        ):
+            stream = await NetDialer(contexts).connect(endpoint, 5, tls=check)
+            assert await read_all(stream) == expected
+            stream.close()
+
+
 async def wait_for_input(stream: Stream) -> None:
     while not stream.has_input:
         await asyncio.sleep(0.001)

@@ -39,6 +39,8 @@ def shake_hands(client: ssl.SSLContext, server: ssl.SSLContext, host: str | None
             except ssl.SSLWantReadError:
                 pass
     assert not waiting
+    theirs.write(b"x")
+    ours.read(1)  # with it come the session tickets of TLS 1.3
     return ours
 
 
@@ -106,6 +108,34 @@ def test_a_verifying_client_does_not_take_a_self_signed_certificate(files: tuple
     assert shake_hands(trusting, server, "mail.example").version() == "TLSv1.3"
     with pytest.raises(ssl.SSLCertVerificationError):
         shake_hands(trusting, server, "other.example")
+
+
+def test_a_session_is_offered_again_to_the_same_host_only(files: tuple[str, str]) -> None:
+    client, server = make_verifying_context(files[0]), make_server_context(*files)
+    first = shake_hands(client, server, "mail.example")
+    client.remember("mail.example", first.session)
+    assert shake_hands(client, server, "mail.example").session_reused
+    with pytest.raises(ssl.SSLCertVerificationError):
+        shake_hands(client, server, "other.example")
+    client.forget("mail.example")
+    assert not shake_hands(client, server, "mail.example").session_reused
+
+
+def test_a_server_that_forgot_the_session_gets_a_whole_handshake(files: tuple[str, str]) -> None:
+    client = make_opportunistic_context()
+    client.remember("mx.example", shake_hands(client, make_server_context(*files), "mx.example").session)
+    assert not shake_hands(client, make_server_context(*files), "mx.example").session_reused
+
+
+def test_the_memory_of_sessions_is_bounded_and_drops_the_oldest(files: tuple[str, str]) -> None:
+    client, server = make_opportunistic_context(), make_server_context(*files)
+    session = shake_hands(client, server, "mx.example").session
+    client.remember("", session)
+    client.remember("mx.example", None)
+    for number in range(600):
+        client.remember(f"mx{number}.example", session)
+    assert len(client._sessions) == 512
+    assert "mx599.example" in client._sessions
 
 
 def test_each_check_has_its_context() -> None:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import ssl
+from collections.abc import Callable
 from typing import TYPE_CHECKING, cast
 
 from posthouse.ports.stream import StreamError, StreamTimeout, TlsCheck, TlsFacts
@@ -34,6 +35,7 @@ class NetStream(asyncio.Protocol):
         "_is_closed",
         "_is_full",
         "_is_paused",
+        "_keep_session",
         "_loop",
         "_timer",
         "_timer_at",
@@ -59,6 +61,7 @@ class NetStream(asyncio.Protocol):
         self._timer: asyncio.TimerHandle | None = None
         self._timer_at = 0.0
         self._tls: TlsFacts | None = None
+        self._keep_session: Callable[[], None] | None = None
 
     # Stream
 
@@ -99,16 +102,18 @@ class NetStream(asyncio.Protocol):
         if self._is_paused:
             self._resume_reading()
         self._input = b""
+        context = self._contexts.choose(check)
         try:
             secured = await self._loop.start_tls(
                 transport,
                 self,
-                self._contexts.choose(check),
+                context,
                 server_hostname=host or None,
                 ssl_handshake_timeout=timeout_s,
                 ssl_shutdown_timeout=_SHUTDOWN_S,
             )
         except (OSError, ValueError) as error:  # ValueError: a host name that SNI cannot carry
+            context.forget(host)
             self._abandon(transport)
             raise _describe_handshake(error) from None
         except BaseException:
@@ -117,12 +122,16 @@ class NetStream(asyncio.Protocol):
         if secured is None or self._ended:
             self._abandon(transport)
             raise StreamError("tls", self._failure or "the peer closed the connection")
-        return self._note_tls(secured)
+        session = cast(ssl.SSLObject, secured.get_extra_info("ssl_object"))
+        self._keep_session = lambda: context.remember(host, session.session)
+        return self._note_tls(secured, session)
 
     def close(self) -> None:
         if self._is_closed:
             return
         self._is_closed = True
+        if self._keep_session is not None:
+            self._keep_session()
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
@@ -221,10 +230,9 @@ class NetStream(asyncio.Protocol):
         self._failure = self._failure or "handshake failed"
         transport.abort()
 
-    def _note_tls(self, secured: asyncio.Transport) -> TlsFacts:
+    def _note_tls(self, secured: asyncio.Transport, session: ssl.SSLObject) -> TlsFacts:
         self._transport = secured
         secured.set_write_buffer_limits(high=OUTPUT_HIGH_WATER)
-        session = cast(ssl.SSLObject, secured.get_extra_info("ssl_object"))
         cipher = session.cipher()
         name, _, bits = cipher if cipher is not None else ("unknown", "", 0)
         self._tls = TlsFacts(session.version() or "unknown", name, bits)

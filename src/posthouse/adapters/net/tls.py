@@ -22,12 +22,52 @@ from posthouse.ports.stream import TlsCheck
 
 # Not in the ssl module before 3.12: servers without RFC 5746, which OpenSSL 3 turns away by default.
 _OP_LEGACY_SERVER_CONNECT = 0x4
+_MAX_SESSIONS = 512  # some 10 KB each
 _MAX_COMMON_NAME = 64  # RFC 5280 appendix A.1, ub-common-name
 
 
-def make_opportunistic_context() -> ssl.SSLContext:
+class ResumingContext(ssl.SSLContext):
+    """A client context that offers each host the session of the last time (RFC 8446 §2.2).
+
+    asyncio has no way to hand one in, but both event loops ask the context for the TLS object. A session that was
+    made by a verifying context is only known to that context, and only for the name it was verified for.
+    """
+
+    _sessions: dict[str, ssl.SSLSession]
+
+    def __new__(cls, *_: object) -> ResumingContext:
+        context = super().__new__(cls, ssl.PROTOCOL_TLS_CLIENT)
+        context._sessions = {}
+        return context
+
+    def wrap_bio(
+        self,
+        incoming: ssl.MemoryBIO,
+        outgoing: ssl.MemoryBIO,
+        server_side: bool = False,
+        server_hostname: str | bytes | None = None,
+        session: ssl.SSLSession | None = None,
+    ) -> ssl.SSLObject:
+        if session is None and isinstance(server_hostname, str):
+            session = self._sessions.get(server_hostname)
+        return super().wrap_bio(incoming, outgoing, server_side, server_hostname, session)
+
+    def remember(self, host: str, session: ssl.SSLSession | None) -> None:
+        """Take over the session of a connection that ends (under TLS 1.3 it is not complete before)."""
+        if session is None or not host:
+            return
+        if len(self._sessions) >= _MAX_SESSIONS and host not in self._sessions:
+            self._sessions.pop(next(iter(self._sessions)))
+        self._sessions[host] = session
+
+    def forget(self, host: str) -> None:
+        """A handshake failed: the next one is a whole one, in case the session was the reason."""
+        self._sessions.pop(host, None)
+
+
+def make_opportunistic_context() -> ResumingContext:
     """For `TlsCheck.ANY`."""
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context = ResumingContext()
     context.check_hostname = False
     context.verify_mode = ssl.CERT_NONE
     context.minimum_version = ssl.TLSVersion.MINIMUM_SUPPORTED
@@ -36,9 +76,9 @@ def make_opportunistic_context() -> ssl.SSLContext:
     return context
 
 
-def make_verifying_context(ca_file: str | None = None) -> ssl.SSLContext:
+def make_verifying_context(ca_file: str | None = None) -> ResumingContext:
     """For `TlsCheck.VERIFIED`; `ca_file` instead of the system's store."""
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context = ResumingContext()
     context.minimum_version = ssl.TLSVersion.TLSv1_2  # RFC 8996
     if ca_file is None:
         context.load_default_certs(ssl.Purpose.SERVER_AUTH)
@@ -56,7 +96,7 @@ class ClientContexts:
             TlsCheck.VERIFIED: make_verifying_context(ca_file),
         }
 
-    def choose(self, check: TlsCheck) -> ssl.SSLContext:
+    def choose(self, check: TlsCheck) -> ResumingContext:
         return self._by_check[check]
 
 
