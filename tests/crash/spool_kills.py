@@ -1,6 +1,7 @@
 """Plays a spool's life in a process that is killed before its N-th move, and tells what the next owner finds.
 
     python spool_kills.py DIRECTORY live|adopt FIRST STEP
+    python spool_kills.py DIRECTORY hand        dies with the first message (made if there is none) in hand
 
 Forks for every N (no database is open in the parent), so that a kill costs milliseconds. Prints one JSON line per N:
 {"at", "killed", "before": what lay there, "problems": [...]}; ends after the first N that was not reached.
@@ -12,6 +13,7 @@ import asyncio
 import json
 import os
 import shutil
+import signal
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -272,7 +274,18 @@ def play(directory: Path, scene: str, at: int) -> dict[str, object]:
     return {"at": at, "killed": not ended, "before": before, "problems": problems if checked else ["check failed"]}
 
 
+async def die_with_mail_in_hand(path: str) -> None:
+    clock = FakeClock()
+    spool = await ShardPool(path, clock).take_free_shard()
+    found = await spool.find(Selection(), 1)
+    message = found[0] if found else await spool.accept(make_new(spool, clock))
+    spool.mark_in_hand(message.id)
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
 def main() -> None:
+    if sys.argv[2] == "hand":
+        asyncio.run(die_with_mail_in_hand(sys.argv[1]))
     directory, scene, first, step = Path(sys.argv[1]), sys.argv[2], int(sys.argv[3]), int(sys.argv[4])
     at, is_killed = first, True
     while is_killed:

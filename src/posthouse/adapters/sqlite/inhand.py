@@ -11,9 +11,9 @@ from __future__ import annotations
 import mmap
 import os
 
-_MAGIC = 0x506F7374_0001
+_MAGIC = b"posthou1"
 _HEADER = 3
-_MAGIC_SLOT, _EPOCH_SLOT, _SUSPECT_SLOT = range(_HEADER)
+_, _EPOCH_SLOT, _SUSPECT_SLOT = range(_HEADER)
 _FIRST_SLOTS = 4096
 _MAX_SLOTS = 1 << 20
 
@@ -27,10 +27,9 @@ class InHand:
         if size < _FIRST_SLOTS * 8 or size % 8:
             size = _FIRST_SLOTS * 8
             os.pwrite(self._descriptor, bytes(size), 0)  # written, not sparse: no SIGBUS on a full disk
+        if os.pread(self._descriptor, 8, 0) != _MAGIC:
+            os.pwrite(self._descriptor, _MAGIC + bytes(size - len(_MAGIC)), 0)
         self._map(size)
-        if self._slots[_MAGIC_SLOT] != _MAGIC:
-            self._mapped[:] = bytes(size)
-            self._slots[_MAGIC_SLOT] = _MAGIC
 
     def _map(self, size: int) -> None:
         self._mapped = mmap.mmap(self._descriptor, size)

@@ -52,6 +52,10 @@ class ShardPool:
         self._retry_at: dict[int, float] = {}
         self.refused: dict[int, str] = {}
 
+    @property
+    def owned(self) -> list[SqliteSpool]:
+        return [spool for spool in self._owned.values() if not spool.is_closed]
+
     async def take_free_shard(self) -> SqliteSpool:
         """The first shard without an owner, else a new one. Raises SpoolError when there is no way."""
         existing = await self._disk.run(list_shards, self._directory)
