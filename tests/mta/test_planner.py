@@ -261,9 +261,9 @@ def test_one_flow_takes_at_most_half_of_the_active_set() -> None:
     assert planner.offer(make_job("somebody else"), NOW)
 
 
-def test_one_site_takes_at_most_half_of_the_active_set() -> None:
+def test_one_site_takes_at_most_three_quarters_of_the_active_set_however_many_senders() -> None:
     planner = make_planner(max_messages=1000)
-    assert sum(planner.offer(make_job(f"s{number}"), NOW) for number in range(2000)) == 500
+    assert sum(planner.offer(make_job(f"s{number}"), NOW) for number in range(2000)) == 750
     assert planner.offer(make_job("s0", site=OTHER), NOW)
 
 

@@ -35,6 +35,7 @@ __all__ = ["Action", "Job", "Part", "Planner", "PlannerSettings", "Rest", "Slot"
 _YIELD_AFTER = 10  # transactions of a site until it gives a connection to a site that has none
 _SLOW_STOCK_S = 300  # of a slowed-down site no more is kept in memory than it takes in this time
 _MIN_STOCK = 20
+_NEWCOMERS = 3  # a mailing that fills its site's part must not keep others out of it
 
 
 class SlotState(enum.Enum):
@@ -176,10 +177,13 @@ class Planner:
         return True
 
     def _has_room_for(self, job: Job, queue: _SiteQueue | None, now: Instant) -> bool:
-        """A site may hold as many as are free, too; a slowed-down one only what it can take soon."""
+        """A site may hold as many as are free, three times that for flows that are new to it; a slowed-down one only
+        what it can take soon."""
         if queue is not None:
             active, site = self.active, queue.site
             stock = max(1, active.max_messages - active.messages)
+            if not queue.turns.has_flow(job):
+                stock *= _NEWCOMERS
             if site.interval_s and now < site.slow_until:
                 stock = min(stock, max(_MIN_STOCK, int(_SLOW_STOCK_S / site.interval_s)))
             if queue.turns.jobs >= stock:
@@ -355,14 +359,15 @@ class Planner:
         if self._is_surplus(queue) or not (has_work or slot.works):  # not connected yet: nothing worth keeping
             self._forget_slot(slot)
             return Rest.CLOSE
-        if not has_work or not self._may_go(queue, now):
+        if not has_work or (queue.site.interval_s and not self._may_go(queue, now)):
             slot.state = SlotState.IDLE
             slot.idle_since = now
             queue.idle.append(slot)
             self._idle[slot] = None
             return Rest.IDLE
         part = slot.part = queue.turns.hand_out(max_recipients)
-        if part.is_cut:  # the job waits on; otherwise its place in `pending` becomes the part's
+        job = part.job
+        if job.sent < len(job.recipients):  # the job waits on; otherwise its place in `pending` becomes the part's
             self.active.keep(part)
         return part
 
@@ -379,10 +384,8 @@ class Planner:
         return True
 
     def _may_go(self, queue: _SiteQueue, now: Instant) -> bool:
-        site = queue.site
-        if not site.interval_s:
-            return True
-        slot_at = site.take_slot(now)
+        """A slowed-down site's next message may go now."""
+        slot_at = queue.site.take_slot(now)
         if slot_at is None:
             return True
         self._set_timer(queue, slot_at)

@@ -86,11 +86,6 @@ class Part:
     def message(self) -> QueuedMessage:
         return self.job.message
 
-    @property
-    def is_cut(self) -> bool:
-        """The job has more recipients, for later."""
-        return self.job.sent < len(self.job.recipients)
-
 
 class Flow:
     __slots__ = ("deficit", "few", "income", "key", "many", "many_next")
@@ -125,6 +120,10 @@ class Turns:
         self.ring: deque[Flow] = deque()
         self.jobs = 0
         self.recipients = 0  # of all waiting jobs
+
+    def has_flow(self, job: Job) -> bool:
+        """Something of the job's flow waits here already."""
+        return (job.flow, job.priority) in self.flows
 
     def add(self, job: Job) -> None:
         key = (job.flow, job.priority)
