@@ -11,13 +11,13 @@ from hypothesis import strategies as st
 
 from posthouse.message.address import Address, AddressError, Domain, LocalPart, parse_address
 from posthouse.message.nexthop import MaildirHop
-from posthouse.mta.routing_paths import make_box
+from posthouse.mta.routing_paths import BoxMaker
 
 HOP = MaildirHop("/var/mail/{domain}/{local}")
 
 
 def path_of(local: str, domain: str = "example.net", hop: MaildirHop = HOP) -> str:
-    return make_box(hop, Address(LocalPart(local), Domain(domain)), domain).path
+    return BoxMaker(hop, domain).make(Address(LocalPart(local), Domain(domain))).path
 
 
 @pytest.mark.parametrize(
@@ -49,7 +49,7 @@ def test_composed_and_decomposed_letters_are_one_mailbox() -> None:
 
 
 def test_the_root_is_the_fixed_part() -> None:
-    assert make_box(HOP, parse_address("ann@example.net"), "example.net").root == "/var/mail"
+    assert BoxMaker(HOP, "example.net").make(parse_address("ann@example.net")).root == "/var/mail"
 
 
 def test_a_literal_domain_becomes_a_segment() -> None:
@@ -92,4 +92,4 @@ def test_every_address_the_grammar_allows_has_a_path(local: str) -> None:
         address = parse_address(f"{local}@example.net")
     except AddressError:
         return
-    assert make_box(HOP, address, "example.net").path.startswith("/var/mail/example.net/")
+    assert BoxMaker(HOP, "example.net").make(address).path.startswith("/var/mail/example.net/")

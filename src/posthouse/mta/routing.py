@@ -31,7 +31,7 @@ from posthouse.message.nexthop import (
 from posthouse.message.outcome import Deferred, Refused
 from posthouse.message.reply import Reply
 from posthouse.mta.routing_hosts import HostFinder, RoutingSettings, is_ip
-from posthouse.mta.routing_paths import make_box
+from posthouse.mta.routing_paths import BoxMaker
 from posthouse.mta.schedule import NEVER
 from posthouse.mta.targets import (
     Destination,
@@ -68,15 +68,14 @@ _MX_ROUTE = Route("*", (MxHop(),))
 
 
 class _Known:
-    """What a domain leads to; for a Maildir the address completes it."""
+    """What a domain leads to: `to`, or for Maildirs `boxes`, which the address completes."""
 
-    __slots__ = ("domain", "expires", "maildir", "to")
+    __slots__ = ("boxes", "expires", "to")
 
-    def __init__(self, domain: str, to: Destination | None, maildir: MaildirHop | None, expires: float) -> None:
-        self.domain = domain  # A-labels
+    def __init__(self, to: Destination | None, expires: float = NEVER, boxes: BoxMaker | None = None) -> None:
         self.to = to
-        self.maildir = maildir
         self.expires = expires
+        self.boxes = boxes
 
 
 class RouteTable:
@@ -152,9 +151,7 @@ class Router:
                 return None
         if known.expires != NEVER and known.expires <= self._clock.monotonic():
             return None
-        if known.maildir is not None:
-            return make_box(known.maildir, address, known.domain)
-        return known.to
+        return known.to if known.boxes is None else known.boxes.make(address)
 
     async def route(self, address: Address) -> Destination:
         at_hand = self.route_now(address)
@@ -190,21 +187,21 @@ class Router:
         try:
             ascii_domain = to_ascii_domain(domain)
         except AddressError as error:
-            return _Known(domain, _refuse(501, "5.1.3", str(error)), None, NEVER)
+            return _Known(_refuse(501, "5.1.3", str(error)))
         if not domain:
-            return _Known("", _refuse(550, "5.1.1", "This address has no domain and no postmaster is set"), None, NEVER)
+            return _Known(_refuse(550, "5.1.1", "This address has no domain and no postmaster is set"))
         route = self._table.find(ascii_domain)
         if route is None:
             literal = literal_address(ascii_domain)
             if literal is None:
                 return None
-            return self._keep(domain, _Known(ascii_domain, self._site_of_literal(literal), None, NEVER))
+            return self._keep(domain, _Known(self._site_of_literal(literal)))
         if any(isinstance(hop, MxHop) for hop in route.hops):
             return None
         first = route.hops[0]
         if isinstance(first, MaildirHop):
-            return self._keep(domain, _Known(ascii_domain, None, first, NEVER))
-        return self._keep(domain, _Known(ascii_domain, self._join(route, None), None, NEVER))
+            return self._keep(domain, _Known(None, boxes=BoxMaker(first, ascii_domain)))
+        return self._keep(domain, _Known(self._join(route, None)))
 
     def _site_of_literal(self, address: str) -> SmtpSite:
         """user@[192.0.2.1]: that host, unless it is ourselves (RFC 5321 §4.1.3)."""
@@ -219,7 +216,7 @@ class Router:
         domain = to_ascii_domain(address.domain)
         to, ttl_s = await self._find_mx(domain)
         route = self._table.find(domain) or _MX_ROUTE
-        known = _Known(domain, self._join(route, to), None, self._clock.monotonic() + ttl_s)
+        known = _Known(self._join(route, to), self._clock.monotonic() + ttl_s)
         return self._keep(address.domain, known)
 
     async def _find_mx(self, domain: str) -> tuple[Destination, float]:

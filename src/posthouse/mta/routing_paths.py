@@ -20,18 +20,24 @@ _UNSAFE = re.compile(rb"^\.|[^A-Za-z0-9_+=@,.-]")
 _MAX_NAME = 255
 
 
-def make_box(hop: MaildirHop, address: Address, ascii_domain: str) -> MaildirBox:
-    """The Maildir of an address under a route's template."""
-    local, domain = address.local, ascii_domain
-    if not _SAFE.fullmatch(local):
-        local_segment = make_segment(unicodedata.normalize("NFC", local).lower())
-    else:
-        local_segment = local
-    domain_segment = domain if _SAFE.fullmatch(domain) else make_segment(domain)
-    path = hop.template.replace("{domain}", domain_segment).replace("{local}", local_segment)
-    if len(local_segment) + len(domain_segment) > 150:
-        path = "/".join(_shorten(name) for name in path.split("/"))
-    return MaildirBox(hop.root, path)
+class BoxMaker:
+    """The Maildirs of one domain under a route's template."""
+
+    __slots__ = ("_path", "_root")
+
+    def __init__(self, hop: MaildirHop, ascii_domain: str) -> None:
+        self._root = hop.root
+        domain = ascii_domain if _SAFE.fullmatch(ascii_domain) else make_segment(ascii_domain)
+        self._path = hop.template.replace("{domain}", domain)
+
+    def make(self, address: Address) -> MaildirBox:
+        local: str = address.local
+        if not _SAFE.fullmatch(local):
+            local = make_segment(unicodedata.normalize("NFC", local).lower())
+        path = self._path.replace("{local}", local)
+        if len(path) > _MAX_NAME:
+            path = "/".join(_shorten(name) for name in path.split("/"))
+        return MaildirBox(self._root, path)
 
 
 def make_segment(text: str) -> str:

@@ -59,6 +59,10 @@ class SmtpSite:
     is_implicit: bool = False  # the domain itself, for want of MX records
     fallback: Destination | None = None
 
+    def __hash__(self) -> int:
+        """By the key alone: recipients are grouped by destination on the path of every message."""
+        return hash(self.key)
+
 
 @dataclass(frozen=True, slots=True)
 class MaildirBox:
