@@ -45,7 +45,10 @@ async def tend_once(root: Path, settings: Settings, log: Log) -> None:
     journal = settings.journal
     arguments = (str(root), str(journal.keep.total_seconds()), str(journal.max_size))
     process = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", __name__, *arguments, stdin=asyncio.subprocess.DEVNULL, stderr=asyncio.subprocess.PIPE
+        *(sys.executable, "-m", __name__, *arguments),
+        stdin=asyncio.subprocess.DEVNULL,
+        stderr=asyncio.subprocess.PIPE,
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},  # the very same program
     )
     _, errors = await process.communicate()
     if process.returncode:
