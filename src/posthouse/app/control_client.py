@@ -1,13 +1,7 @@
-"""Commands' side of the control socket, and the same operations on the files when no server is running.
-
-Both answer `stream` and `call` alike (see control.py), so that a command need not know which it has. Which one it is,
-is decided by the lock of the data directory: who gets it works on the files, else its holder is asked.
-"""
+"""Commands' side of the control socket (control.py has the requests). Blocking, with a deadline for each step."""
 
 from __future__ import annotations
 
-import contextlib
-import os
 import socket
 from collections.abc import Iterator, Mapping
 from typing import Protocol
@@ -15,7 +9,6 @@ from typing import Protocol
 import msgspec
 
 from posthouse.app.launch import control_path
-from posthouse.app.lockfile import LockHeldError, take_lock
 from posthouse.app.rpc import MAX_FRAME, Frame, encode_frame
 from posthouse.app.sockets import connect_unix
 from posthouse.config.settings import Settings
@@ -87,26 +80,6 @@ class ControlClient:
         if frame.error is not None:
             raise ControlError(frame.error)
         return frame
-
-
-@contextlib.contextmanager
-def open_control(settings: Settings, what: str) -> Iterator[Control]:
-    """The running server, or the files when there is none. `what` names us to others who want the lock."""
-    try:
-        lock = take_lock(os.path.join(settings.data, "lock"), what)
-    except LockHeldError as error:
-        with contextlib.closing(connect(settings, str(error))) as client:
-            yield client
-        return
-    except OSError as error:
-        raise ControlError(f"{settings.data}: {error.strerror}") from None
-    from posthouse.app.offline import OfflineControl
-
-    try:
-        with contextlib.closing(OfflineControl(settings)) as offline:
-            yield offline
-    finally:
-        lock.release()
 
 
 def connect(settings: Settings, otherwise: str) -> ControlClient:

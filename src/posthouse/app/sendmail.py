@@ -1,7 +1,7 @@
 """The sendmail command of other systems, as a client of submit.sock.
 
 Options, message and exit codes are as programs expect them (`-t`, `-f`, `-i`, sysexits.h). Lines become CRLF here,
-Bcc is removed, and From, Date and Message-ID are added where they are missing (RFC 6409 §8). Nothing is kept: either
+Bcc is removed, and From, Date and Message-ID are added where they are missing. Nothing is kept: either
 the server says that it has the message on disk, or the exit code says that it does not.
 """
 

@@ -72,7 +72,8 @@ class Context:
     @contextlib.contextmanager
     def control(self, what: str) -> Iterator[Control]:
         """The running server or, without one, its files."""
-        from posthouse.app.control_client import ControlError, open_control
+        from posthouse.app.control_access import open_control
+        from posthouse.app.control_client import ControlError
 
         settings = self.load_as_user()
         try:
