@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import Final
 
 from posthouse.message.capabilities import HopCapabilities
 from posthouse.message.envelope import BodyType, Envelope
@@ -35,6 +36,9 @@ from posthouse.protocol.smtp.client_extensions import Extensions
 SLICE_OCTETS = 131072
 MAX_HEADER_OCTETS = 1 << 20  # how far a file is read to see whether its header is ASCII
 
+# Reading a member off its enum class costs 100 ns each time.
+_BODY: Final = Step.BODY
+_DONE: Final = Step.DONE
 _NEEDS_UTF8 = Reply(550, "5.6.7", "The next host does not accept internationalised mail (SMTPUTF8)")
 
 
@@ -236,8 +240,8 @@ class Connection:
     async def _converse(self, transaction: Transaction, adapted: AdaptedMessage) -> None:
         wire = self._wire
         wire.write(transaction.start())
-        while (step := transaction.step) is not Step.DONE:
-            if step is Step.BODY:
+        while (step := transaction.step) is not _DONE:
+            if step is _BODY:
                 await self._send_body(transaction, adapted)
                 transaction.body_sent()
                 continue
@@ -257,7 +261,7 @@ class Connection:
         try:
             if transaction.is_chunked:
                 wire.write(b"BDAT %d LAST\r\n%b" % (adapted.size, adapted.trace))
-                await self._send_chunk(adapted.body)
+                await self._send_chunk(adapted.body, inline)
             else:
                 await self._send_stuffed(adapted)
         except SpoolError as error:
@@ -265,7 +269,11 @@ class Connection:
         except WireFailed as failed:
             await self._hear_last_words(transaction, failed)
 
-    async def _send_chunk(self, body: Body) -> None:
+    async def _send_chunk(self, body: Body, inline: bytes | None) -> None:
+        if inline is not None:
+            self._wire.write(inline)
+            await self._wire.drain(Step.BODY)
+            return
         for offset in range(0, body.size, SLICE_OCTETS):
             self._wire.write(await _read_slice(body, offset))
             await self._wire.drain(Step.BODY)

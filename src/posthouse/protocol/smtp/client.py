@@ -68,7 +68,6 @@ class TooMany(enum.Enum):
 
 # Reading a member off its enum class costs 100 ns, which the steps of every message would pay.
 _DATA: Final = Step.DATA
-_DONE: Final = Step.DONE
 
 TOO_MANY: Final = TooMany.TOO_MANY
 _TOO_MANY_CODES = ("", "4.5.3", "5.5.3")
