@@ -94,6 +94,15 @@ async def test_an_alias_of_nothing_does_not_exist(resolver: DnsResolver) -> None
         await resolver.find_ipv4("dead.test")
 
 
+async def test_an_alias_of_a_name_that_cannot_be_asked_for_is_a_temporary_error(
+    zone: Zone, resolver: DnsResolver
+) -> None:
+    zone.records["odd.test", "CNAME"] = ["\\001" * 40 + ".test."]
+    zone.records["\\001" * 40 + ".test", "AWAY"] = []
+    with pytest.raises(DnsTemporaryError, match="cannot be asked for"):
+        await resolver.find_ipv4("odd.test")
+
+
 async def test_aliases_in_a_circle_end(zone: Zone, resolver: DnsResolver) -> None:
     with pytest.raises(DnsTemporaryError, match="circle"):
         await resolver.find_ipv4("loop1.test")

@@ -180,6 +180,15 @@ async def test_mx_records_that_are_addresses_are_left_out() -> None:
     assert failure_of(await router.route(parse_address("a@bad.example"))) == (Refused, 550, "5.4.4")
 
 
+async def test_an_mx_name_made_up_to_look_like_anothers_site_is_left_out() -> None:
+    resolver = FakeResolver(
+        mx={"example.net": [(10, "mx1.x"), (10, "mx2.x")], "evil.example": [(10, "mx1.x,mx2.x"), (20, "mx1.x;mx2.x")]}
+    )
+    router = make_router(resolver=resolver)
+    assert must_be_site(await router.route(ANN)).key == "mx:mx1.x,mx2.x"
+    assert failure_of(await router.route(parse_address("a@evil.example"))) == (Refused, 550, "5.4.4")
+
+
 async def test_a_unicode_domain_is_asked_by_its_a_label() -> None:
     resolver = FakeResolver(mx={"xn--bcher-kva.example": [(10, "mx.x")]})
     assert must_be_site(await make_router(resolver=resolver).route(parse_address("a@bücher.example"))).key == "mx:mx.x"

@@ -13,6 +13,7 @@ It trusts the configuration and, for names, the resolver. It does not connect: s
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import groupby
@@ -64,6 +65,7 @@ class Route:
     tls: TlsPolicy = TlsPolicy.OPPORTUNISTIC
 
 
+_HOST_NAME = re.compile(r"[a-z0-9_-]+(?:\.[a-z0-9_-]+)*")
 _MX_ROUTE = Route("*", (MxHop(),))
 
 
@@ -239,9 +241,12 @@ class Router:
         return self._site_of_mx(domain, answer.records), ttl_s
 
     def _site_of_mx(self, domain: str, records: Sequence[MxRecord]) -> Destination:
-        """MX records must name hosts: one that is an address is left out, as Postfix and Exim do."""
-        named = {(record.preference, record.exchange) for record in records if record.exchange}
-        usable = sorted(pair for pair in named if not is_ip(pair[1]))
+        """MX records must name hosts: one that is an address is left out, as Postfix and Exim do.
+
+        So is a name with other letters than a host's: it could be made to look like the key of another site.
+        """
+        named = {(record.preference, record.exchange) for record in records}
+        usable = sorted(pair for pair in named if _HOST_NAME.fullmatch(pair[1]) and not is_ip(pair[1]))
         if not usable:
             return _refuse(550, "5.4.4", f"The MX records of {domain} name no host")
         ranks: dict[str, int] = {}

@@ -40,7 +40,7 @@ class Question:
 
 
 async def ask(server: Server, question: Question, timeout_s: float) -> Response:
-    """The answer, whatever its code. Raises NoAnswer; WireError when the name is none."""
+    """The answer, whatever its code. Raises NoAnswer."""
     try:
         async with asyncio.timeout(timeout_s):
             response = await _ask_udp(server, question, edns=True)
@@ -51,6 +51,8 @@ async def ask(server: Server, question: Question, timeout_s: float) -> Response:
         raise NoAnswer(f"{server} did not answer within {timeout_s:g} s") from None
     except OSError as error:
         raise NoAnswer(f"{server}: {error.strerror or error}") from None
+    except WireError as error:  # the end of an alias can be a name that cannot be asked for
+        raise NoAnswer(f"{question.name} cannot be asked for: {error}") from None
 
 
 async def _ask_udp(server: Server, question: Question, *, edns: bool) -> Response:

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import enum
 import ipaddress
+import re
 import struct
 from dataclasses import dataclass, field
 
@@ -25,6 +26,7 @@ _EDNS_SIZE = 1232  # fits every path unfragmented
 _OPT = b"\x00" + _RECORD.pack(_TYPE_OPT, _EDNS_SIZE, 0, 0)
 _QR, _TC, _RD, _AD = 0x8000, 0x0200, 0x0100, 0x0020
 _MAX_RECORDS = 1000
+_HOST_LABEL = re.compile(r"[a-z0-9_-]+")
 
 
 class WireError(ValueError):
@@ -169,7 +171,7 @@ def _decode_authority(data: bytes, offset: int, response: Response) -> int:
 def decode_name(data: bytes, offset: int) -> tuple[str, int]:
     """A name in lower case without the final dot ("" is the root), and the offset behind it.
 
-    Octets that no host name has are kept as \\DDD, so that they cannot be taken for dots or ASCII letters.
+    Octets that no host name has are kept as \\DDD: a label with a dot or a comma in it is never taken for two names.
     """
     labels: list[str] = []
     end = 0
@@ -195,9 +197,7 @@ def decode_name(data: bytes, offset: int) -> tuple[str, int]:
 
 
 def _decode_label(octets: bytes) -> str:
-    text = octets.decode("latin-1")
-    if text.replace("-", "").replace("_", "").isalnum() and text.isascii():
-        return text.lower()
-    return "".join(
-        chr(octet).lower() if 33 <= octet < 127 and octet not in b".\\" else f"\\{octet:03d}" for octet in octets
-    )
+    text = octets.decode("latin-1").lower()
+    if _HOST_LABEL.fullmatch(text):
+        return text
+    return "".join(char if _HOST_LABEL.fullmatch(char) else f"\\{ord(char):03d}" for char in text)
