@@ -9,7 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from posthouse.message.instant import Instant
-from posthouse.mta.schedule import NEVER, Expire, Retry, RetrySchedule
+from posthouse.mta.schedule import NEVER, Expire, Retry, RetrySchedule, Vigil
+from posthouse.ports.clock import FakeClock
 
 T0 = Instant(1_800_000_000.0)
 DAY = 86400
@@ -102,3 +103,45 @@ def test_after_a_long_stop_every_message_gets_one_more_try_before_it_expires() -
 def test_a_clock_that_was_put_back_expires_nothing() -> None:
     assert not SCHEDULE.is_expired(T0, at(-DAY), is_report=False, tried_since_start=True)
     assert isinstance(SCHEDULE.judge(T0, 1, at(-DAY), MIDDLE, is_report=False, warned=False), Retry)
+
+
+def test_a_machine_asleep_for_six_days_bounces_nothing_untried() -> None:
+    clock = FakeClock(T0)
+    vigil = Vigil(clock)
+    clock.advance(60)
+    assert not vigil.check()
+    due = at(3600)
+    clock.jump(6 * DAY)  # the monotonic clock stands still in sleep
+    assert vigil.check()
+    assert not vigil.was_tried(due)
+    assert SCHEDULE.deadline(T0, is_report=False, tried_since_start=vigil.was_tried(due)) == NEVER
+    again = SCHEDULE.next_attempt(T0, 3, clock.now(), False, MIDDLE)
+    assert vigil.was_tried(again)
+
+
+def test_what_was_due_while_the_server_was_down_has_one_try_to_come() -> None:
+    clock = FakeClock(T0 + 6 * DAY)
+    vigil = Vigil(clock)
+    assert not vigil.was_tried(at(3600))
+    assert vigil.was_tried(at(6 * DAY + 1))
+
+
+def test_a_frozen_process_and_a_clock_put_back_are_breaks_too() -> None:
+    clock = FakeClock(T0)
+    vigil = Vigil(clock)
+    clock.advance(DAY)
+    assert vigil.check()
+    assert vigil.since == at(DAY)
+    clock.jump(-DAY)
+    assert vigil.check()
+    assert vigil.since == T0
+
+
+def test_an_ordinary_minute_and_a_slewed_clock_are_none() -> None:
+    clock = FakeClock(T0)
+    vigil = Vigil(clock)
+    for _ in range(100):
+        clock.advance(60)
+        clock.jump(0.03)
+        assert not vigil.check()
+    assert vigil.since == T0

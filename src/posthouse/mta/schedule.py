@@ -6,6 +6,7 @@ moment it expires, and a crash loop does not hammer a peer.
 
 "Tried since start": after a jump of the clock or a long stop everything may look expired at once. Whoever asks
 says whether this server has tried the message since it (or the clock) came back; what was not gets one more try.
+`Vigil` knows since when that is; a recipient whose attempt was due before then, and was missed, has it to come.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from posthouse.message.instant import Instant
-from posthouse.ports.clock import Random
+from posthouse.ports.clock import Clock, Random
 
 NEVER = Instant(float("inf"))
 JITTER = 0.1
@@ -88,3 +89,32 @@ class RetrySchedule:
             return Expire()
         at = self.next_attempt(arrived, attempts - 1, now, is_report, random)
         return Retry(at, self.should_warn(arrived, now, is_report, warned))
+
+
+class Vigil:
+    """Since when this server has been awake without a break: a start, a jump of the clock, a sleep, a long freeze.
+
+    `check` is called every few seconds and at least once a minute.
+    """
+
+    def __init__(self, clock: Clock, longest_gap_s: float = 120.0) -> None:
+        self._clock = clock
+        self._longest_gap_s = longest_gap_s
+        self.since = clock.now()
+        self._last_now: float = self.since
+        self._last_monotonic = clock.monotonic()
+
+    def check(self) -> bool:
+        """True: there was a break just now (what depends on the wall clock is to be looked at again)."""
+        now, monotonic = self._clock.now(), self._clock.monotonic()
+        passed = monotonic - self._last_monotonic
+        drift = now - self._last_now - passed
+        self._last_now, self._last_monotonic = now, monotonic
+        if passed <= self._longest_gap_s and abs(drift) <= self._longest_gap_s:
+            return False
+        self.since = now
+        return True
+
+    def was_tried(self, due: Instant) -> bool:
+        """Of a recipient whose attempt was due then: no break lies between, so it was not missed."""
+        return due >= self.since
