@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import email
 import email.policy
+import quopri
 from email.message import EmailMessage, Message
 
 import pytest
@@ -106,7 +107,8 @@ def parts_of(draft: ReportDraft) -> tuple[str, list[Message], Message]:
 def blocks_of(status: Message) -> list[Message]:
     if status.get_content_type() == "message/delivery-status":
         return children_of(status)
-    blocks = decode(status).replace(b"\r\n", b"\n").strip().split(b"\n\n")
+    octets = quopri.decodestring(children_of(status)[0].as_bytes())  # the library reads message/* as a message
+    blocks = octets.replace(b"\r\n", b"\n").strip().split(b"\n\n")
     return [email.message_from_bytes(block + b"\n") for block in blocks]
 
 

@@ -76,7 +76,7 @@ class FileMaildirs:
             item.call.finish(item)
 
     def _choose_lane(self, path: str) -> Lane:
-        return self._lanes[zlib.crc32(path.encode("utf-8", "surrogateescape")) % len(self._lanes)]
+        return self._lanes[zlib.crc32(path.encode("utf-8", "surrogatepass")) % len(self._lanes)]
 
     async def _stage(self, item: Item, prefix: bytes, body: Body) -> bool:
         """Write a body that lies in a file, piece by piece, outside the lanes. False: `item.error` says why."""

@@ -251,7 +251,8 @@ def _recipient_fields(one: ReportedRecipient, now: Instant) -> list[tuple[str, s
     fields = []
     if one.recipient.orcpt is not None:
         kind, original = one.recipient.orcpt
-        fields.append(("Original-Recipient", f"{_ascii(kind)}; {_clean(original)}"))
+        shown = _clean(original) if kind.lower() == "utf-8" else _ascii(original)
+        fields.append(("Original-Recipient", f"{_ascii(kind)}; {shown}"))
     address = one.recipient.address
     final = f"utf-8; {address}" if address.needs_smtputf8 else f"rfc822; {address.to_ascii()}"  # RFC 6533 §3
     fields += [("Final-Recipient", final), ("Action", one.action), ("Status", one.status)]
