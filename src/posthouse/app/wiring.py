@@ -85,6 +85,8 @@ class Wiring:
             lmtp=is_lmtp,
             proxy_networks=listener.proxy_protocol,
             xclient_networks=listener.xclient,
+            greet_delay_s=smtp.greet_delay.total_seconds(),
+            min_rate=smtp.min_rate,
             proxy_timeout_s=smtp.proxy_timeout.total_seconds(),
             tls_timeout_s=smtp.tls_timeout.total_seconds(),
             message_timeout_s=smtp.message_timeout.total_seconds(),

@@ -131,6 +131,7 @@ class WorkerProcess:
                 per_address=limits.connections_per_address,
                 per_network=limits.connections_per_network,
                 free_errors=settings.smtp.soft_errors,
+                delay_per_error_s=settings.smtp.error_delay.total_seconds(),
             ),
             settings.smtp.trusted_networks,
         )

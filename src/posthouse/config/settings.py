@@ -140,7 +140,7 @@ class Smtp(msgspec.Struct, frozen=True, kw_only=True):
     max_command_line: Annotated[int, Key(Size("1K", "64K"), "Longest command line.")] = 4 << 10
     max_text_line: Annotated[
         int, Key(Size("1000", "100M"), "Longest line of a message taken with DATA; a longer one is 554.")
-    ] = 64 << 10
+    ] = 1 << 20
     max_header_size: Annotated[
         int, Key(Size("16K", "100M"), "Largest header section of a message; a larger one is 552.")
     ] = 1 << 20
@@ -158,8 +158,12 @@ class Smtp(msgspec.Struct, frozen=True, kw_only=True):
     ] = 5
     max_errors: Annotated[int, Key(Whole(1, 100_000), "Errors after which the connection is closed with 421.")] = 20
     error_delay: Annotated[
-        timedelta, Key(Duration("0s", "1m"), "How long a client that only makes errors waits for each answer.")
-    ] = _seconds(1)
+        timedelta,
+        Key(Duration("0s", "10s"), "Delay of an answer for each error beyond soft_errors; it adds up to 10s."),
+    ] = timedelta(milliseconds=500)
+    greet_delay: Annotated[
+        timedelta, Key(Duration("0s", "1m"), "Pause before the greeting; a client that talks before it is refused.")
+    ] = timedelta(0)
     command_timeout: Annotated[
         timedelta, Key(Duration("1s", "1d"), "How long a client may take for one command (RFC 5321 §4.5.3.2.7: 5m).")
     ] = _minutes(5)
@@ -167,8 +171,11 @@ class Smtp(msgspec.Struct, frozen=True, kw_only=True):
         timedelta, Key(Duration("1s", "1d"), "How long a client may be silent within a message.")
     ] = _minutes(5)
     message_timeout: Annotated[
-        timedelta, Key(Duration("10s", "7d"), "How long one message may take from DATA to its final dot.")
+        timedelta, Key(Duration("10s", "7d"), "How long one message may take at most, however it comes.")
     ] = timedelta(hours=1)
+    min_rate: Annotated[
+        int, Key(Whole(1, 1_000_000), "Octets per second that a message must come at, once data_timeout has passed.")
+    ] = 512
     tls_timeout: Annotated[timedelta, Key(Duration("1s", "10m"), "How long a TLS handshake may take.")] = _seconds(30)
     proxy_timeout: Annotated[timedelta, Key(Duration("100ms", "10m"), "How long a PROXY header may take.")] = _seconds(
         5
@@ -345,10 +352,6 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
         int, Key(Whole(1, 1_000_000), "Inbound connections from one /24 (IPv4) or /64 (IPv6).")
     ] = 200
     backlog: Annotated[int, Key(Whole(1, 65535), "Connections the system may queue before they are accepted.")] = 1024
-    buffered_size: Annotated[
-        int,
-        Key(Size("1M", "1T"), "Octets of unfinished messages each worker keeps in memory; then reading slows down."),
-    ] = 64 << 20
 
 
 class Log(msgspec.Struct, frozen=True, kw_only=True):
