@@ -16,8 +16,6 @@ from typing import NoReturn
 from posthouse.message.address import Address, AddressError, Domain, LocalPart, parse_address
 from posthouse.message.reply import Reply
 
-# The plain case of `Reverse-path [SP Mail-parameters]` and `Forward-path [SP Rcpt-parameters]`: almost every one.
-_PLAIN_PATH = re.compile(r"<([^\s<>\"@\\:,]+@[^\s<>\"@\\:,\[\]]+)>(?: (.*))?")
 # Path = "<" [ A-d-l ":" ] Mailbox ">", with the Mailbox still unparsed
 _PATH = re.compile(r"<((?:\"(?:[^\"\\]|\\.)*\"|[^<>\"])*)>(?: (.*))?")
 _BARE_PATH = re.compile(r"((?:\"(?:[^\"\\]|\\.)*\"|[^<>\"\s])+)(?: (.*))?")
@@ -67,9 +65,11 @@ def parse_forward_path(argument: str) -> tuple[Address, str]:
 
 
 def _split_path(text: str, enhanced: str) -> tuple[str, str]:
-    plain = _PLAIN_PATH.fullmatch(text)
-    if plain is not None:
-        return plain[1], plain[2] or ""
+    end = text.find(">")
+    if text.startswith("<") and end > 0 and '"' not in text and text[1] != "@":  # the plain case, without a pattern
+        rest = text[end + 1 :]
+        if not rest or rest[0] == " ":
+            return text[1:end], rest[1:]
     text = text.removeprefix(" ")
     path = (_PATH if text.startswith("<") else _BARE_PATH).fullmatch(text)
     if path is None:

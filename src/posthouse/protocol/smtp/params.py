@@ -135,11 +135,14 @@ _RCPT_TAKERS: Final[Mapping[str, Callable[[RcptParameters, str | None], None]]] 
 }
 
 
+def parse_only_size(text: str) -> int | None:
+    """The size, where SIZE is all there is: what most clients say."""
+    only_size = _ONLY_SIZE.fullmatch(text)
+    return int(only_size[1]) if only_size is not None else None
+
+
 def parse_mail_parameters(text: str, offered: frozenset[str]) -> MailParameters:
     """Raises CommandError. `offered` are the names that are allowed now."""
-    only_size = _ONLY_SIZE.fullmatch(text)  # what most clients say, and all that they say
-    if only_size is not None and "SIZE" in offered:
-        return MailParameters(int(only_size[1]))
     parameters = MailParameters()
     for name, value in split_parameters(text):
         if name not in offered or name not in _MAIL_TAKERS:

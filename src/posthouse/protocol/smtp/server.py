@@ -17,7 +17,7 @@ Trusts nothing the client says. Keeps one unfinished line, or less than 4 KiB of
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Final, cast
+from typing import Final
 
 from posthouse.message.envelope import BodyType
 from posthouse.message.reply import Reply
@@ -25,7 +25,6 @@ from posthouse.protocol.smtp import server_replies as replies
 from posthouse.protocol.smtp.grammar import CommandError, parse_chunk, refuse, refuse_argument
 from posthouse.protocol.smtp.server_commands import read_etrn, read_hello, read_mail, read_rcpt, read_xclient
 from posthouse.protocol.smtp.server_events import (
-    Answerable,
     BodyPiece,
     Closing,
     DataStarted,
@@ -78,6 +77,7 @@ _BODY: Final = State.BODY
 _READY: Final = State.READY
 _SEVENBIT: Final = BodyType.SEVENBIT
 _DATA_STARTED: Final = DataStarted()
+_DEAF: Final = frozenset({State.HANDSHAKE, State.CLOSED})
 _SILENT: Final = frozenset({State.GREETING, State.HANDSHAKE, State.CLOSED})
 _PRODUCTIVE: Final = frozenset({"MAIL", "RCPT", "DATA", "BDAT", "QUIT"})
 _FOREIGN_VERBS: Final = frozenset({"GET", "POST", "PUT", "HEAD", "OPTIONS", "CONNECT"})  # a browser made to speak to us
@@ -136,7 +136,7 @@ class SmtpServer:
         self.pipelined_early = False
         self._input = LineBuffer(settings.max_line)
         self._output: list[bytes] = []
-        self._awaited: Answerable | None = None
+        self._awaited: Event | None = None
         self._queued: Event | None = None  # told before anything else is read
         self._target = State.GREETING  # the state after a positive answer
         self._clear_transaction(State.GREETING)
@@ -185,10 +185,10 @@ class SmtpServer:
         self.state = State.START if reply.is_positive else State.REFUSED
 
     def receive(self, data: bytes) -> None:
-        if self.state is State.HANDSHAKE:
-            self.discarded_input += len(data)
-        elif self.state is not State.CLOSED:
+        if self.state not in _DEAF:
             self._input.receive(data)
+        elif self.state is State.HANDSHAKE:
+            self.discarded_input += len(data)
 
     def take_output(self) -> bytes:
         output = self._output
@@ -221,9 +221,11 @@ class SmtpServer:
             else:
                 line = source.next_line()
                 event = self._take_line(line) if line is not NEED_DATA else NEED_DATA
+            if event is NEED_DATA:
+                return NEED_DATA
             if event is not None:
                 if type(event) in _AFTER_YES:
-                    self._awaited = cast(Answerable, event)
+                    self._awaited = event
                 return event
 
     def answer(self, reply: Reply) -> None:
@@ -261,11 +263,11 @@ class SmtpServer:
         event = self._queued
         assert event is not None
         self._queued = None
-        if isinstance(event, Answerable):
+        if type(event) in _AFTER_YES:
             self._awaited = event
         return event
 
-    def _after_no(self, event: Answerable, reply: Reply) -> None:
+    def _after_no(self, event: Event, reply: Reply) -> None:
         self.error_count += 1
         if isinstance(event, DataStarted):
             self._clear_transaction(_READY)
@@ -290,7 +292,7 @@ class SmtpServer:
         self.is_esmtp = False
         self._clear_transaction(State.START)
 
-    def _after_hello(self, event: Answerable) -> None:
+    def _after_hello(self, event: Event) -> None:
         assert isinstance(event, Hello)
         self.hello_domain = event.domain
         self.is_esmtp = event.is_esmtp
@@ -302,38 +304,38 @@ class SmtpServer:
         keywords = self.settings.list_keywords(tls=self.offers_tls, xclient=self.offers_xclient)
         self._output.append(render_reply(Reply(250, "", "\n".join([first, *keywords]))))
 
-    def _after_mail(self, event: Answerable) -> None:
+    def _after_mail(self, event: Event) -> None:
         assert isinstance(event, MailFrom)
         self.smtputf8 = event.smtputf8
         self._body_type = event.body
         self.state = self._target
 
-    def _after_rcpt(self, event: Answerable) -> None:
+    def _after_rcpt(self, event: Event) -> None:
         self.accepted += 1
         self.state = self._target
 
-    def _after_data(self, event: Answerable) -> None:
+    def _after_data(self, event: Event) -> None:
         self._body = DotReader()
         self._text = TextCheck(self.settings.text_limits)
         self.state = self._target
 
-    def _after_end(self, event: Answerable) -> None:
+    def _after_end(self, event: Event) -> None:
         self._end_transaction(True)
 
-    def _after_starttls(self, event: Answerable) -> None:
+    def _after_starttls(self, event: Event) -> None:
         self.state = self._target
         self.discarded_input += len(self._input)
         self._input.clear()
 
-    def _after_xclient(self, event: Answerable) -> None:
+    def _after_xclient(self, event: Event) -> None:
         self.hello_domain = ""
         self.is_esmtp = False
         self._clear_transaction(self._target)
 
-    def _after_etrn(self, event: Answerable) -> None:
+    def _after_etrn(self, event: Event) -> None:
         """Nothing changes."""
 
-    def _after_quit(self, event: Answerable) -> None:
+    def _after_quit(self, event: Event) -> None:
         self._clear_transaction(self._target)
         self._input.clear()
 
@@ -498,7 +500,7 @@ class SmtpServer:
         if not body.is_done:
             piece, source.position = body.read(source.data, source.position)
             if piece:
-                kept = text.take(piece) if self._chunk_refusal is None else b""
+                kept = text.take(piece, body.has_no_bare_cr) if self._chunk_refusal is None else b""
                 return BodyPiece(kept) if kept else None
         return self._end_body(body, text) if body.is_done else NEED_DATA
 
@@ -522,7 +524,7 @@ class SmtpServer:
         self.state = State.CHUNKS
 
 
-_AFTER_YES: Final[Mapping[type, Callable[[SmtpServer, Answerable], None]]] = {
+_AFTER_YES: Final[Mapping[type, Callable[[SmtpServer, Event], None]]] = {
     Hello: SmtpServer._after_hello,
     MailFrom: SmtpServer._after_mail,
     RcptTo: SmtpServer._after_rcpt,

@@ -16,7 +16,7 @@ from posthouse.protocol.smtp.grammar import (
     parse_reverse_path,
     refuse,
 )
-from posthouse.protocol.smtp.params import parse_mail_parameters, parse_rcpt_parameters
+from posthouse.protocol.smtp.params import parse_mail_parameters, parse_only_size, parse_rcpt_parameters
 from posthouse.protocol.smtp.server_events import Etrn, Hello, MailFrom, RcptTo, Xclient
 from posthouse.protocol.smtp.server_settings import ServerSettings
 from posthouse.protocol.smtp.xclient import XclientError, parse_xclient
@@ -34,6 +34,9 @@ def read_mail(argument: str, settings: ServerSettings) -> MailFrom:
         if not argument.isascii():
             raise CommandError(replies.NEEDS_SMTPUTF8)
         return MailFrom(sender)
+    size = parse_only_size(words)
+    if size is not None and size <= settings.size_taken_unasked and argument.isascii():
+        return MailFrom(sender, size=size)
     said = parse_mail_parameters(words, settings.mail_parameters)
     if not said.smtputf8 and not argument.isascii():  # RFC 6531 §3.5
         raise CommandError(replies.NEEDS_SMTPUTF8)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from posthouse.message.address import Address
 from posthouse.message.envelope import BodyType, Recipient, Ret
@@ -21,9 +22,11 @@ class Hello:
     is_esmtp: bool
 
 
-@dataclass(frozen=True, slots=True)
-class MailFrom:
-    """MAIL (answer). `size` is the announced SIZE or 0. `sender` None is `<>`. `envid` has xtext decoded."""
+class MailFrom(NamedTuple):
+    """MAIL (answer). `size` is the announced SIZE or 0. `sender` None is `<>`. `envid` has xtext decoded.
+
+    A tuple, because a frozen dataclass with so many fields takes 0.8 us more to make.
+    """
 
     sender: Address | None
     body: BodyType = BodyType.SEVENBIT
@@ -103,5 +106,17 @@ class Closing:
     reason: str
 
 
-Answerable = Hello | MailFrom | RcptTo | DataStarted | MessageEnd | StartTls | Etrn | Xclient | Quit
-Event = Answerable | BodyPiece | Reset | Closing
+Event = (
+    Hello
+    | MailFrom
+    | RcptTo
+    | DataStarted
+    | BodyPiece
+    | MessageEnd
+    | StartTls
+    | Etrn
+    | Xclient
+    | Reset
+    | Quit
+    | Closing
+)

@@ -43,6 +43,7 @@ class ServerSettings:
     keywords: tuple[str, ...] = field(init=False, repr=False, compare=False)
     mail_parameters: frozenset[str] = field(init=False, repr=False, compare=False)
     rcpt_parameters: frozenset[str] = field(init=False, repr=False, compare=False)
+    size_taken_unasked: int = field(init=False, repr=False, compare=False)  # -1 while SIZE is hidden
     text_limits: TextLimits = field(init=False, repr=False, compare=False)
     binary_limits: TextLimits = field(init=False, repr=False, compare=False)
 
@@ -59,6 +60,8 @@ class ServerSettings:
         ):
             mail.extend(names if keyword in offered else ())
         text = TextLimits(self.max_size, self.max_text_line, self.max_header_size)
+        largest = self.max_size or 10**20  # as many digits as RFC 1870 §4 allows
+        object.__setattr__(self, "size_taken_unasked", largest if "SIZE" in offered else -1)
         object.__setattr__(self, "text_limits", text)
         object.__setattr__(self, "binary_limits", replace(text, is_binary=True))
         object.__setattr__(self, "keywords", keywords)

@@ -11,6 +11,8 @@ from posthouse.protocol.wire.dots import MIN_PIECE
 class ChunkReader:
     __slots__ = ("is_last", "left")
 
+    has_no_bare_cr = False  # nothing is known of the octets
+
     def __init__(self, length: int, is_last: bool) -> None:
         self.left = length
         self.is_last = is_last

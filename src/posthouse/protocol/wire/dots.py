@@ -17,17 +17,22 @@ MIN_PIECE = 4096
 _END = b"\r\n.\r\n"
 _FIRST_END = b".\r\n"  # a message without any line: the CRLF of the DATA command is the one before the dot
 _MAYBE_END = (b"\r", b"\r\n", b"\r\n.", b"\r\n.\r")
-# Measured on text: bytes.find needs 0.7 ns per octet for this pattern, the compiled expression 0.35.
-_find_dot = re.compile(rb"\r\n\.").search
+# A CR that wants to be looked at: before a dot, at the end of what there is, or bare. One pass for three questions;
+# 0.45 ns per octet of text, where bytes.find needs 0.7 for CRLF and a dot alone.
+_find_mark = re.compile(rb"\r(?!\n[^.])").search
 
 
 class DotReader:
-    """The reader of one message. `is_done` once its end has been read."""
+    """The reader of one message. `is_done` once its end has been read.
 
-    __slots__ = ("_is_at_start", "is_done")
+    `has_no_bare_cr` says of the last piece that every CR in it is known to stand before an LF.
+    """
+
+    __slots__ = ("_is_at_start", "has_no_bare_cr", "is_done")
 
     def __init__(self) -> None:
         self.is_done = False
+        self.has_no_bare_cr = False
         self._is_at_start = True
 
     def read(self, data: bytes, start: int) -> tuple[bytes, int]:
@@ -44,24 +49,23 @@ class DotReader:
                 self.is_done = True
                 return b"", start + 3
             start += head.startswith(b".")
-        dot = _find_dot(data, start)
-        if dot is None:
-            return _read_open_piece(data, start)
-        end = data.find(_END, dot.start())
-        if end < 0:
-            piece, position = _read_open_piece(data, start)
-        else:
+        mark = _find_mark(data, start)
+        first = mark.start() if mark is not None else len(data)
+        end = first if data.startswith(_END, first) else data.find(_END, first)
+        if end >= 0:
             self.is_done = True
             piece, position = data[start : end + 2], end + 5
-            if end == dot.start():
-                return piece, position
-        return piece.replace(b"\r\n.", b"\r\n"), position
+        elif len(data) - start < MIN_PIECE:
+            return b"", start
+        else:
+            end = position = _find_undecided(data)
+            piece = data[start:position]
+        self.has_no_bare_cr = first >= end
+        return piece if self.has_no_bare_cr else piece.replace(b"\r\n.", b"\r\n"), position
 
 
-def _read_open_piece(data: bytes, start: int) -> tuple[bytes, int]:
-    if len(data) - start < MIN_PIECE:
-        return b"", start
-    position = len(data)
-    if data.endswith(_MAYBE_END):
-        position -= max(len(tail) for tail in _MAYBE_END if data.endswith(tail))
-    return data[start:position], position
+def _find_undecided(data: bytes) -> int:
+    """Where the octets begin that may be the beginning of the end."""
+    if not data.endswith(_MAYBE_END):
+        return len(data)
+    return len(data) - max(len(tail) for tail in _MAYBE_END if data.endswith(tail))

@@ -55,18 +55,18 @@ class TextCheck:
         self._is_in_header = bool(limits.max_header)
         self._header_tail = b"\r\n"  # a message that starts with an empty line has no header
 
-    def take(self, piece: bytes) -> bytes:
-        """The piece as it came, or nothing when the message is refused."""
+    def take(self, piece: bytes, has_no_bare_cr: bool = False) -> bytes:
+        """The piece as it came, or nothing when the message is refused. What is known need not be looked for again."""
         self.size += len(piece)
         if self.problem is None and piece:
-            self.problem = self._find_problem(piece)
-        return b"" if self.problem is not None else piece
+            self.problem = self._find_problem(piece, has_no_bare_cr)
+        return piece if self.problem is None else b""
 
     def finish(self) -> None:
         if self._ends_with_cr and self.problem is None:
             self.problem = TextProblem.BARE_CR
 
-    def _find_problem(self, piece: bytes) -> TextProblem | None:
+    def _find_problem(self, piece: bytes, has_no_bare_cr: bool) -> TextProblem | None:
         limits = self._limits
         found: list[tuple[int, TextProblem]] = []  # where in the piece each one shows
         if 0 < limits.max_size < self.size:
@@ -74,7 +74,7 @@ class TextCheck:
         if self._is_in_header:
             self._check_header(piece, found)
         if not limits.is_binary:
-            self._check_line_ends(piece, found)
+            self._check_line_ends(piece, has_no_bare_cr, found)
             if limits.max_line:
                 self._check_line_lengths(piece, found)
         return min(found, key=itemgetter(0))[1] if found else None
@@ -91,7 +91,7 @@ class TextCheck:
             self._is_in_header = False
             found.append((limit + 3 - self.size + len(piece), TextProblem.LONG_HEADER))
 
-    def _check_line_ends(self, piece: bytes, found: list[tuple[int, TextProblem]]) -> None:
+    def _check_line_ends(self, piece: bytes, has_no_bare_cr: bool, found: list[tuple[int, TextProblem]]) -> None:
         first, end = 0, len(piece)
         if self._ends_with_cr:
             if piece[0] != 10:
@@ -101,7 +101,7 @@ class TextCheck:
         self._ends_with_cr = piece[-1] == 13
         if self._ends_with_cr:
             end -= 1
-        bare_cr = _find_bare_cr(piece, first, end)
+        bare_cr = _find_bare_cr(piece, first, end) if not has_no_bare_cr else None
         if bare_cr is not None:
             found.append((bare_cr.end(), TextProblem.BARE_CR))
         bare_lf = _find_bare_lf(piece, first, end)
