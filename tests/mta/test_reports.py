@@ -5,6 +5,7 @@ from __future__ import annotations
 import email
 import email.policy
 import quopri
+from dataclasses import replace
 from email.message import EmailMessage, Message
 
 import pytest
@@ -46,17 +47,26 @@ def make_message(
     sender: Address | None = SENDER,
     body: bytes = HEADER + b"\r\nAt noon?\r\n",
     is_report: bool = False,
-    ret: Ret | None = None,
-    envid: str | None = None,
-    smtputf8: bool = False,
-    body_type: BodyType = BodyType.SEVENBIT,
 ) -> QueuedMessage:
-    envelope = Envelope(sender, recipients, body=body_type, ret=ret, envid=envid, smtputf8=smtputf8)
     rows = [QueuedRecipient(number, one, Status.WAITING, NOW) for number, one in enumerate(recipients)]
     arrived = Instant(NOW - 3600)
+    envelope = Envelope(sender, recipients)
     return QueuedMessage(
         QueueId("0012345678901"), envelope, rows, TRACE, InlineBody(body), arrived, "192.0.2.7", is_report=is_report
     )
+
+
+def declare(
+    message: QueuedMessage,
+    *,
+    ret: Ret | None = None,
+    envid: str | None = None,
+    smtputf8: bool = False,
+    body: BodyType = BodyType.SEVENBIT,
+) -> QueuedMessage:
+    """The message with these parameters of MAIL."""
+    message.envelope = replace(message.envelope, ret=ret, envid=envid, smtputf8=smtputf8, body=body)
+    return message
 
 
 def to(text: str, notify: Notify = Notify.UNSET, orcpt: tuple[str, str] | None = None) -> Recipient:
@@ -135,7 +145,7 @@ def test_a_failure_is_told_in_three_parts() -> None:
 
 def test_the_delivery_status_has_every_field() -> None:
     recipient = to("bob@example.net", orcpt=("rfc822", "robert@example.com"))
-    (draft,) = plan(make_message(recipient, envid="env 1"), NO_USER)
+    (draft,) = plan(declare(make_message(recipient), envid="env 1"), NO_USER)
     about_message, about_bob = parts_of(draft)[1]
     assert dict(about_message.items()) == {
         "Original-Envelope-Id": "env 1",
@@ -264,7 +274,7 @@ def test_the_status_of_a_failure_is_of_class_five(reply: Reply, status: str) -> 
     ("ret", "kind"), [(None, "message/rfc822"), (Ret.FULL, "message/rfc822"), (Ret.HDRS, "text/rfc822-headers")]
 )
 def test_ret_decides_how_much_is_returned(ret: Ret | None, kind: str) -> None:
-    (draft,) = plan(make_message(to("bob@example.net"), ret=ret), NO_USER)
+    (draft,) = plan(declare(make_message(to("bob@example.net")), ret=ret), NO_USER)
     original = parts_of(draft)[2]
     assert original.get_content_type() == kind
     assert b"Subject: Lunch" in draft.data
@@ -272,7 +282,8 @@ def test_ret_decides_how_much_is_returned(ret: Ret | None, kind: str) -> None:
 
 
 def test_of_a_large_message_only_the_header_is_returned() -> None:
-    message = make_message(to("bob@example.net"), ret=Ret.FULL, body=HEADER + b"\r\n" + b"text\r\n" * 1000)
+    message = make_message(to("bob@example.net"), body=HEADER + b"\r\n" + b"text\r\n" * 1000)
+    declare(message, ret=Ret.FULL)
     settings = ReportSettings("mail.example.org", None, max_original=1000)
     (draft,) = plan(message, NO_USER, settings=settings)
     assert parts_of(draft)[2].get_content_type() == "text/rfc822-headers"
@@ -288,9 +299,8 @@ def test_a_message_that_could_not_be_sent_is_not_returned_in_full(body: bytes) -
 def test_generated_mail_never_has_lines_above_998_octets() -> None:
     body = b"X-Long: " + b"x" * 5000 + b"\r\nSubject: " + b"word " * 1000 + b"\r\n\r\n"
     refused = Refused(Reply(550, "5.7.1", "no " * 2000 + "n" * 3000), "m" * 2000 + "[192.0.2.1]:25")
-    message = make_message(
-        to("bob@example.net", orcpt=("rfc822", "o" * 3000)), body=body, ret=Ret.HDRS, envid="e" * 2000
-    )
+    message = make_message(to("bob@example.net", orcpt=("rfc822", "o" * 3000)), body=body)
+    declare(message, ret=Ret.HDRS, envid="e" * 2000)
     (draft,) = plan(message, refused)
     check_octets(draft)
 
@@ -303,13 +313,15 @@ def test_an_8bit_message_is_returned_as_8bitmime() -> None:
 
 
 def test_a_binary_message_is_not_returned_in_full() -> None:
-    message = make_message(to("bob@example.net"), body=HEADER + b"\r\n\x00\r\n", body_type=BodyType.BINARYMIME)
+    message = make_message(to("bob@example.net"), body=HEADER + b"\r\n\x00\r\n")
+    declare(message, body=BodyType.BINARYMIME)
     (draft,) = plan(message, NO_USER)
     assert draft.data.isascii()
 
 
 def test_a_recipient_in_utf8_is_reported_in_ascii_to_an_ascii_sender() -> None:
-    message = make_message(to("jörg@bücher.example"), body="Subject: ä\r\n\r\nx\r\n".encode(), smtputf8=True)
+    message = make_message(to("jörg@bücher.example"), body="Subject: ä\r\n\r\nx\r\n".encode())
+    declare(message, smtputf8=True)
     (draft,) = plan(message, NO_USER)
     assert draft.data.isascii()
     assert not draft.envelope.smtputf8
@@ -324,8 +336,8 @@ def test_a_sender_in_utf8_gets_an_smtputf8_report() -> None:
         to("jörg@example.net"),
         sender=parse_address("ännchen@example.org"),
         body="Subject: ä\r\n\r\nx\r\n".encode(),
-        smtputf8=True,
     )
+    declare(message, smtputf8=True)
     (draft,) = plan(message, NO_USER)
     assert draft.envelope.smtputf8
     assert "To: <ännchen@example.org>".encode() in draft.data
@@ -362,7 +374,7 @@ def test_whatever_was_said_a_report_is_well_formed(
     body: bytes, text: str, remote: str, envid: str, orcpt: tuple[str, str], kind: Ret
 ) -> None:
     recipient = to("bob@example.net", orcpt=orcpt)
-    message = make_message(recipient, body=body, envid=envid, ret=kind)
+    message = declare(make_message(recipient, body=body), envid=envid, ret=kind)
     (draft,) = plan(message, Refused(Reply(550, "5.1.1", text), remote))
     check_octets(draft)
     assert len(parts_of(draft)[1]) == 2

@@ -73,6 +73,12 @@ def _make(parent_fd: int, name: str) -> None:
 
 
 def _open_parts(fd: int, files: FileCalls) -> Box:
+    try:
+        os.stat("new", dir_fd=fd, follow_symlinks=False)
+    except FileNotFoundError:
+        for name in ("cur", "tmp", "new"):  # all three with one sync
+            _make(fd, name)
+        files.fsync(fd)
     opened: list[int] = []
     try:
         opened.extend(_enter(fd, name, files) for name in ("cur", "tmp", "new"))
