@@ -12,12 +12,16 @@ import heapq
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import cache
 from typing import Protocol
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from planner_kit import SITE, at, make_job, make_planner
 
 from posthouse.mta.planner import Job, Part, Planner, Slot, Verb
+from posthouse.mta.planner_turns import Turns
 
 CONNECTIONS = 20
 PER_TRANSACTION = 50
@@ -145,6 +149,12 @@ MAILINGS: dict[str, Callable[[], list[Job]]] = {
 }
 
 
+@cache
+def mailing_to_look_at(name: str) -> list[Job]:
+    """For the models, which change no job."""
+    return MAILINGS[name]()
+
+
 @pytest.mark.parametrize("mailing", MAILINGS)
 def test_a_mailing_of_100000_does_not_hold_up_a_single_message(mailing: str) -> None:
     assert delay_of_single(Ours(), MAILINGS[mailing]()) <= 1
@@ -155,14 +165,14 @@ def test_without_a_mailing_a_single_message_goes_at_once() -> None:
 
 
 def test_a_fifo_holds_it_up_until_the_mailing_is_over() -> None:
-    assert delay_of_single(Fifo(), MAILINGS["one message with 100,000 recipients"]()) > 60
-    assert delay_of_single(Fifo(), MAILINGS["100,000 messages"]()) > 4000
+    assert delay_of_single(Fifo(), mailing_to_look_at("one message with 100,000 recipients")) > 60
+    assert delay_of_single(Fifo(), mailing_to_look_at("100,000 messages")) > 4000
 
 
 def test_slot_credit_helps_against_one_large_message_and_not_against_many_small_ones() -> None:
-    assert delay_of_single(PostfixLike(), MAILINGS["one message with 100,000 recipients"]()) <= 1
-    assert delay_of_single(PostfixLike(), MAILINGS["100 messages with 1,000 recipients"]()) <= 1
-    assert delay_of_single(PostfixLike(), MAILINGS["100,000 messages"]()) > 4000
+    assert delay_of_single(PostfixLike(), mailing_to_look_at("one message with 100,000 recipients")) <= 1
+    assert delay_of_single(PostfixLike(), mailing_to_look_at("100 messages with 1,000 recipients")) <= 1
+    assert delay_of_single(PostfixLike(), mailing_to_look_at("100,000 messages")) > 4000
 
 
 @pytest.mark.parametrize("recipients", [100_000, 1000])
@@ -224,3 +234,27 @@ def test_the_messages_of_one_large_sender_take_turns() -> None:
         planner.finished(slot, at(0))
     assert order == jobs * 2
     assert slot.site == SITE
+
+
+class PlainTurns(Turns):
+    def _skip_rounds(self) -> None:
+        return None
+
+
+@given(
+    st.lists(
+        st.tuples(st.sampled_from("abcde"), st.sampled_from([1, 60, 200]), st.sampled_from([-9, 0, 9])), min_size=1
+    )
+)
+def test_turns_are_those_of_plain_deficit_round_robin(messages: list[tuple[str, int, int]]) -> None:
+    """Rounds in which all are in debt are skipped at once: it must make no difference to the order."""
+    jobs = [make_job(flow, count, priority=priority, size=2_000_000) for flow, count, priority in messages]
+    quick, plain = Turns(), PlainTurns()
+    for job in jobs:
+        quick.add(job)
+    for flow, count, priority in messages:
+        plain.add(make_job(flow, count, priority=priority, size=2_000_000))
+    while quick.jobs:
+        one, other = quick.hand_out(50), plain.hand_out(50)
+        assert (one.job.flow, one.job.priority) == (other.job.flow, other.job.priority)
+        assert len(one.recipients) == len(other.recipients)

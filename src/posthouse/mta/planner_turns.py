@@ -165,6 +165,7 @@ class Turns:
     def _next_lane(self) -> tuple[Flow, deque[Job]]:
         """The next flow with credit and something to send, which is then the head of the ring."""
         ring = self.ring
+        passed = 0
         while True:
             flow = ring[0]
             if len(ring) == 1:
@@ -172,12 +173,23 @@ class Turns:
             if flow.deficit <= 0:
                 flow.deficit += flow.income
                 ring.rotate(-1)
+                passed += 1
+                if passed >= len(ring):
+                    self._skip_rounds()
+                    passed = 0
                 continue
             lane = flow.find_lane()
             if lane is not None:
                 return flow, lane
             ring.popleft()
             del self.flows[flow.key]
+
+    def _skip_rounds(self) -> None:
+        """Everybody is in debt: give the income of all the rounds at once in which nobody would get a turn."""
+        rounds = min(-flow.deficit // flow.income for flow in self.ring)
+        if rounds > 0:
+            for flow in self.ring:
+                flow.deficit += rounds * flow.income
 
     def drop(self, job: Job) -> bool:
         """Cut a job down to what was not handed out and take it out; False: there is nothing left of it.
