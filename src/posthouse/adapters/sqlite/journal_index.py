@@ -2,6 +2,7 @@
 
 `journal/index.db` says only "this term is somewhere in that file"; the records are then read from the file itself.
 It is built behind the journal by whoever asks or tends, may lag, and may be deleted at any time: it is made anew.
+Where it cannot be written (a full disk), every file is read instead.
 Terms are kept as 63-bit hashes; a collision costs reading a file in vain.
 """
 
@@ -42,18 +43,25 @@ class JournalIndex:
         self._root = root
         self._path = root / "index.db"
         self._connection: apsw.Connection | None = None
+        self._is_usable = True
 
     def find(self, terms: Collection[str]) -> Sequence[Record]:
         wanted = {term.lower() for term in terms}
         names = self._list_mentioning(wanted)
         records: list[Record] = []
         for path in list_files(self._root):
-            if _name_of(path) in names:
+            if names is None or _name_of(path) in names:
                 records.extend(_scan(path, wanted))
         return sorted(records, key=_read_time)
 
     def catch_up(self, on_progress: Callable[[int, int], None] = lambda done, total: None) -> None:
         """Index what the journal has and the index has not; forget files that are gone."""
+        try:
+            self._catch_up(on_progress)
+        except (apsw.FullError, apsw.IOError, apsw.ReadOnlyError, apsw.CantOpenError, apsw.BusyError):
+            self._is_usable = False
+
+    def _catch_up(self, on_progress: Callable[[int, int], None]) -> None:
         connection = self._open()
         known = {str(name): (int(number), int(octets)) for name, number, octets in connection.execute(_READ_FILES)}
         paths = list_files(self._root)
@@ -106,7 +114,10 @@ class JournalIndex:
             raise
         return connection
 
-    def _list_mentioning(self, terms: Iterable[str]) -> set[str]:
+    def _list_mentioning(self, terms: Iterable[str]) -> set[str] | None:
+        """None: it cannot be said."""
+        if not self._is_usable:
+            return None
         connection = self._open()
         return {str(name) for term in terms for (name,) in connection.execute(_FIND_FILES, (_hash(term),))}
 

@@ -52,6 +52,17 @@ def numbers_json(serials: Iterable[int]) -> str:
     return "[" + ",".join(map(str, serials)) + "]"
 
 
+@dataclass(frozen=True, slots=True)
+class _Source:
+    """Where a selection looks, and the column that gives its order without sorting."""
+
+    tables: str
+    key: str
+
+
+_BY_RECIPIENT = _Source("recipient r", "r.serial")
+_BY_MESSAGE = _Source("message m CROSS JOIN recipient r ON r.serial = m.serial", "m.serial")  # CROSS: in this order
+
 _IN_LIST = "IN (SELECT value FROM json_each(?))"
 
 
@@ -199,7 +210,8 @@ class Reader:
     def find_serials(self, selection: Selection, after: int, limit: int) -> list[int]:
         source, where, bindings = self._select(selection)
         found = self._query(
-            f"SELECT DISTINCT r.serial FROM {source} WHERE {where} AND r.serial > ? ORDER BY r.serial LIMIT ?",
+            f"SELECT DISTINCT {source.key} FROM {source.tables} WHERE {where} AND {source.key} > ?"
+            f" ORDER BY {source.key} LIMIT ?",
             [*bindings, after, limit],
         )
         return [cast(int, row[0]) for row in found]
@@ -208,17 +220,17 @@ class Reader:
         """Keys of recipients, in order, behind `after`."""
         source, where, bindings = self._select(selection)
         found = self._query(
-            f"SELECT r.serial, r.number FROM {source} WHERE {where} AND r.serial >= ? AND (r.serial, r.number) > (?, ?)"
-            " ORDER BY r.serial, r.number LIMIT ?",
+            f"SELECT {source.key}, r.number FROM {source.tables} WHERE {where} AND {source.key} >= ?"
+            f" AND ({source.key}, r.number) > (?, ?) ORDER BY {source.key}, r.number LIMIT ?",
             [*bindings, after[0], *after, limit],
         )
         return [(cast(int, row[0]), cast(int, row[1])) for row in found]
 
-    def _select(self, selection: Selection) -> tuple[str, str, list[Value]]:
+    def _select(self, selection: Selection) -> tuple[_Source, str, list[Value]]:
         where, bindings = ["1"], cast(list[Value], [])
-        source = "recipient r"
+        source = _BY_RECIPIENT
         if selection.sender is not None:
-            source = "message m CROSS JOIN recipient r ON r.serial = m.serial"  # in this order
+            source = _BY_MESSAGE
             sender = _stored_sender(selection.sender)
             where.append("m.sender IS NULL" if sender is None else "m.sender = ? COLLATE NOCASE")
             bindings += [] if sender is None else [sender]

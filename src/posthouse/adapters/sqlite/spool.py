@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import itertools
 import os
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
@@ -94,7 +95,8 @@ class SqliteSpool:
         self._tmp_path, self._bodies_path = f"{opened.path}/{TMP}", f"{opened.path}/{BODIES}"
         self._space = FreeSpace(disk.files, opened.path, options.min_free, clock)
         self._reader = Reader(opened.reading, opened.number, self._bodies_path, disk)
-        has_files = any(os.scandir(self._bodies_path))
+        with os.scandir(self._bodies_path) as entries:
+            has_files = any(True for _ in entries)
         self._writer: Writer[SpoolWork] = Writer(
             opened.connection,
             opened.database_path,
@@ -324,20 +326,19 @@ class SqliteSpool:
 
     async def _sweep(self, last_serial: int) -> None:
         """States B1, B2 and R1 of docs/internals.md. What is above `last_serial` may be on its way to a row."""
-        with contextlib.suppress(SpoolError):
-            names = await self._disk.run(os.listdir, self._bodies_path)
-            serials = [int(name) for name in names if name.isdigit() and int(name) <= last_serial]
-            for start in range(0, len(serials), _SWEEP_SLICE):
-                piece = serials[start : start + _SWEEP_SLICE]
-                known = await self._disk.run(self._reader.find_file_bodies, piece)
-                await self._disk.run(self._unlink_bodies, [serial for serial in piece if serial not in known])
+        with contextlib.suppress(SpoolError), os.scandir(self._bodies_path) as entries:
+            while not self._is_closed and (names := await self._disk.run(_take_names, entries)):
+                await self._disk.run(self._unlink_orphans, names, last_serial)
 
-    def _unlink_bodies(self, serials: Iterable[int]) -> None:
+    def _unlink_orphans(self, names: Sequence[str], last_serial: int) -> None:
+        serials = [int(name) for name in names if name.isdigit() and int(name) <= last_serial]
+        known = self._reader.find_file_bodies(serials)
         for serial in serials:
-            self._disk.files.unlink(f"{self._bodies_path}/{serial}")
+            if serial not in known:
+                self._disk.files.unlink(f"{self._bodies_path}/{serial}")
 
     async def wait_swept(self) -> None:
-        """Until the sweep after adoption is over."""
+        """Until the sweep after adoption is over; it ends early at `close`."""
         if self._sweeping is not None:
             await self._sweeping
 
@@ -359,13 +360,16 @@ class SqliteSpool:
 
     async def close_but_lock(self) -> None:
         self._is_closing = self._is_closed = True
-        if self._sweeping is not None:
-            self._sweeping.cancel()
-            await asyncio.gather(self._sweeping, return_exceptions=True)
+        await self.wait_swept()
         await self._disk.run(self._reader.close)
         await self._writer.close()
         self._in_hand.start_epoch(self._in_hand.epoch)
         self._in_hand.close()
+
+
+def _take_names(entries: Iterable[os.DirEntry[str]]) -> list[str]:
+    """A slice: a million names at once would be memory that never comes back."""
+    return [entry.name for entry in itertools.islice(entries, _SWEEP_SLICE)]
 
 
 def _look_away(future: asyncio.Future[None]) -> None:
