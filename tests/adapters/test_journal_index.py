@@ -93,3 +93,10 @@ def test_a_record_that_is_no_json_is_passed_over(tmp_path: Path) -> None:
     index = JournalIndex(tmp_path)
     index.catch_up()
     assert find_steps(index, ID) == ["held"]
+
+
+def test_an_index_that_cannot_be_written_is_done_without(tmp_path: Path, index: JournalIndex) -> None:
+    index.rebuild()
+    (tmp_path / "index.db").mkdir()
+    index.catch_up()
+    assert find_steps(index, ID) == ["received", "deferred", "relayed"]

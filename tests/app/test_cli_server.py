@@ -53,7 +53,9 @@ def test_init_writes_a_valid_commented_configuration_and_private_directories(tmp
     settings = load(str(file))
     assert settings.hostname == "mail.example.org"
     assert (tmp_path / "data").stat().st_mode & 0o777 == 0o700
-    assert list(check_mail_roots(settings)) == [Finding("mailboxes", "ok", f"below {tmp_path}/data/mail")]
+    assert list(check_mail_roots(settings, find_identity(None))) == [
+        Finding("mailboxes", "ok", f"below {tmp_path}/data/mail")
+    ]
     assert file.read_text().count("#") > 10
 
 

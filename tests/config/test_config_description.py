@@ -39,6 +39,13 @@ def test_every_key_has_a_sentence_and_says_what_absence_means() -> None:
             assert key.is_required or key.default is not None or key.key.absent, key.name
 
 
+def test_every_key_is_read_by_somebody() -> None:
+    source = Path(__file__).resolve().parents[2] / "src" / "posthouse"
+    text = "".join(path.read_text("utf-8") for path in [*source.glob("app/*.py"), source / "config" / "directory.py"])
+    unread = [key.name for page in list_tables() for key in page.keys if not re.search(rf"\.{key.name}\b", text)]
+    assert unread == []
+
+
 def test_the_manual_is_current() -> None:
     text = MANUAL.read_text(encoding="utf-8")
     assert render_manual(text) == text, "run python -m tools.write_manual"

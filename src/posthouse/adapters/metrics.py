@@ -1,7 +1,7 @@
 """Figures of one process as plain numbers, and the sum of several processes as Prometheus text.
 
-`prometheus-client` takes a lock for every increment (docs/decisions/dependencies.md has the measurement) and its
-way of merging processes goes through mmapped files; here an increment is an addition, and a snapshot is plain
+`prometheus-client` takes a lock for every increment (0.46 microseconds against 0.08 here; 1.0 against 0.17 for a
+histogram) and merges processes through mmapped files; here an increment is an addition, and a snapshot is plain
 data that the workers send to the coordinator. One thread changes a figure; reading it from another is safe.
 Nothing is durable: figures start at zero with the process.
 

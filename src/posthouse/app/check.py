@@ -22,7 +22,7 @@ from cryptography.hazmat.primitives.serialization import load_pem_private_key
 from posthouse.adapters.files import Space
 from posthouse.adapters.journal import list_files
 from posthouse.app.lockfile import LockHeldError, take_lock
-from posthouse.app.privileges import Identity
+from posthouse.app.privileges import Identity, acting_as
 from posthouse.app.sockets import BindError, open_listener
 from posthouse.config.settings import Settings
 from posthouse.message.nexthop import MaildirHop
@@ -63,14 +63,20 @@ def check_configuration(settings: Settings) -> Iterator[Finding]:
     yield Finding(area, OK, f"{_count(len(settings.listener), 'listener')}, {_count(len(settings.route), 'route')}")
 
 
-def check_mail_roots(settings: Settings) -> Iterator[Finding]:
+def may_use(path: str, identity: Identity) -> bool:
+    """Whether the server's user may read and write there."""
+    with acting_as(identity):
+        return os.access(path, os.R_OK | os.W_OK | os.X_OK, effective_ids=True)
+
+
+def check_mail_roots(settings: Settings, identity: Identity) -> Iterator[Finding]:
     """Directories of mailboxes are only made below one that is there."""
     roots = {hop.root: None for route in settings.route for hop in route.to if isinstance(hop, MaildirHop)}
     for root in roots:
         if not os.path.isdir(root):
             yield Finding("mailboxes", ERROR, f"{root} does not exist: make it, owned by the server's user")
-        elif os.geteuid() != 0 and not os.access(root, os.W_OK | os.X_OK):
-            yield Finding("mailboxes", ERROR, f"{root} is not writable")
+        elif not may_use(root, identity):
+            yield Finding("mailboxes", ERROR, f"{root} is not writable for {identity.name}")
         else:
             yield Finding("mailboxes", OK, f"below {root}")
 
@@ -108,8 +114,8 @@ def check_data(settings: Settings, identity: Identity, measure: Callable[[str], 
         yield Finding(area, ERROR, f"{data} belongs to {_name_user(found.st_uid)}, not to {identity.name}")
     if stat.S_IMODE(found.st_mode) & 0o077:
         yield Finding(area, WARNING, f"{data} has mode {stat.S_IMODE(found.st_mode):04o}; it should be 0700")
-    if not os.access(data, os.R_OK | os.W_OK | os.X_OK):
-        yield Finding(area, ERROR, f"{data} is not writable")
+    if not may_use(data, identity):
+        yield Finding(area, ERROR, f"{data} is not writable for {identity.name}")
     yield from _check_space(settings, measure(data))
 
 
@@ -132,10 +138,11 @@ def _check_space(settings: Settings, space: Space) -> Iterator[Finding]:
             yield Finding(area, OK, f"{free // unit} {what} free")
 
 
-def find_holder(data: str) -> str | None:
+def find_holder(data: str, identity: Identity) -> str | None:
     """Who holds the lock of the data directory: a server that runs, most likely."""
     try:
-        take_lock(os.path.join(data, "lock"), "posthouse check").release()
+        with acting_as(identity):  # a lock file of root's would keep the server out
+            take_lock(os.path.join(data, "lock"), "posthouse check").release()
     except LockHeldError as error:
         return error.holder
     except OSError:
@@ -294,8 +301,8 @@ def check_all(settings: Settings, identity: Identity, clock: Clock) -> list[Find
     return [
         *check_configuration(settings),
         *check_data(settings, identity, measure_space),
-        *check_mail_roots(settings),
-        *check_ports(settings, identity, find_holder(settings.data)),
+        *check_mail_roots(settings, identity),
+        *check_ports(settings, identity, find_holder(settings.data, identity)),
         *check_certificate(settings, now),
         *check_clock(settings.data, now),
         *check_descriptors(settings),

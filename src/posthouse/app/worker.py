@@ -21,6 +21,7 @@ from posthouse.adapters.maildir import FileMaildirs
 from posthouse.adapters.net.dialer import NetDialer
 from posthouse.adapters.net.tls import ClientContexts, make_server_context
 from posthouse.adapters.sqlite.shards import ShardPool
+from posthouse.app.journal_tending import tend_forever
 from posthouse.app.shards import Shards
 from posthouse.app.site_sync import SiteSync
 from posthouse.app.submit import SubmitServer
@@ -159,6 +160,7 @@ class Worker:
             self._every(_DUE_S, self._runner.claim_due),
             self._every(_SWEEP_S, self._sweep),
             self._shards.tend(),
+            tend_forever(context.settings, context.clock, context.log, context.index),
         ):
             self._tasks.append(asyncio.create_task(work))
         loop = asyncio.get_running_loop()
@@ -204,6 +206,7 @@ class Worker:
             clock=context.clock,
             make_bounce=self._plan_bounce,
             rates=lambda: (self._rates[0].per_second(), self._rates[1].per_second()),
+            journal=context.journal,
         )
         handlers: dict[str, Callable[..., Awaitable[object]]] = dict(operations.handlers())
         for op, handler in handlers.items():

@@ -101,9 +101,6 @@ class Tls(msgspec.Struct, frozen=True, kw_only=True):
         str | None,
         Key(FilePath(), "PEM file with the private key.", "the one in the data directory", '"/etc/posthouse/key.pem"'),
     ] = None
-    minimum_version: Annotated[str, Key(Choice(("1.0", "1.2", "1.3")), "Oldest TLS version accepted from clients.")] = (
-        "1.2"
-    )
 
 
 class Dns(msgspec.Struct, frozen=True, kw_only=True):

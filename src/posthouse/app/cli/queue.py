@@ -142,6 +142,8 @@ def stats(context: Context, as_json: bool) -> None:
         answer = control.call("queue.stats", {})
     counts = dict(answer) if isinstance(answer, dict) else {}
     oldest = counts.pop("oldest", None)
+    for name in ("in_per_second", "out_per_second"):
+        counts[name] = round(float(counts.get(name) or 0), 2)
     counts["oldest_age"] = round(max(0.0, time.time() - oldest), 3) if isinstance(oldest, int | float) else None
     if as_json:
         print_json([counts])
