@@ -176,6 +176,24 @@ async def test_after_a_clock_jump_every_message_gets_one_more_try_before_it_expi
     assert not [step for step, _, _ in bench.journal.records if step == "reported"]
 
 
+async def test_a_machine_asleep_for_six_days_bounces_nothing_untried(make_bench: MakeBench) -> None:
+    state = {"dead": True}
+    bench = make_bench(FakeHops(lambda part, address: DEAD if state["dead"] else OK))
+    for number in range(20):
+        await bench.accept("b@there.example", sender=f"s{number}@here.example")
+    await bench.settle()
+    bench.clock.jump(6 * 86400)
+    await bench.pass_time(1)  # the network is not there yet: the one probe fails
+    expired = 20 - len([each for each in bench.stored() if not each.is_report])
+    assert expired <= 1  # the one that was tried
+    state["dead"] = False
+    for _ in range(10):
+        await bench.pass_time(120)
+    assert bench.stored() == []
+    delivered = [recipients for _, recipients in bench.hops.parts if recipients == ["b@there.example"]]
+    assert len(delivered) >= 20
+
+
 async def test_10_000_queued_messages_for_a_dead_host_cost_one_probe(make_bench: MakeBench) -> None:
     gate = asyncio.Event()
     bench = make_bench(FakeHops(lambda part, address: DEAD, gate=gate), max_messages=50_000)

@@ -115,7 +115,7 @@ class Channel:
         if isinstance(opened, Connection):
             self._connection, self._hop = opened, site
             return await opened.deliver(part.message, part.recipients), None
-        return [opened for _ in part.recipients], str(opened.reply)
+        return [opened for _ in part.recipients], opened.reply.text
 
     async def _open(self, site: SmtpSite) -> Connection | Deferred | Refused:
         endpoints = await self._carrier.hosts.endpoints(site)

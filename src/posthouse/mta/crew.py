@@ -213,4 +213,4 @@ class Crew:
 
 
 def _why_broken(results: Sequence[DeliveryResult]) -> str | None:
-    return next((str(each.reply) for each in results if isinstance(each, Deferred) and each.site_failed), None)
+    return next((each.reply.text for each in results if isinstance(each, Deferred) and each.site_failed), None)

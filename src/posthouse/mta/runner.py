@@ -28,7 +28,7 @@ from posthouse.mta.outcomes import OutcomeNotes
 from posthouse.mta.planner import Job, Planner, flow_of
 from posthouse.mta.reports import ReportSettings, original_length, plan_reports, read_original
 from posthouse.mta.rounds import Round
-from posthouse.mta.schedule import RetrySchedule
+from posthouse.mta.schedule import RetrySchedule, Vigil
 from posthouse.mta.targets import Destination, Discarded, MaildirBox, Rejected, SiteKey, SmtpSite, Unroutable
 from posthouse.ports.clock import Clock, Random
 from posthouse.ports.observe import Log
@@ -94,6 +94,7 @@ class Runner:
         self._unrouted: dict[Domain, list[tuple[Round, QueuedRecipient]]] = {}
         self._backlog = Backlog(parts.settings.max_parked)
         self._crew = Crew(parts.crew, self)
+        self._vigil = Vigil(parts.clock)
 
     # -- shards
 
@@ -241,7 +242,7 @@ class Runner:
             one.next_hop = hop
         flow = flow_of(message.envelope.sender, message.source)
         now = parts.clock.now()
-        expires = parts.schedule.deadline(message.arrived, message.is_report, bool(some[0].attempts))
+        expires = parts.schedule.deadline(message.arrived, message.is_report, self._was_tried(some))
         if parts.planner.offer(Job(message, site, destination, some, flow, expires), now):
             self._crew.pump_soon()
         elif parts.planner.sites.get(site).closed_until(now) is None:
@@ -256,11 +257,17 @@ class Runner:
         now = parts.clock.now()
         message = round_.message
         is_over = now >= parts.schedule.expiry(message.arrived, message.is_report)
-        if is_over or parts.schedule.should_warn(message.arrived, now, message.is_report, message.warned):
+        is_late = parts.schedule.should_warn(message.arrived, now, message.is_report, message.warned)
+        if self._was_tried(some) if is_over else is_late:
             outcome = Deferred(Reply(451, "4.4.1", reason), site_failed=True)
             self.settle(round_, [(one, outcome) for one in some])
         else:
             self._drop(round_, some)
+
+    def _was_tried(self, some: Sequence[QueuedRecipient]) -> bool:
+        """No sleep, stop or jump of the clock made us miss the attempt that is due now."""
+        due = some[0].next_attempt
+        return due is None or self._vigil.was_tried(due)
 
     def _drop(self, round_: Round, some: Sequence[QueuedRecipient]) -> None:
         round_.let_go(len(some))
@@ -346,6 +353,9 @@ class Runner:
     async def tick(self) -> None:
         """Several times a second: timers of the planner, expiry in memory, room for what waits on disk."""
         planner, now = self._parts.planner, self._parts.clock.now()
+        if self._vigil.check():
+            self._parts.log.warning("the clock jumped, or the machine slept")
+            planner.recheck()
         for job in planner.expired(now):
             round_ = self._rounds.get(job.message.id)
             if round_ is not None:
