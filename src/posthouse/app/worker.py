@@ -29,6 +29,7 @@ from posthouse.app.wiring import Wiring, inbound_figures, outcome_figures, smtp_
 from posthouse.app.worker_context import OpenListener, TlsFiles, WorkerContext
 from posthouse.manage.operations import QueueOperations
 from posthouse.manage.rates import RateMeter
+from posthouse.manage.sessions import SessionOperations
 from posthouse.mda.delivery import LocalMailboxes
 from posthouse.message.instant import Instant
 from posthouse.message.peer import Peer
@@ -208,7 +209,11 @@ class Worker:
             rates=lambda: (self._rates[0].per_second(), self._rates[1].per_second()),
             journal=context.journal,
         )
-        handlers: dict[str, Callable[..., Awaitable[object]]] = dict(operations.handlers())
+        sessions = SessionOperations(
+            f"{context.generation}.{context.index}",
+            lambda: ((door.listener.settings.service, door.service.sessions) for door in self._doors),
+        )
+        handlers: dict[str, Callable[..., Awaitable[object]]] = {**operations.handlers(), **sessions.handlers()}
         for op, handler in handlers.items():
             context.link.register(op, handler)
 
