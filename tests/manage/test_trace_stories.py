@@ -55,7 +55,7 @@ def test_reports_that_name_each_other_end() -> None:
 def test_a_record_is_shown_in_plain_words() -> None:
     assert describe(RECORDS[2]) == ("failed for good", "recipient bob@b.example; reply 550 no")
     assert describe(RECORDS[4]) == ("received", f"recipients ann@a.example; about {MESSAGE}")
-    assert describe({"at": 1, "step": "new word", "id": "x", "helo": None}) == ("new word", "")
+    assert describe({"at": 1, "step": "new word", "id": "x", "helo": None, "held": False}) == ("new word", "")
 
 
 def test_a_record_for_programs_begins_with_its_time() -> None:

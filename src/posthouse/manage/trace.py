@@ -122,7 +122,7 @@ def describe(record: Record) -> tuple[str, str]:
     step = str(record.get("step", ""))
     details = []
     for name, value in record.items():
-        if name in ("at", "step", "id") or value in ("", None, []):
+        if name in ("at", "step", "id") or value is None or value is False or value in ("", []):
             continue
         shown = ", ".join(map(str, value)) if name in LIST_FIELDS and isinstance(value, list | tuple) else str(value)
         details.append(f"{name.replace('_', ' ')} {shown}")

@@ -138,7 +138,7 @@ def list_sessions(context: Context, as_json: bool) -> None:
             return
         rows = [{str(name): value for name, value in item.items()} for item in items]
     columns = list(dict.fromkeys(name for row in rows for name in row))
-    if not draw_table(columns, ([str(row.get(name, "")) for name in columns] for row in rows)):
+    if not draw_table(columns, ([str(row.get(name) or "") for name in columns] for row in rows)):
         click.echo("Nobody is connected.")
 
 
