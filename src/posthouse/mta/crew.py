@@ -41,7 +41,9 @@ class Ledger(Protocol):
 
     def settle(self, round_: Round, results: Sequence[tuple[QueuedRecipient, Outcome]]) -> None: ...
 
-    def let_go(self, round_: Round, some: Sequence[QueuedRecipient], reason: str) -> None: ...
+    def note_dropped(self, site: SiteKey, jobs: Iterable[Job], reason: str) -> None: ...
+
+    def note_recovered(self, site: SiteKey) -> None: ...
 
     def offer(
         self, round_: Round, site: SiteKey, destination: Destination, some: Sequence[QueuedRecipient]
@@ -143,7 +145,7 @@ class Crew:
         parts.events.succeeded(slot.site)
         if parts.planner.finished(slot, now):
             parts.log.info("site is alive again", site=slot.site)
-            ledger.save_site(parts.planner.sites.get(slot.site).to_row())
+            ledger.note_recovered(slot.site)
         if again:
             ledger.offer(round_, slot.site, part.job.destination, again)
         return channel.is_usable
@@ -161,7 +163,7 @@ class Crew:
             ruled.append(ruling.result)
             if ruling.wants_new_connection:
                 channel.retire()
-            self._let_go(ruling.dropped, str(result.reply))
+            self._ledger.note_dropped(slot.site, ruling.dropped, result.reply.text)
         return ruled
 
     def _settle(self, round_: Round, part: Part, results: Sequence[DeliveryResult]) -> list[QueuedRecipient]:
@@ -190,13 +192,7 @@ class Crew:
             self._parts.log.warning("site is dead", site=slot.site, reason=reason, failures=site.failures)
             self._ledger.save_site(site.to_row())
         self._parts.events.failed(slot.site)
-        self._let_go(dropped, reason)
-
-    def _let_go(self, dropped: Iterable[Job], reason: str) -> None:
-        for job in dropped:
-            round_ = self._ledger.find_round(job.message.id)
-            if round_ is not None:
-                self._ledger.let_go(round_, job.recipients, reason)
+        self._ledger.note_dropped(slot.site, dropped, reason)
 
     async def stop(self, deadline_s: float) -> None:
         """What is in hand is finished, nothing new is taken."""

@@ -84,6 +84,10 @@ class RunnerParts:
     settings: RunnerSettings
 
 
+_MAX_SITES = 10_000
+_MAX_DOMAINS = 1000
+
+
 class Runner:
     """One per worker, over all the shards the worker owns."""
 
@@ -95,6 +99,7 @@ class Runner:
         self._backlog = Backlog(parts.settings.max_parked)
         self._crew = Crew(parts.crew, self)
         self._vigil = Vigil(parts.clock)
+        self._waiting_domains: dict[SiteKey, set[Domain]] = {}  # of dead sites: whose mail was let go untried
 
     # -- shards
 
@@ -106,6 +111,8 @@ class Runner:
         parts = self._parts
         now = parts.clock.now()
         try:
+            for row in await spool.load_sites():
+                parts.planner.sites.restore(row)
             found = await spool.load_unfinished(now, parts.settings.start_limit)
         except SpoolError as error:
             parts.log.error("shard could not be read", shard=spool.shard, error=str(error))
@@ -130,6 +137,28 @@ class Runner:
     def save_site(self, row: SiteRow) -> None:
         for spool in self._spools.values():
             spool.save_site(row)
+
+    def note_dropped(self, site: SiteKey, jobs: Iterable[Job], reason: str) -> None:
+        """The planner threw out what waited for a site that is dead now."""
+        for job in jobs:
+            round_ = self._rounds.get(job.message.id)
+            if round_ is not None:
+                self._note_waiting(site, job.recipients)
+                self.let_go(round_, job.recipients, reason)
+
+    def _note_waiting(self, site: SiteKey, some: Sequence[QueuedRecipient]) -> None:
+        """Bounded: what is forgotten here waits for its own next attempt."""
+        if site not in self._waiting_domains and len(self._waiting_domains) >= _MAX_SITES:
+            del self._waiting_domains[next(iter(self._waiting_domains))]
+        domains = self._waiting_domains.setdefault(site, set())
+        if len(domains) < _MAX_DOMAINS:
+            domains.update(one.recipient.address.domain for one in some)
+
+    def note_recovered(self, site: SiteKey) -> None:
+        """What was let go while the site was dead need not wait for its own time."""
+        self.save_site(self._parts.planner.sites.get(site).to_row())
+        for domain in self._waiting_domains.pop(site, ()):
+            self.retry_domain(domain)
 
     def holds(self, queue_id: QueueId) -> bool:
         return queue_id in self._rounds or queue_id in self._backlog
@@ -249,6 +278,7 @@ class Runner:
             self._backlog.add(message.id, flow)
             self._drop(round_, some)
         else:
+            self._note_waiting(site, some)
             self.let_go(round_, some, parts.planner.sites.get(site).why_closed())
 
     def let_go(self, round_: Round, some: Sequence[QueuedRecipient], reason: str) -> None:
@@ -416,7 +446,7 @@ class Runner:
         return queue_id in self._rounds
 
     def withdraw(self, ids: Iterable[QueueId]) -> None:
-        """Held, deleted or bounced: what no connection has in hand leaves memory; the rows are the spool's to change."""
+        """Held, deleted or bounced: what no connection has in hand leaves memory; the rows are changed by the spool."""
         for queue_id in ids:
             self._backlog.discard(queue_id)
             round_ = self._rounds.get(queue_id)

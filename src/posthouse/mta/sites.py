@@ -167,8 +167,7 @@ class Sites:
         self.settings = settings or SiteSettings()
         self._sites: dict[SiteKey, Site] = {}
         for row in rows:
-            site = self.get(SiteKey(row.site))
-            site.retry_at, site.failures, site.reason = row.retry_at, row.failures, row.reason
+            self.restore(row)
 
     def __len__(self) -> int:
         return len(self._sites)
@@ -179,6 +178,12 @@ class Sites:
         if site is None:
             site = self._sites[key] = Site(key, self.settings)
         return site
+
+    def restore(self, row: SiteRow) -> None:
+        """What a shard remembers of a site; the later word counts."""
+        site = self.get(SiteKey(row.site))
+        if row.retry_at > site.retry_at:
+            site.retry_at, site.failures, site.reason = row.retry_at, row.failures, row.reason
 
     def find(self, key: SiteKey) -> Site | None:
         return self._sites.get(key)
