@@ -342,7 +342,7 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
     """What all clients together may use. Trusted networks are exempt from the limits per address and per network."""
 
     connections: Annotated[int, Key(Whole(1, 1_000_000), "Inbound connections of the whole server; more are 421.")] = (
-        20_000
+        10_000
     )
     connections_per_address: Annotated[int, Key(Whole(1, 1_000_000), "Inbound connections from one address.")] = 50
     connections_per_network: Annotated[
