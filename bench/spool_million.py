@@ -166,6 +166,7 @@ async def measure(directory: str) -> dict[str, float]:
         await watch.time(f"{action.value}_all", spool.change(Selection(), action, now))
     await watch.time("delete_domain", spool.change(Selection(domain="domain8.example.net"), Action.DELETE, now))
     figures["accept_worst_ms_changing"] = accepts.stop()
+    figures["worst_checkpoint_ms"] = round(spool.figures()["worst_checkpoint_seconds"] * 1e3, 1)
     figures["memory_at_end_mib"] = round(resident_mib() - empty, 1)
     figures["messages"] = (await spool.stats()).messages
     figures["database_mib"] = round(sum(entry.stat().st_size for entry in os.scandir(spool.path)) / (1 << 20))

@@ -90,8 +90,8 @@ def find_files(connection: apsw.Connection, serials: Iterable[Any]) -> Sequence[
 
 
 def _select_numbers(connection: apsw.Connection, sql: str, wanted: str) -> list[int]:
-    """One column of numbers in one step: a step per row would hand the interpreter lock over each time."""
-    found = connection.execute(f"SELECT json_group_array(serial) FROM ({sql})", (wanted,)).get
+    """One sorted column in one step: a step per row would hand the interpreter lock over each time."""
+    found = connection.execute(f"SELECT json_group_array(serial) FROM ({sql} ORDER BY serial)", (wanted,)).get
     return cast(list[int], json.loads(cast(str, found)))
 
 

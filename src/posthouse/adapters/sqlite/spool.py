@@ -291,14 +291,18 @@ class SqliteSpool:
     # An administrator's hand.
 
     async def change(self, selection: Selection, action: Action, now: Instant) -> list[QueueId]:
-        changed: dict[int, None] = {}
+        changed: list[QueueId] = []
         after = (-1, -1)
         while True:
             keys = await self._disk.run(self._reader.find_rows, selection, after, _CHANGE_SLICE)
             if not keys:
-                return [self._id(serial) for serial in changed]
+                return changed
             after = keys[-1]
-            changed.update(dict.fromkeys(await self._write(partial(changes.apply, action=action, keys=keys, now=now))))
+            ids = map(self._id, await self._write(partial(changes.apply, action=action, keys=keys, now=now)))
+            first = next(ids, None)
+            if first is not None and first not in changed[-1:]:  # a message may lie across two slices
+                changed.append(first)
+            changed += ids
 
     async def stats(self) -> SpoolStats:
         return await self._disk.run(self._reader.count)
