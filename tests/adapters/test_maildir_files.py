@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import errno
+import mailbox
 import os
 import re
 import stat
@@ -169,6 +170,12 @@ async def test_names_are_unique_and_tell_the_size(disk: Disk) -> None:
         assert found is not None
         assert int(found[1]) == path.stat().st_size
     assert len(set(names)) == MANY
+
+
+async def test_the_standard_library_reads_the_mailbox(disk: Disk) -> None:
+    await disk.deliver("a", "a")
+    found = [dict(message.items()) for message in mailbox.Maildir(disk.root / "a", create=False)]
+    assert found == [{"A": "b", "Subject": "x"}] * 2
 
 
 async def test_a_host_name_with_a_slash_makes_no_directory(tmp_path: Path) -> None:

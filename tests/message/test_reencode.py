@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from mime_trees import POLICY, leaves_of, shape_of_message, trees
 
 from posthouse.message.capabilities import HopCapabilities
-from posthouse.message.encodings import encode_base64, encode_quoted_printable
+from posthouse.message.encodings import encode_base64, encode_quoted_printable, is_line_text
 from posthouse.message.outcome import Refused
 from posthouse.message.reencode import needs_reencoding, plan_reencoding, reencode
 
@@ -220,6 +220,17 @@ def test_a_message_too_complex_to_be_understood_is_refused() -> None:
     refused = reencode(data, SEVEN)
     assert isinstance(refused, Refused)
     assert refused.reply.enhanced == "5.6.3"
+
+
+@pytest.mark.parametrize("size", [0, 10, 2_097_140, 5_000_000])
+def test_bare_line_ends_and_nuls_are_seen_wherever_they_are(size: int) -> None:
+    text = b"line\r\n" * (size // 6)
+    for good in (text, b"a" * (2_097_151 - len(text)) + b"\r\n", text + b"x"):
+        assert is_line_text(good)
+    for bad in (b"\r", b"\n", b"\x00", b"\n\r", b"\r\r\n", b"\r\n\n"):
+        assert not is_line_text(text + bad)
+        assert not is_line_text(text + bad + text)
+        assert not is_line_text(bad + text)
 
 
 @given(st.binary(max_size=300))

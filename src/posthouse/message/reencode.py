@@ -12,11 +12,10 @@ anything about them. The sending side refuses SMTPUTF8 messages that need it (5.
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 
 from posthouse.message.capabilities import HopCapabilities
-from posthouse.message.encodings import encode_base64, encode_quoted_printable
+from posthouse.message.encodings import encode_base64, encode_quoted_printable, is_line_text
 from posthouse.message.header import MAX_LINE_OCTETS, iterate_fields
 from posthouse.message.mime import Part, scan_structure
 from posthouse.message.outcome import Refused
@@ -26,7 +25,6 @@ _IDENTITY = frozenset({"", "7bit", "8bit", "binary"})
 _SIGNED = Refused(Reply(554, "5.6.3", "Conversion required but not allowed: the message is signed or encrypted"))
 _COMPLEX = Refused(Reply(554, "5.6.3", "Conversion required but not possible: too many parts"))
 _BROKEN_LINES = Refused(Reply(554, "5.6.3", "Conversion required but not possible: bare CR or LF outside of parts"))
-_BARE = re.compile(rb"\r(?!\n)|(?<!\r)\n|\x00")
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +40,7 @@ def needs_reencoding(data: bytes, hop: HopCapabilities) -> bool:
     """A quick look: False means that the message can go as it is."""
     if hop.binarymime:
         return False
-    return (not hop.eightbitmime and not data.isascii()) or _BARE.search(data) is not None
+    return (not hop.eightbitmime and not data.isascii()) or not is_line_text(data)
 
 
 def reencode(data: bytes, hop: HopCapabilities) -> bytes | Refused:
@@ -53,7 +51,7 @@ def reencode(data: bytes, hop: HopCapabilities) -> bytes | Refused:
     if isinstance(edits, Refused):
         return edits
     result = apply_edits(data, edits)
-    if _BARE.search(result) is not None:
+    if not is_line_text(result):
         return _BROKEN_LINES
     return result
 
@@ -123,8 +121,10 @@ class _Plan:
         """Whether the octets of this very part cannot go as they are."""
         if part.children or part.is_multipart or part.encoding not in _IDENTITY:
             return False
-        body = self._data[part.body : part.end]
-        return (not self._hop.eightbitmime and not body.isascii()) or _BARE.search(body) is not None
+        return self._is_unfit(self._data[part.body : part.end])
+
+    def _is_unfit(self, body: bytes) -> bool:
+        return (not self._hop.eightbitmime and not body.isascii()) or not is_line_text(body)
 
     def is_international(self, part: Part) -> bool:
         """An attached message with UTF-8 in its header: only as a whole can it become ASCII (RFC 6532 §3.7)."""
@@ -136,13 +136,13 @@ class _Plan:
         if part.encoding not in _IDENTITY:
             return  # encoded already; if it holds 8-bit octets nevertheless, they are not ours to mend
         body = self._data[part.body : part.end]
-        if self.has_problem(part) or (part.encoding == "binary" and _has_long_lines(body)):
+        if self._is_unfit(body) or (part.encoding == "binary" and _has_long_lines(body)):
             self.encode_leaf(part, *self._encode(part, body))
         else:
             self._relabel(part, b"7bit" if body.isascii() else b"8bit")
 
     def _encode(self, part: Part, body: bytes) -> tuple[bytes, bytes]:
-        if part.content_type.main in ("text", "message") and _BARE.search(body) is None:
+        if part.content_type.main in ("text", "message") and is_line_text(body):
             encoded = encode_quoted_printable(body)
             if b"\r\n--" not in encoded or b"\r\n--" in body:
                 return encoded, b"quoted-printable"

@@ -10,7 +10,6 @@ It does not decide whether a report is due (mta/reports).
 
 from __future__ import annotations
 
-import binascii
 import enum
 import re
 import textwrap
@@ -19,6 +18,7 @@ from dataclasses import dataclass
 
 from posthouse.message.address import Address
 from posthouse.message.dates import format_date
+from posthouse.message.encodings import encode_quoted_printable, is_line_text
 from posthouse.message.envelope import Recipient
 from posthouse.message.header import MAX_LINE_OCTETS, find_header_end, first_value, make_field
 from posthouse.message.hints import find_hint
@@ -160,11 +160,9 @@ def _text_part(report: Report) -> bytes:
         return (head + text).encode("ascii")
     head = "Content-Type: text/plain; charset=utf-8\r\nContent-Description: Notification\r\n"
     octets = text.encode("utf-8", "replace")
-    return head.encode("ascii") + b"Content-Transfer-Encoding: quoted-printable\r\n\r\n" + _encode_qp(octets)
-
-
-def _encode_qp(octets: bytes) -> bytes:
-    return binascii.b2a_qp(octets.replace(b"\r\n", b"\n"), istext=True).replace(b"\n", b"\r\n")
+    return (
+        head.encode("ascii") + b"Content-Transfer-Encoding: quoted-printable\r\n\r\n" + encode_quoted_printable(octets)
+    )
 
 
 def _text_lines(report: Report) -> list[str]:
@@ -230,7 +228,7 @@ def _status_part(report: Report, utf8: bool) -> bytes:
     head = b"Content-Type: message/global-delivery-status\r\n" + description
     if utf8:
         return head + b"Content-Transfer-Encoding: 8bit\r\n\r\n" + octets
-    return head + b"Content-Transfer-Encoding: quoted-printable\r\n\r\n" + _encode_qp(octets)
+    return head + b"Content-Transfer-Encoding: quoted-printable\r\n\r\n" + encode_quoted_printable(octets)
 
 
 def _message_fields(report: Report) -> list[tuple[str, str]]:
@@ -301,12 +299,12 @@ def _header_part(head: bytes, is_global: bool, utf8: bool) -> bytes:
         return start + b"\r\n" + head
     if utf8:
         return start + b"Content-Transfer-Encoding: 8bit\r\n\r\n" + head
-    return start + b"Content-Transfer-Encoding: quoted-printable\r\n\r\n" + _encode_qp(head)
+    return start + b"Content-Transfer-Encoding: quoted-printable\r\n\r\n" + encode_quoted_printable(head)
 
 
 def can_return_full(original: bytes) -> bool:
     """Whether a message can stand in a report as it is: CRLF lines of at most 998 octets, no NUL."""
-    return _BARE.search(original) is None and max(map(len, original.split(b"\r\n"))) <= MAX_LINE_OCTETS
+    return is_line_text(original) and max(map(len, original.split(b"\r\n"))) <= MAX_LINE_OCTETS
 
 
 def _bound_header(head: bytes) -> bytes:
