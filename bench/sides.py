@@ -85,7 +85,7 @@ class Postfix:
                 "smtp_tls_security_level=may",
             ]
         if setup.maildirs:
-            setup.maildirs.mkdir(mode=0o755, exist_ok=True)
+            setup.maildirs.mkdir(mode=0o755)
             shutil.chown(setup.maildirs, "postfix", "postfix")
             identity = setup.maildirs.stat()
             users = "".join(f"u{number}@dst.test dst.test/u{number}/\n" for number in range(USERS))
@@ -160,6 +160,7 @@ class Posthouse:
         if setup.certificate:
             lines += ["[tls]", f'certificate = "{setup.certificate.chain}"', f'key = "{setup.certificate.key}"']
         if setup.maildirs:
+            setup.maildirs.mkdir()
             template = f"maildir:{setup.maildirs}/{{domain}}/{{local}}"
             lines += ["[[route]]", 'domain = "dst.test"', f'to = "{template}"', 'accept = "anyone"']
         else:

@@ -21,6 +21,7 @@ from dataclasses import dataclass
 from email.message import EmailMessage
 from pathlib import Path
 from typing import Any, TypeVar
+from urllib.parse import quote
 
 POLL_S = 0.03
 NETWORK4 = "10.77.0"
@@ -259,9 +260,12 @@ class MailServer:
     def read_log(self) -> str:
         return ""
 
-    def list_mail(self, address: str) -> list[EmailMessage]:
+    def find_maildir(self, address: str) -> Path:
         local, _, domain = address.partition("@")
-        return read_maildir(self.mail / domain / local)
+        return self.mail / domain / local
+
+    def list_mail(self, address: str) -> list[EmailMessage]:
+        return read_maildir(self.find_maildir(address))
 
     def wait_mail(self, address: str, count: int = 1, timeout: float = 20.0) -> list[EmailMessage]:
         def look() -> list[EmailMessage]:
@@ -291,6 +295,7 @@ class Posthouse(MailServer):
         self.host = host
         self.hostname = hostname
         self.mail = host.directory / "mail"
+        self.mail.mkdir()
         self.config = host.directory / "posthouse.toml"
         chain, key = make_certificate(host.directory, hostname)
         lines = [
@@ -315,6 +320,11 @@ class Posthouse(MailServer):
             host.wait_port(25)
         except LabError as error:
             raise LabError(f"{error}: {self.server.read_log()}") from None
+
+    def find_maildir(self, address: str) -> Path:
+        """Local parts are written as one safe segment of ASCII."""
+        local, _, domain = address.partition("@")
+        return self.mail / domain / quote(local, safe="")
 
     def submit(self, sender: str, recipients: Sequence[str], data: str | bytes, **options: Any) -> None:
         """From its own loopback, which may relay."""

@@ -148,9 +148,8 @@ def test_smtplib_sends_utf8_addresses_and_headers(world: World) -> None:
         world.server.host.ipv4, "jörg@there.test", ["用户@here.test"], text, mail_options=options
     )
     assert not answers
-    people = [path for path in (world.server.mail / "here.test").iterdir() if "用" in path.name or "%" in path.name]
-    assert people, "the Maildir of a UTF-8 local part"
-    stored = next((people[0] / "new").iterdir()).read_bytes()
+    world.server.wait_mail("用户@here.test")
+    stored = next((world.server.find_maildir("用户@here.test") / "new").iterdir()).read_bytes()
     assert "Subject: Grüße".encode() in stored
     assert b"UTF8SMTP" in stored
 

@@ -77,6 +77,10 @@ class Mailserver:
         local, _, domain = address.partition("@")
         return self.directory / "mail" / domain / encode_segment(local)
 
+    def name_maildir(self, address: str) -> str:
+        """Its place within the demo's directory."""
+        return str(self.find_maildir(address).relative_to(self.directory.parent))
+
     def make_command(self, *words: str) -> list[str]:
         return [sys.executable, "-c", PROGRAM, "-c", str(self.config), *words]
 
@@ -135,7 +139,7 @@ def choose_port() -> int:
 @contextlib.asynccontextmanager
 async def running(server: Mailserver, port: int) -> AsyncIterator[None]:
     """The server from when it answers until it has ended."""
-    server.directory.mkdir()
+    (server.directory / "mail").mkdir(parents=True)
     server.config.write_text(make_config(server, port))
     with server.log.open("wb") as log:
         process = await asyncio.create_subprocess_exec(
@@ -210,13 +214,13 @@ class Outcome:
 def judge(mail: DemoMail, address: str, sending: Mailserver, receiving: Mailserver) -> Outcome:
     if address in mail.bounces:
         bounced = is_bounced(address, sending)
-        where = sending.find_maildir(SENDER)
-        return Outcome(mail, address, bounced, f"came back to {SENDER}: {where}" if bounced else "no report came")
+        where = sending.name_maildir(SENDER)
+        return Outcome(mail, address, bounced, f"came back, {where}" if bounced else "no report came")
     if not is_delivered(mail, address, receiving):
         return Outcome(mail, address, False, "did not arrive")
     if not is_unchanged(mail, address, receiving):
         return Outcome(mail, address, False, "arrived changed, or more than once")
-    return Outcome(mail, address, True, f"delivered: {receiving.find_maildir(address)}")
+    return Outcome(mail, address, True, receiving.name_maildir(address))
 
 
 async def wait_outcomes(mails: list[DemoMail], sending: Mailserver, receiving: Mailserver) -> list[Outcome]:
@@ -243,7 +247,7 @@ async def run_command(server: Mailserver, *words: str) -> str:
 def draw_outcomes(outcomes: list[Outcome], took_s: float) -> Table:
     table = Table(title=f"{len(outcomes)} recipients, {took_s:.1f} s from the first connection to the last mailbox")
     for column in ("message", "recipient", "", "where it went"):
-        table.add_column(column, overflow="fold")
+        table.add_column(column, overflow="fold", no_wrap=column == "recipient")
     previous = None
     for outcome in outcomes:
         title = outcome.mail.title if outcome.mail is not previous else ""
@@ -281,7 +285,9 @@ async def play(console: Console, directory: Path, *, stays: bool) -> bool:
     await names.start()
     try:
         async with running(sending, port), running(receiving, port):
-            console.print(f"{sending.hostname} and {receiving.hostname} are up; sending five messages ...")
+            console.print(
+                f"{sending.hostname} and {receiving.hostname} are up, their files in {directory}.", soft_wrap=True
+            )
             mails, start = make_demo_mail(), time.monotonic()
             for mail in mails:
                 await asyncio.to_thread(functools.partial(send_mail, mail, sending, port))
