@@ -216,8 +216,8 @@ class SiteRow:
 
 @dataclass(slots=True)
 class SpoolStats:
-    """Counts of recipients by word of the queue listing, of unfinished ones by next hop (or domain, before any attempt),
-    and the oldest message's arrival. A scan: about a second per million."""
+    """Recipients by word of the queue listing, unfinished ones by next hop (or domain, before any attempt), and the
+    oldest message's arrival. A scan: about a second per million."""
 
     messages: int = 0
     octets: int = 0
@@ -276,8 +276,8 @@ class Spool(Protocol):
     async def change(self, selection: Selection, action: Action, now: Instant) -> list[QueueId]:
         """Hold, release, retry (next_attempt = now) or delete what is selected. Durable when it returns.
 
-        Only the recipients that are selected change; deleting takes their rows, and the message with the last unfinished one.
-        A deferral of an attempt that was on its way does not release a held recipient.
+        Only the recipients that are selected change; deleting takes their rows, and the message with the last
+        unfinished one. A deferral of an attempt that was on its way does not release a held recipient.
         Release and retry also clear `crashes`. Deleting sends no report.
         """
 
