@@ -16,14 +16,14 @@ import os
 import sys
 import time
 
-from posthouse.app.worker_context import Arguments, TlsFiles, WorkerContext
+from posthouse.app.worker_context import Accepting, Arguments, TlsFiles, WorkerContext
 from posthouse.app.worker_process import main
 
 
 class StandIn:
     def __init__(self, context: WorkerContext) -> None:
         self._context = context
-        self._servers: list[asyncio.Server] = []
+        self._servers: list[Accepting] = []
         self._writers: dict[asyncio.StreamWriter, bool] = {}
         self._is_draining = False
 
@@ -36,8 +36,11 @@ class StandIn:
         context.link.register("queue.stats", self._tell_stats)
         context.metrics.counter("standin_started_total", "Starts of stand-in workers").inc()
         for listener in context.listeners:
-            start = asyncio.start_unix_server if listener.settings.bind.is_unix else asyncio.start_server
-            self._servers.append(await start(self._serve, sock=listener.socket))
+            self._servers.append(await context.accept(listener, self._make_protocol))
+
+    def _make_protocol(self) -> asyncio.Protocol:
+        reader = asyncio.StreamReader()
+        return asyncio.StreamReaderProtocol(reader, self._serve)
 
     async def drain(self, deadline_s: float) -> None:
         self._is_draining = True

@@ -25,6 +25,14 @@ def test_beyond_the_total_everybody_hears_421() -> None:
     assert admission.admit("198.51.100.1", 0.0) is None
 
 
+def test_a_worker_that_has_all_it_can_hold_says_421() -> None:
+    admission = Admission(AdmissionLimits(own=2))
+    admission.set_remote({"192.0.2.9": 50})
+    admit_many(admission, "192.0.2.1", 2)
+    assert admission.own == 2
+    assert admission.admit("192.0.2.2", 0.0) is not None
+
+
 def test_one_address_has_its_own_limit() -> None:
     admission = Admission(AdmissionLimits(per_address=3))
     admit_many(admission, "192.0.2.1", 3)

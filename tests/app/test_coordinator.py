@@ -62,7 +62,7 @@ class FakeWorker:
         self.link = CoordinatorLink(lab.connect, hello, log, lambda _: 0.0)
         self.shares = WorkerShares(worker_count)
         self.admission = Admission(AdmissionLimits(per_address=4, free_errors=1))
-        self.exchange = WorkerExchange(self.link, self.shares, self.admission, lab.clock, worker_count, log)
+        self.exchange = WorkerExchange(self.link, self.shares, self.admission, lab.clock, worker_count)
         self.link.register("metrics", self._tell_metrics)
         self.link.on_connect(self.joined.set)
         self.link.on_disconnect(self.lost.set)

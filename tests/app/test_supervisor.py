@@ -14,7 +14,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from process_harness import LineClient, Server, free_port, is_alive, short_directory, wait_until
+
+from tests.app.process_harness import LineClient, Server, free_port, is_alive, short_directory, wait_until
 
 MakeServer = Callable[..., Server]
 

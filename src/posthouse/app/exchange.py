@@ -7,13 +7,13 @@ matter: after each connect a worker tells everything again. Overshoot: what happ
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 
 import msgspec
 
 from posthouse.app.shared_sites import SiteNews, SiteReport, WorkerShares
 from posthouse.app.worker_context import Arguments, Link
 from posthouse.ports.clock import Clock
-from posthouse.ports.observe import Log
 from posthouse.serve.admission import Admission
 
 EXCHANGE_S = 0.1
@@ -44,14 +44,21 @@ class WorkerExchange:
     """The worker's side."""
 
     def __init__(
-        self, link: Link, shares: WorkerShares, admission: Admission, clock: Clock, worker_count: int, log: Log
+        self,
+        link: Link,
+        shares: WorkerShares,
+        admission: Admission,
+        clock: Clock,
+        worker_count: int,
+        publish: Callable[[], None] = lambda: None,
     ) -> None:
+        """`publish` is called with each exchange, coordinator or not (acceptor.Board)."""
         self._link = link
         self._shares = shares
         self._admission = admission
         self._clock = clock
         self._worker_count = worker_count
-        self._log = log
+        self._publish = publish
         link.on_notice("news", self._take_news)
         link.on_connect(self._fill)
         link.on_disconnect(self._stand_alone)
@@ -59,6 +66,7 @@ class WorkerExchange:
     async def run(self) -> None:
         """Until cancelled."""
         while True:
+            self._publish()
             self.tell()
             await asyncio.sleep(EXCHANGE_S)
 

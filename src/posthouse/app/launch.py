@@ -36,11 +36,21 @@ class Launch(msgspec.Struct, frozen=True, kw_only=True):
     submit: int = NO_DESCRIPTOR
     control: int = NO_DESCRIPTOR
     link: int = NO_DESCRIPTOR
+    board: int = NO_DESCRIPTOR
     files: dict[str, bytes] = {}
 
     @property
     def descriptors(self) -> list[int]:
-        single = (self.channel, self.lock, self.certificate, self.key, self.submit, self.control, self.link)
+        single = (
+            self.channel,
+            self.lock,
+            self.certificate,
+            self.key,
+            self.submit,
+            self.control,
+            self.link,
+            self.board,
+        )
         return [*self.listeners, *(number for number in single if number != NO_DESCRIPTOR)]
 
     @property
@@ -85,6 +95,14 @@ def make_memfd(name: str, content: bytes) -> int:
     except BaseException:
         os.close(descriptor)
         raise
+    return descriptor
+
+
+def make_shared_memory(name: str, size: int) -> int:
+    """Zeroed octets that several processes write to; nobody can change the size."""
+    descriptor = os.memfd_create(name, os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
+    os.ftruncate(descriptor, size)
+    fcntl.fcntl(descriptor, fcntl.F_ADD_SEALS, fcntl.F_SEAL_GROW | fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_SEAL)
     return descriptor
 
 

@@ -17,15 +17,24 @@ import resource
 import signal
 import sys
 import time
-from collections.abc import Callable, Coroutine, Mapping, Sequence
+from collections.abc import Coroutine, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import msgspec
 
 from posthouse.adapters.clock import SystemClock
 from posthouse.adapters.log import open_log
+from posthouse.app.acceptor import board_size
 from posthouse.app.children import Child, Place, Timings
-from posthouse.app.launch import Launch, control_path, link_path, submit_path
+from posthouse.app.launch import (
+    NO_DESCRIPTOR,
+    Launch,
+    control_path,
+    link_path,
+    make_shared_memory,
+    submit_path,
+)
 from posthouse.app.lockfile import DataLock, LockHeldError, take_lock
 from posthouse.app.notify import Notifier
 from posthouse.app.privileges import Identity, PrivilegeError, acting_as, find_identity, make_directory
@@ -66,6 +75,7 @@ class Doors:
 class Generation:
     number: int
     setup: Setup
+    board: int
     places: list[Place]
 
     @property
@@ -117,24 +127,25 @@ class Supervisor:
 
     def _start_generation(self, number: int, setup: Setup) -> Generation:
         count = count_workers(setup.settings)
-        places = [Place(self._starter(number, index, count, setup), self.timings, self._log) for index in range(count)]
-        generation = Generation(number, setup, places)
+        generation = Generation(number, setup, make_shared_memory("board", board_size(count)), [])
+        for index in range(count):
+            start = partial(self._start_worker, generation, index, count)
+            generation.places.append(Place(start, self.timings, self._log))
         self._generations = [each for each in self._generations if not each.is_over] + [generation]
         return generation
 
-    def _starter(self, generation: int, index: int, count: int, setup: Setup) -> Callable[[], Child]:
-        def start() -> Child:
-            launch = msgspec.structs.replace(
-                self._launch(generation, index, count, setup),
-                listeners=[each.socket.fileno() for each in setup.listeners],
-                certificate=setup.certificate.chain_fd,
-                key=setup.certificate.key_fd,
-                submit=self._doors.submit.socket.fileno(),
-                files=setup.files,
-            )
-            return self._start_child("worker", self.commands.worker, launch)
-
-        return start
+    def _start_worker(self, generation: Generation, index: int, count: int) -> Child:
+        setup = generation.setup
+        launch = msgspec.structs.replace(
+            self._launch(generation.number, index, count, setup),
+            listeners=[each.socket.fileno() for each in setup.listeners],
+            certificate=setup.certificate.chain_fd,
+            key=setup.certificate.key_fd,
+            submit=self._doors.submit.socket.fileno(),
+            board=generation.board,
+            files=setup.files,
+        )
+        return self._start_child("worker", self.commands.worker, launch)
 
     def _start_coordinator(self) -> Child:
         current = self._current
@@ -259,6 +270,9 @@ class Supervisor:
         kill_at = asyncio.get_running_loop().time() + deadline_s + self.timings.drain_grace_s
         for place in generation.places:
             place.give_up(op, deadline_s, kill_at)
+        if generation.board != NO_DESCRIPTOR:  # nobody is started with it any more
+            os.close(generation.board)
+            generation.board = NO_DESCRIPTOR
 
     def _configure_coordinator(self, current: Generation) -> None:
         if (child := self._coordinator.child) is not None:

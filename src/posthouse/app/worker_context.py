@@ -7,6 +7,7 @@ Nothing here is durable.
 
 from __future__ import annotations
 
+import asyncio
 import socket
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
@@ -106,6 +107,16 @@ class OpenListener:
     socket: socket.socket
 
 
+class Accepting(Protocol):
+    """What `WorkerContext.accept` gives: a listener at work."""
+
+    def close(self) -> None:
+        """Accept no more; connections go on. May be called twice."""
+
+
+Accept = Callable[[OpenListener, Callable[[], asyncio.Protocol]], Awaitable[Accepting]]
+
+
 @dataclass(slots=True)
 class WorkerContext:
     """`index` is 0..worker_count-1 and is taken again by the worker that replaces this one; shards do not follow it."""
@@ -115,6 +126,7 @@ class WorkerContext:
     worker_count: int
     generation: int
     listeners: list[OpenListener]
+    accept: Accept  # instead of `loop.create_server`: shares connections out between the workers
     submit_socket: socket.socket  # submit.sock, listening
     files: Mapping[str, bytes]  # what the supervisor read for us: password, recipient, rule and token files by path
     tls: TlsFiles

@@ -10,10 +10,11 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
+import resource
 import socket
 import ssl
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -24,18 +25,21 @@ from posthouse.adapters.journal import HourJournal
 from posthouse.adapters.log import StderrLog
 from posthouse.adapters.metrics import PlainMetrics
 from posthouse.adapters.net.tls import make_server_context
+from posthouse.app.acceptor import Acceptor, Board
 from posthouse.app.exchange import WorkerExchange
 from posthouse.app.launch import Launch, tls_files
 from posthouse.app.rpc import CoordinatorLink
 from posthouse.app.shared_sites import WorkerShares, windows_of
 from posthouse.app.sockets import connect_unix
 from posthouse.app.supervised import Ending, SupervisorLine, begin
-from posthouse.app.worker_context import Arguments, OpenListener, WorkerContext, WorkerFactory, WorkerRole
+from posthouse.app.worker_context import Accepting, Arguments, OpenListener, WorkerContext, WorkerFactory, WorkerRole
 from posthouse.config.settings import Settings
 from posthouse.serve.admission import Admission, AdmissionLimits
 
 if TYPE_CHECKING:
     from posthouse.serve.http import HttpServer
+
+_RESERVED_DESCRIPTORS = 200
 
 
 class WorkerProcess:
@@ -128,6 +132,7 @@ class WorkerProcess:
         admission = Admission(
             AdmissionLimits(
                 total=limits.connections,
+                own=_connections_that_fit(),
                 per_address=limits.connections_per_address,
                 per_network=limits.connections_per_network,
                 free_errors=settings.smtp.soft_errors,
@@ -135,13 +140,21 @@ class WorkerProcess:
             ),
             settings.smtp.trusted_networks,
         )
-        self._exchange = WorkerExchange(self._link, shares, admission, self._clock, launch.worker_count, self._log)
+        board = Board(launch.board, launch.index, launch.worker_count, lambda: admission.own, self._clock)
+        self._exchange = WorkerExchange(self._link, shares, admission, self._clock, launch.worker_count, board.publish)
+
+        async def accept(listener: OpenListener, factory: Callable[[], asyncio.Protocol]) -> Accepting:
+            acceptor = Acceptor(listener.socket, factory, board, limits.backlog, self._log)
+            await acceptor.start()
+            return acceptor
+
         return WorkerContext(
             settings=settings,
             index=launch.index,
             worker_count=launch.worker_count,
             generation=launch.generation,
             listeners=[each for each in self._listeners if each.settings.service != "http"],
+            accept=accept,
             submit_socket=socket.socket(fileno=launch.submit),
             files=launch.files,
             tls=launch.tls,
@@ -200,6 +213,12 @@ class WorkerProcess:
             os.close(number)
         self._tls_fds = list(descriptors)
         self._log.info("certificate renewed")
+
+
+def _connections_that_fit() -> int:
+    """Half of our descriptors, the rest being for what mail needs on its way: files, databases, the next hop."""
+    soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    return max(16, (soft - _RESERVED_DESCRIPTORS) // 2)
 
 
 def _make_real_worker(context: WorkerContext) -> WorkerRole:

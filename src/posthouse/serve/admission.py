@@ -20,9 +20,13 @@ from posthouse.message.reply import Reply
 
 @dataclass(frozen=True, slots=True)
 class AdmissionLimits:
-    """0 turns a limit off. Error scores halve every `error_half_life_s`; delays start beyond `free_errors`."""
+    """0 turns a limit off. `own` is what this worker can hold, not shared: it has so many descriptors.
+
+    Error scores halve every `error_half_life_s`; delays start beyond `free_errors`.
+    """
 
     total: int = 10_000
+    own: int = 0
     per_address: int = 100
     per_network: int = 500
     free_errors: float = 5.0
@@ -87,6 +91,11 @@ class Admission:
         self._fresh_errors: dict[str, float] = {}
 
     @property
+    def own(self) -> int:
+        """Connections of this worker."""
+        return self._total
+
+    @property
     def total(self) -> int:
         """Connections of the whole server, as far as known."""
         return self._total + self._remote_total
@@ -99,6 +108,8 @@ class Admission:
         """None: counted, `release` it later. Else the refusal, and nothing is counted."""
         limits = self.limits
         if limits.total and self._total + self._remote_total >= limits.total:
+            return _TOO_MANY
+        if limits.own and self._total >= limits.own:
             return _TOO_MANY
         if address.startswith("::ffff:"):
             address = _plain(address)
