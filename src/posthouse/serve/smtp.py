@@ -132,6 +132,7 @@ _BROKEN = Reply(451, "4.3.0", "Internal error, the message was not taken; try ag
 _NO_TLS = Reply(454, "4.7.0", "TLS is not available now")
 _EARLY = Reply(554, "5.5.1", "You spoke before the greeting")
 _ALL_DAY = 86400.0
+_BUSY = frozenset({core.State.MAIL, core.State.RCPT, core.State.CHUNKS, core.State.BODY, core.State.HANDSHAKE})
 
 
 class SmtpConnection(asyncio.Protocol):
@@ -141,6 +142,7 @@ class SmtpConnection(asyncio.Protocol):
         "_closing",
         "_errors_seen",
         "_in_body",
+        "_is_upgrading",
         "_message_until",
         "_preamble",
         "_transport",
@@ -164,6 +166,7 @@ class SmtpConnection(asyncio.Protocol):
         self._waiting = True  # nothing is taken from the core before the greeting
         self._closing = False
         self._in_body = False
+        self._is_upgrading = False  # between STARTTLS and the end of the handshake
         self._message_until = 0.0
         self._errors_seen = 0
         self._preamble: bytes | None = None
@@ -272,7 +275,7 @@ class SmtpConnection(asyncio.Protocol):
         self._run()
 
     def _start_tls(self, then: Callable[[], None]) -> None:
-        self._waiting = True
+        self._waiting = self._is_upgrading = True
         self.deadline = self.service.clock.monotonic() + self.service.settings.tls_timeout_s + 5
         task = asyncio.get_running_loop().create_task(self._upgrade(then))
         task.add_done_callback(_ignore)
@@ -281,6 +284,8 @@ class SmtpConnection(asyncio.Protocol):
         service = self.service
         assert service.tls is not None
         loop = asyncio.get_running_loop()
+        # From here on only decrypted bytes come to us, perhaps before this task goes on: the core may take them.
+        self.core.tls_started()
         try:
             secured = await loop.start_tls(
                 self._transport,
@@ -297,6 +302,7 @@ class SmtpConnection(asyncio.Protocol):
             self.abort()
             return
         self._transport = secured
+        self._is_upgrading = False
         self._note_tls(secured)
         then()
 
@@ -306,7 +312,6 @@ class SmtpConnection(asyncio.Protocol):
         if cipher is not None:
             self.peer.tls_cipher, self.peer.tls_bits = cipher[0], cipher[2]
             self.peer.tls_version = (secured.version() if secured is not None else None) or cipher[1]
-        self.core.tls_started()
 
     # -- the dialogue
 
@@ -328,7 +333,7 @@ class SmtpConnection(asyncio.Protocol):
             self._transport.write(output)
         if self._closing:
             self._close()
-        elif progress and not self._in_body:
+        elif (progress or output) and not self._in_body:
             self.deadline = self.service.clock.monotonic() + (_ALL_DAY if self._waiting else self.core.timeout_s)
             if self.service.draining:
                 self.leave_if_idle()
@@ -448,7 +453,7 @@ class SmtpConnection(asyncio.Protocol):
         self._role.closed()
         service.admission.release(self.peer.address)
         if announced is not None:
-            self.peer.address = normalise_address(announced.removeprefix("IPV6:"))
+            self.peer.address = normalise_address(announced)
         self.peer.port = int(event.attributes.get("PORT") or 0)
         self.peer.name = event.attributes.get("NAME") or ""
         self.role = service.make_role(self.peer)
@@ -461,8 +466,8 @@ class SmtpConnection(asyncio.Protocol):
         self.core.answer(Reply(221, "2.0.0", "Bye"))
         self._finish()
 
-    def _on_too_many_errors(self, event: core.TooManyErrors) -> None:
-        self.service.log.info("client made too many errors", peer=self.peer.address, errors=self.core.error_count)
+    def _on_closing(self, event: core.Closing) -> None:
+        self.service.log.info("session closed", peer=self.peer.address, reason=event.reason)
         self._finish()
 
     def _finish(self) -> None:
@@ -479,13 +484,13 @@ class SmtpConnection(asyncio.Protocol):
     def time_out(self) -> None:
         self.service.figures.timeouts.inc()
         self.service.log.info("session timed out", peer=self.peer.address, phase=self.core.phase)
-        if self.role is None or self._transport.get_write_buffer_size():
+        if self.role is None or self._transport.get_write_buffer_size() or self._is_upgrading:
             self.abort()  # who does not read would not read the 421 either
             return
         self._say_and_close(_TIMEOUT)
 
     def leave_if_idle(self) -> None:
-        if not self._waiting and not self.core.in_transaction:
+        if not self._waiting and not self._in_body and self.core.state not in _BUSY:
             self._say_and_close(_SHUTDOWN)
 
     def kick(self, reason: str) -> None:
@@ -533,5 +538,5 @@ _HANDLERS: dict[type, Callable[[SmtpConnection, Any], None]] = {
     core.Etrn: SmtpConnection._on_etrn,
     core.Xclient: SmtpConnection._on_xclient,
     core.Quit: SmtpConnection._on_quit,
-    core.TooManyErrors: SmtpConnection._on_too_many_errors,
+    core.Closing: SmtpConnection._on_closing,
 }

@@ -65,12 +65,9 @@ __all__ = [
     "SmtpServer",
     "StartTls",
     "State",
-    "TooManyErrors",
     "Xclient",
     "render_reply",
 ]
-
-TooManyErrors = Closing
 
 # Looking a member up in its Enum takes 0.1 us, and these are on the path of every message.
 _BODY: Final = State.BODY
