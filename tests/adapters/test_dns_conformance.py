@@ -6,11 +6,11 @@ from collections.abc import AsyncIterator
 
 import dns.rcode
 import pytest
-from dns_zone import Zone, serving
 
 from posthouse.adapters.dns.resolver import DnsResolver, DnsSettings
 from posthouse.ports.clock import FakeClock
 from posthouse.ports.resolver import DnsTemporaryError, FakeResolver, MxRecord, NameNotFound, Resolver
+from tests.adapters.dns_zone import Zone, serving
 
 
 @pytest.fixture(params=["fake", "real"])

@@ -8,13 +8,13 @@ from pathlib import Path
 
 import dns.rcode
 import pytest
-from dns_zone import Zone, serving
 
 from posthouse.adapters.dns.resolver import DnsResolver, DnsSettings
 from posthouse.adapters.dns.system import is_local_address, make_servers, read_resolv_conf
 from posthouse.adapters.dns.transport import Server
 from posthouse.ports.clock import FakeClock
 from posthouse.ports.resolver import DnsTemporaryError, MxRecord, NameNotFound
+from tests.adapters.dns_zone import Zone, serving
 
 QUICK = DnsSettings(timeout_s=0.1, attempts=2, total_s=5)
 

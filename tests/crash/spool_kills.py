@@ -19,8 +19,6 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from spool_faults import HookedFiles, Killer
-
 from posthouse.adapters.files import Files
 from posthouse.adapters.sqlite.database import open_existing
 from posthouse.adapters.sqlite.fsck import check_spool
@@ -44,6 +42,7 @@ from posthouse.ports.spool import (
     SpoolError,
     Status,
 )
+from tests.crash.spool_faults import HookedFiles, Killer
 
 LARGE = b"0123456789abcdef" * 20_000
 SMALL = b"Subject: small\r\n\r\nhello\r\n"

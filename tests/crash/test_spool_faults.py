@@ -10,7 +10,6 @@ from pathlib import Path
 
 import apsw
 import pytest
-from spool_faults import HookedFiles, Recorder, lying_fsync
 
 from posthouse.adapters.files import Space
 from posthouse.adapters.sqlite.shards import ShardPool
@@ -31,6 +30,7 @@ from posthouse.ports.spool import (
     SpoolError,
     SpoolFull,
 )
+from tests.crash.spool_faults import HookedFiles, Recorder, lying_fsync
 
 
 @dataclass

@@ -20,7 +20,8 @@ from posthouse.message.instant import Instant
 from posthouse.ports.clock import FakeClock
 from posthouse.ports.spool import Action, QueuedMessage, Selection, Status
 
-ENVIRONMENT = {**os.environ, "PYTHONPATH": str(Path(posthouse.__file__).parents[1])}
+ROOT = Path(__file__).parents[2]
+ENVIRONMENT = {**os.environ, "PYTHONPATH": f"{Path(posthouse.__file__).parents[1]}:{ROOT}"}
 SCRIPT = Path(__file__).with_name("spool_kills.py")
 
 

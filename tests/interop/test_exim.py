@@ -77,13 +77,20 @@ def test_exim_bounces_what_we_refuse(world: World) -> None:
     assert "5.1.1" in report.as_string()
 
 
-def test_we_send_exim_eight_bits_over_tls_by_bdat(world: World) -> None:
+def test_we_send_exim_eight_bits_over_tls(world: World) -> None:
     before = len(world.exim.list_mail("b@ex.test"))
     world.ours.submit("a@ph.test", ["b@ex.test"], EIGHT_BIT, mail_options=["BODY=8BITMIME"])
     message = world.exim.wait_mail("b@ex.test", before + 1)[before]
     assert "with esmtps" in message["Received"]
     assert message["Content-Transfer-Encoding"] == "8bit"
     assert message.get_content().strip() == "schöne Grüße"
+
+
+def test_we_send_exim_a_large_message_by_bdat(world: World) -> None:
+    before = len(world.exim.list_mail("b@ex.test"))
+    world.ours.submit("a@ph.test", ["b@ex.test"], EIGHT_BIT * 800, mail_options=["BODY=8BITMIME"])
+    message = world.exim.wait_mail("b@ex.test", before + 1)[before]
+    assert message.get_content().count("schöne Grüße") == 800
     lines = [line for line in world.exim.read_log().splitlines() if "<= a@ph.test" in line]
     assert " K " in lines[-1], "Exim writes K where we used CHUNKING"
 

@@ -91,13 +91,20 @@ def test_postfix_sends_many_messages_on_one_connection(world: World) -> None:
     assert len(world.ours.wait_mail("many@ph.test", 20)) == 20
 
 
-def test_we_send_postfix_eight_bits_over_tls_by_bdat(world: World) -> None:
+def test_we_send_postfix_eight_bits_over_tls(world: World) -> None:
     before = len(world.postfix.list_mail("b@pf.test"))
     world.ours.submit("a@ph.test", ["b@pf.test"], EIGHT_BIT, mail_options=["BODY=8BITMIME"])
     message = world.postfix.wait_mail("b@pf.test", before + 1)[before]
     assert "with ESMTPS" in message["Received"]
     assert message["Content-Transfer-Encoding"] == "8bit"
     assert message.get_content().strip() == "schöne Grüße"
+
+
+def test_we_send_postfix_a_large_message_by_bdat(world: World) -> None:
+    before = len(world.postfix.list_mail("b@pf.test"))
+    world.ours.submit("a@ph.test", ["b@pf.test"], EIGHT_BIT * 800, mail_options=["BODY=8BITMIME"])
+    message = world.postfix.wait_mail("b@pf.test", before + 1)[before]
+    assert message.get_content().count("schöne Grüße") == 800
     assert "BDAT" in world.postfix.read_log()
 
 

@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from mime_trees import POLICY, shape_of_message, shape_of_part, trees
 
 from posthouse.message.mime import Limits, Part, scan_structure
+from tests.message.mime_trees import POLICY, shape_of_message, shape_of_part, trees
 
 CORPUS = Path(__file__).parent.parent / "corpora"
 MIXED = b'Content-Type: multipart/mixed; boundary="b"\r\n\r\n'

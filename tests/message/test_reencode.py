@@ -11,12 +11,12 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from mime_trees import POLICY, leaves_of, shape_of_message, trees
 
 from posthouse.message.capabilities import HopCapabilities
 from posthouse.message.encodings import encode_base64, encode_quoted_printable, is_line_text
 from posthouse.message.outcome import Refused
 from posthouse.message.reencode import needs_reencoding, plan_reencoding, reencode
+from tests.message.mime_trees import POLICY, leaves_of, shape_of_message, trees
 
 SEVEN = HopCapabilities(eightbitmime=False, binarymime=False, smtputf8=False)
 EIGHT = HopCapabilities(eightbitmime=True, binarymime=False, smtputf8=False)

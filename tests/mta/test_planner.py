@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import pytest
-from planner_kit import NOW, SITE, at, drain, make_job, make_planner, must_take, opened
 
 from posthouse.message.address import parse_address
 from posthouse.mta.planner import Rest, Slot, SlotState, Verb, flow_of
 from posthouse.mta.targets import SiteKey
+from tests.mta.planner_kit import NOW, SITE, at, drain, make_job, make_planner, must_take, opened
 
 OTHER = SiteKey("mx:other.example")
 BOX = SiteKey("maildir:/var/mail")

@@ -18,10 +18,10 @@ from typing import Protocol
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from planner_kit import SITE, at, make_job, make_planner
 
 from posthouse.mta.planner import Job, Part, Planner, Slot, Verb
 from posthouse.mta.planner_turns import Turns
+from tests.mta.planner_kit import SITE, at, make_job, make_planner
 
 CONNECTIONS = 20
 PER_TRANSACTION = 50

@@ -7,11 +7,11 @@ from collections import Counter
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
-from planner_kit import NOW, make_job, make_planner
 
 from posthouse.message.instant import Instant
 from posthouse.mta.planner import Job, Part, Rest, Slot, SlotState, Verb
 from posthouse.mta.targets import SiteKey
+from tests.mta.planner_kit import NOW, make_job, make_planner
 
 SITES = [SiteKey("mx:a"), SiteKey("mx:b"), SiteKey("mx:c"), SiteKey("maildir:/m")]
 FLOWS = ["ann", "bob", "news"]

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 
 import pytest
-from routing_kit import ANN, failure_of, hops, make_router, must_be_site
 
 from posthouse.message.address import Address, Domain, LocalPart, parse_address
 from posthouse.message.outcome import Deferred, Refused
@@ -22,6 +21,7 @@ from posthouse.mta.targets import (
 )
 from posthouse.ports.clock import FakeClock
 from posthouse.ports.resolver import FakeResolver
+from tests.mta.routing_kit import ANN, failure_of, hops, make_router, must_be_site
 
 # -- the table
 

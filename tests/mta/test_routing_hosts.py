@@ -9,7 +9,6 @@ from collections.abc import Mapping, Sequence
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from routing_kit import hops, must_be_site
 
 from posthouse.message.address import parse_address
 from posthouse.message.outcome import Deferred, Refused
@@ -19,6 +18,7 @@ from posthouse.mta.routing_hosts import balance, is_ip
 from posthouse.ports.clock import FakeClock
 from posthouse.ports.resolver import FakeResolver
 from posthouse.ports.stream import Endpoint
+from tests.mta.routing_kit import hops, must_be_site
 
 Answer = list[Endpoint] | Deferred | Refused
 
