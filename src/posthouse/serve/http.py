@@ -13,7 +13,7 @@ import socket
 import ssl
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any, ClassVar, Protocol
 
 import uvicorn
 from starlette.applications import Starlette
@@ -171,8 +171,7 @@ class HttpServer:
         limits, admission, clock = self._limits, self._admission, self._clock
 
         class Guarded(_GuardedProtocol):
-            def guard(self) -> _Guard:
-                return _Guard(limits, admission, clock)
+            make_guard = staticmethod(lambda: _Guard(limits, admission, clock))
 
         return Guarded
 
@@ -200,12 +199,11 @@ class _Guard:
 class _GuardedProtocol(HttpToolsProtocol):
     """uvicorn bounds neither the size of a head nor the time a client takes for it."""
 
+    make_guard: ClassVar[Callable[[], _Guard]]
+
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self._guard = self.guard()
-
-    def guard(self) -> _Guard:
-        raise NotImplementedError
+        self._guard = self.make_guard()
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
