@@ -13,6 +13,7 @@ import socket
 import ssl
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, ClassVar, Protocol
 
 import uvicorn
@@ -171,7 +172,7 @@ class HttpServer:
         limits, admission, clock = self._limits, self._admission, self._clock
 
         class Guarded(_GuardedProtocol):
-            make_guard = staticmethod(lambda: _Guard(limits, admission, clock))
+            make_guard = partial(_Guard, limits, admission, clock)
 
         return Guarded
 
