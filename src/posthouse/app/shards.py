@@ -1,8 +1,9 @@
 """The shards of the spool that one worker owns, and which of them takes new mail.
 
 A worker takes a free shard at start or makes one, and adopts what other workers left behind, within a second. A
-shard whose fsync failed takes no more mail: a fresh one does; its messages are still delivered, and it is copied at
-the next start (docs/internals.md). An adopted shard that has become empty is removed.
+shard whose fsync failed takes no more mail and no outcomes: a fresh one takes new mail, and the broken one is let
+go and adopted again, which copies what it holds to a fresh database (docs/internals.md). An adopted shard that has
+become empty is removed.
 """
 
 from __future__ import annotations
@@ -57,6 +58,7 @@ class Shards:
     async def _tend_once(self, *, look_for_empty: bool) -> None:
         if self._current is None or self._current.is_broken:
             await self._replace_current()
+        await self._let_go_of_broken()
         for spool in await self._pool.adopt_orphans():
             self._log.info("shard adopted", shard=spool.shard)
             self._add(spool)
@@ -64,11 +66,20 @@ class Shards:
             await self._remove_empty()
 
     async def _replace_current(self) -> None:
-        broken, self._current = self._current, None
-        if broken is not None:
-            self._log.error("an fsync failed: the shard takes no more mail until the next start", shard=broken.shard)
+        self._current = None
         self._current = await self._pool.take_free_shard()
         self._add(self._current)
+
+    async def _let_go_of_broken(self) -> None:
+        """What is in hand of it ends first: its outcomes cannot be stored, so that it may be delivered once more."""
+        for spool in self._owned[:]:
+            if not spool.is_broken or spool is self._current:
+                continue
+            if self._runner.remove_spool(spool):
+                self._log.error("an fsync failed: the shard takes no more mail and is copied", shard=spool.shard)
+            if not self._runner.holds_any(spool):
+                self._owned.remove(spool)
+                await spool.close()
 
     async def _remove_empty(self) -> None:
         for spool in self._owned[:]:

@@ -33,6 +33,7 @@ from posthouse.manage.sessions import SessionOperations
 from posthouse.mda.delivery import LocalMailboxes
 from posthouse.message.instant import Instant
 from posthouse.message.peer import Peer
+from posthouse.mta.adapt import MessageAdapter
 from posthouse.mta.bounce import plan_bounce
 from posthouse.mta.carrier import Carrier
 from posthouse.mta.crew import CrewParts
@@ -103,7 +104,8 @@ class Worker:
     def _make_runner(self) -> Runner:
         context, wiring = self._context, self._wiring
         dialer = NetDialer(ClientContexts(), context.settings.outbound.source)
-        connector = Connector(dialer, wiring.outbound(), context.log, context.clock, lambda: secrets.token_urlsafe(18))
+        adapt = MessageAdapter(self._compute).adapt
+        connector = Connector(dialer, wiring.outbound(), context.log, context.clock, secrets.token_urlsafe, adapt)
         outbound = context.settings.outbound
         carrier = Carrier(
             connector,
@@ -268,6 +270,7 @@ class Worker:
                 await task
         await self._runner.stop(_STOP_S)
         await self._shards.close()
+        await self._maildirs.close()
         self._compute.close()
 
 

@@ -126,7 +126,10 @@ class Connection:
             self.close()
             return self._give_up(recipients)
         self._is_last = is_last and self._facts.extensions.pipelining
-        adapted = await self._adapt(message)
+        try:
+            adapted = await self._adapt(message)
+        except SpoolError as error:
+            return [_unreadable(error)] * len(recipients)
         if isinstance(adapted, Refused):
             return [adapted] * len(recipients)
         with_utf8 = message.envelope.smtputf8 and self._facts.capabilities.smtputf8
@@ -179,7 +182,7 @@ class Connection:
             if (sender is not None and sender.needs_smtputf8) or not await _has_ascii_header(adapted):
                 return [refused] * len(recipients)
         except SpoolError as error:
-            return [Deferred(Reply(451, "4.3.0", f"message cannot be read: {error}"))] * len(recipients)
+            return [_unreadable(error)] * len(recipients)
         possible = [each for each in recipients if not each.recipient.address.needs_smtputf8]
         if not possible:
             return [refused] * len(recipients)
@@ -328,6 +331,10 @@ class Connection:
     def _make_delivered(self, reply: Reply) -> Delivered:
         is_relayed = self._facts.mode is not Mode.LMTP
         return Delivered(reply, self.remote, is_relayed, is_relayed and self._facts.extensions.dsn)
+
+
+def _unreadable(error: SpoolError) -> Deferred:
+    return Deferred(Reply(451, "4.3.0", f"message cannot be read: {error}"))
 
 
 async def _read_slice(body: Body, offset: int) -> bytes:

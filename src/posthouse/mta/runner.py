@@ -128,8 +128,14 @@ class Runner:
     def holds_any(self, spool: Spool) -> bool:
         return any(round_.spool is spool for round_ in self._rounds.values())
 
-    def remove_spool(self, spool: Spool) -> None:
-        self._spools = {prefix: one for prefix, one in self._spools.items() if one is not spool}
+    def remove_spool(self, spool: Spool) -> bool:
+        """Nothing more is taken from it; what waits in memory is dropped. False: it was not here."""
+        kept = {prefix: one for prefix, one in self._spools.items() if one is not spool}
+        was_here = len(kept) < len(self._spools)
+        self._spools = kept
+        if was_here:
+            self.withdraw([queue_id for queue_id, round_ in self._rounds.items() if round_.spool is spool])
+        return was_here
 
     def find_round(self, queue_id: QueueId) -> Round | None:
         return self._rounds.get(queue_id)

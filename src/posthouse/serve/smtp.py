@@ -66,7 +66,7 @@ class Admission(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class SmtpServiceSettings:
-    """`min_rate` octets/s keep a message's deadline open; `max_unread` octets may come in while an answer is awaited."""
+    """`min_rate` octets/s keep a message alive; `max_unread` octets may come in while an answer is awaited."""
 
     core: core.ServerSettings
     implicit_tls: bool = False
@@ -333,7 +333,7 @@ class SmtpConnection(asyncio.Protocol):
             self._transport.write(output)
         if self._closing:
             self._close()
-        elif (progress or output) and not self._in_body:
+        elif (progress or output) and not self._in_body and not self._is_upgrading:
             self.deadline = self.service.clock.monotonic() + (_ALL_DAY if self._waiting else self.core.timeout_s)
             if self.service.draining:
                 self.leave_if_idle()
