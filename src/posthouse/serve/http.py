@@ -13,7 +13,6 @@ import socket
 import ssl
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import partial
 from typing import Any, ClassVar, Protocol
 
 import uvicorn
@@ -172,7 +171,7 @@ class HttpServer:
         limits, admission, clock = self._limits, self._admission, self._clock
 
         class Guarded(_GuardedProtocol):
-            make_guard = partial(_Guard, limits, admission, clock)
+            bounds = (limits, admission, clock)
 
         return Guarded
 
@@ -200,11 +199,11 @@ class _Guard:
 class _GuardedProtocol(HttpToolsProtocol):
     """uvicorn bounds neither the size of a head nor the time a client takes for it."""
 
-    make_guard: ClassVar[Callable[[], _Guard]]
+    bounds: ClassVar[tuple[HttpLimits, HttpAdmission, Clock]]
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self._guard = self.make_guard()
+        self._guard = _Guard(*self.bounds)
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
