@@ -26,7 +26,7 @@ from posthouse.app.shards import Shards
 from posthouse.app.site_sync import SiteSync
 from posthouse.app.submit import SubmitServer
 from posthouse.app.wiring import Wiring, inbound_figures, outcome_figures, smtp_figures
-from posthouse.app.worker_context import OpenListener, TlsFiles, WorkerContext
+from posthouse.app.worker_context import Accepting, OpenListener, TlsFiles, WorkerContext
 from posthouse.manage.operations import QueueOperations
 from posthouse.manage.rates import RateMeter
 from posthouse.manage.sessions import SessionOperations
@@ -61,7 +61,7 @@ class _Door:
 
     listener: OpenListener
     service: SmtpService
-    server: asyncio.Server | None = None
+    server: Accepting | None = None
 
 
 class Worker:
@@ -166,11 +166,8 @@ class Worker:
             tend_forever(context.settings, context.clock, context.log, context.index),
         ):
             self._tasks.append(asyncio.create_task(work))
-        loop = asyncio.get_running_loop()
         for door in self._doors:
-            start = loop.create_unix_server if door.listener.settings.bind.is_unix else loop.create_server
-            door.server = await start(door.service, sock=door.listener.socket, backlog=context.settings.limits.backlog)
-
+            door.server = await context.accept(door.listener, door.service)
         if context.submit_socket is not None:
             desk = self._make_desk(is_lmtp=False)
             size = context.settings.smtp.max_message_size
