@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -46,7 +45,7 @@ async def test_a_frame_of_absurd_length_is_refused_before_it_is_read() -> None:
         await read_frame(feed(b"\xff\xff\xff\xff", ends=False))
 
 
-@pytest.mark.parametrize("body", [b"", b"\xc1", b"\x93\x01\x02\x03", b"\x81\xa2op\x01", os.urandom(40)])
+@pytest.mark.parametrize("body", [b"", b"\xc1", b"\x93\x01\x02\x03", b"\x81\xa2op\x01", b"\xff\x00" * 20])
 async def test_what_is_no_frame_is_refused(body: bytes) -> None:
     with pytest.raises(FrameError):
         await read_frame(feed(len(body).to_bytes(4, "big") + body))

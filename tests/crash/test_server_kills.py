@@ -9,6 +9,7 @@ import os
 import random
 import signal
 import time
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -72,9 +73,7 @@ def test_fewer_and_more_workers_by_reload_leave_no_message_waiting(tmp_path: Pat
         for workers in (1, 3):
             server.configure(workers)
             server.reload()
-            wait_until(
-                lambda count=workers: len(server.children("worker_process")) == count, 60, f"{workers} workers run"
-            )
+            wait_until(partial(_has_workers, server, workers), 60, f"{workers} workers run")
         assert check_nothing_lost(server, clients) == 0
         assert server.queue() == []
         assert server.stop() == 0

@@ -97,33 +97,36 @@ class Client:
         return self.core.take_output().decode("utf-8").splitlines()
 
     async def _handle(self, event: object) -> None:
-        role = self.role
-        answer: object = None
-        match event:
-            case core.Hello():
-                answer = role.hello(event)
-            case core.MailFrom():
-                answer = role.mail(event)
-            case core.RcptTo():
-                answer = role.rcpt(event)
-            case core.DataStarted():
-                answer = role.data()
-            case core.BodyPiece(data):
-                answer = role.body(data)
-            case core.MessageEnd():
-                answer = role.end(event)
-            case core.Etrn(domain):
-                answer = role.etrn(domain)
-            case core.Reset():
-                role.reset()
-            case core.Quit():
-                answer = Reply(221)
+        answer = self._ask_role(event)
         if isinstance(answer, asyncio.Future):
             answer = await answer
         if isinstance(answer, Reply):
             self.core.answer(answer)
         elif isinstance(answer, list):
             self.core.answer_each(answer)
+
+    def _ask_role(self, event: object) -> object:
+        role = self.role
+        match event:
+            case core.Hello():
+                return role.hello(event)
+            case core.MailFrom():
+                return role.mail(event)
+            case core.RcptTo():
+                return role.rcpt(event)
+            case core.DataStarted():
+                return role.data()
+            case core.BodyPiece(data):
+                return role.body(data)
+            case core.MessageEnd():
+                return role.end(event)
+            case core.Etrn(domain):
+                return role.etrn(domain)
+            case core.Reset():
+                role.reset()
+            case core.Quit():
+                return Reply(221)
+        return None
 
     async def send(self, sender: str, recipients: list[str], body: str = "Subject: x\r\n\r\nhello\r\n") -> str:
         """A whole message; the last reply."""

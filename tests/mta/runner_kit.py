@@ -6,7 +6,7 @@ import asyncio
 import random
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import cast
+from typing import Any, cast
 
 from posthouse.message.address import Address, parse_address
 from posthouse.message.envelope import Envelope, Notify, Recipient
@@ -110,7 +110,7 @@ class NoEvents:
 class Bench:
     """A runner over one shard. `settle` lets everything that can happen now happen."""
 
-    def __init__(self, hops: FakeHops | None = None, **planner: int) -> None:
+    def __init__(self, hops: FakeHops | None = None, **planner: Any) -> None:
         self.clock = FakeClock()
         self.spool = MemorySpool(self.clock)
         self.hops = hops or FakeHops()
