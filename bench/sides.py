@@ -156,6 +156,8 @@ class Posthouse:
             "[[listener]]",
             'service = "http"',
             f'bind = "127.0.0.1:{HTTP_PORT}"',
+            "[smtp]",
+            "look_up_names = false",
         ]
         if setup.certificate:
             lines += ["[tls]", f'certificate = "{setup.certificate.chain}"', f'key = "{setup.certificate.key}"']

@@ -41,6 +41,7 @@ from posthouse.mta.inbound import Desk, InboundSession
 from posthouse.mta.lmtp_delivery import LmtpDelivery
 from posthouse.mta.outbound import Connector
 from posthouse.mta.outcomes import OutcomeNotes
+from posthouse.mta.peer_names import PeerNames
 from posthouse.mta.planner import Planner
 from posthouse.mta.provider_policy import ProviderPolicy
 from posthouse.mta.routing import Router
@@ -75,6 +76,8 @@ class Worker:
         self._tls = make_server_context(context.tls.certificate, context.tls.key)
         self._submit: SubmitServer | None = None
         self._figures = outcome_figures(context.metrics)
+        self._resolver = self._make_resolver()
+        self._names = PeerNames(self._resolver) if context.settings.smtp.look_up_names else None
         self._router = self._make_router()
         self._planner = Planner(Sites(self._wiring.sites()), self._wiring.planner())
         self._sync = SiteSync(self._planner, context.shares)
@@ -89,7 +92,7 @@ class Worker:
 
     # -- parts
 
-    def _make_router(self) -> Router:
+    def _make_resolver(self) -> DnsResolver:
         context, dns = self._context, self._context.settings.dns
         servers = make_servers([(bind.host, bind.port) for bind in dns.servers])
         settings = DnsSettings(
@@ -98,8 +101,12 @@ class Worker:
             total_s=dns.timeout.total_seconds() * dns.attempts,
             cache_entries=dns.cache_entries,
         )
-        resolver = DnsResolver(servers, context.clock, settings)
-        return Router(self._wiring.routes(), resolver, self._wiring.routing(), context.clock, random.SystemRandom())
+        return DnsResolver(servers, context.clock, settings)
+
+    def _make_router(self) -> Router:
+        wiring = self._wiring
+        clock = self._context.clock
+        return Router(wiring.routes(), self._resolver, wiring.routing(), clock, random.SystemRandom())
 
     def _make_runner(self) -> Runner:
         context, wiring = self._context, self._wiring
@@ -180,6 +187,8 @@ class Worker:
         desk = self._make_desk(is_lmtp=is_lmtp)
 
         def make_role(peer: Peer) -> InboundSession:
+            if self._names is not None:
+                self._names.look_up(peer)
             return InboundSession(desk, peer)
 
         service = SmtpService(
@@ -265,6 +274,8 @@ class Worker:
         for task in self._tasks:
             with contextlib.suppress(asyncio.CancelledError):
                 await task
+        if self._names is not None:
+            await self._names.close()
         await self._runner.stop(_STOP_S)
         await self._shards.close()
         await self._maildirs.close()

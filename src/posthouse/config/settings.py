@@ -177,6 +177,9 @@ class Smtp(msgspec.Struct, frozen=True, kw_only=True):
     proxy_timeout: Annotated[timedelta, Key(Duration("100ms", "10m"), "How long a PROXY header may take.")] = _seconds(
         5
     )
+    look_up_names: Annotated[
+        bool, Key(Flag(), "Whether the clients' reverse names are looked up for Received; nothing waits for them.")
+    ] = True
 
 
 class Route(msgspec.Struct, frozen=True, kw_only=True):

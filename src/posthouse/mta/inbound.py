@@ -139,6 +139,7 @@ class InboundSession:
         "_mail",
         "_pieces",
         "_prefix",
+        "_prefix_name",
         "_recipients",
         "_size",
         "_spool",
@@ -154,6 +155,7 @@ class InboundSession:
         self._helo = ""
         self._extended = False
         self._prefix = b""
+        self._prefix_name = ""
         self._mail: smtp.MailFrom | None = None
         self._recipients: list[Recipient] = []
         self._pieces: list[bytes] = []
@@ -308,7 +310,8 @@ class InboundSession:
         is_lmtp = self._desk.mailboxes is not None
         has_tls = bool(self.peer.tls_version)
         protocol = with_protocol(lmtp=is_lmtp, extended=self._extended, utf8=mail.smtputf8, tls=has_tls)
-        if not self._prefix:
+        if not self._prefix or self._prefix_name != self.peer.name:  # the name may come late (mta/peer_names.py)
+            self._prefix_name = self.peer.name
             self._prefix = received_prefix(self._origin())
         return complete_received(self._prefix, protocol, queue_id, sole, now)
 
