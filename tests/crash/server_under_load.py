@@ -181,11 +181,10 @@ class Clients:
         while token is not None:
             try:
                 with smtplib.SMTP("127.0.0.1", self._port, timeout=20) as client:
-                    for _ in range(20):
-                        if token is None:
-                            return
+                    sent = 0
+                    while token is not None and sent < 20:
                         self._send(client, token)
-                        token = self._take()
+                        token, sent = self._take(), sent + 1
             except (OSError, smtplib.SMTPException):
                 time.sleep(0.05)  # the same token again: it is not acknowledged yet
 
