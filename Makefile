@@ -53,7 +53,7 @@ soak: install
 
 # The tables of the manual come from the settings.
 manual: install
-	$(BIN)/python -m tools.make_manual
+	$(BIN)/python -m tools.write_manual
 
 # The pinned files name no registry: index and find-links lines of the machine's own configuration stay out.
 requirements: install
