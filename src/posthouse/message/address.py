@@ -9,6 +9,7 @@ from __future__ import annotations
 import ipaddress
 import re
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import NewType
 
 import idna
@@ -19,6 +20,7 @@ Domain = NewType("Domain", str)
 MAX_LOCAL_OCTETS = 64
 MAX_DOMAIN_OCTETS = 255
 MAX_PATH_OCTETS = 256
+_KEPT = 8192
 
 _ATEXT = r"[A-Za-z0-9!#$%&'*+\-/=?^_`{|}~\u0080-\U0010ffff]"
 _DOT_STRING = re.compile(rf"{_ATEXT}+(?:\.{_ATEXT}+)*")
@@ -43,8 +45,7 @@ class Address:
     domain: Domain
 
     def __str__(self) -> str:
-        local = self.local if _DOT_STRING.fullmatch(self.local) else _quote(self.local)
-        return f"{local}@{self.domain}" if self.domain else local
+        return _write(self.local, self.domain)
 
     @property
     def needs_smtputf8(self) -> bool:
@@ -63,6 +64,13 @@ class Address:
     def to_ascii(self) -> str:
         """The wire form with an A-label domain; only meaningful when `needs_smtputf8` is False."""
         return str(Address(self.local, Domain(self.ascii_domain))) if not self.domain.isascii() else str(self)
+
+
+# Kept: each address is written half a dozen times on its way, and mail has few senders and many repeats.
+@lru_cache(maxsize=_KEPT)
+def _write(local: str, domain: str) -> str:
+    local = local if _DOT_STRING.fullmatch(local) else _quote(local)
+    return f"{local}@{domain}" if domain else local
 
 
 def _quote(local: str) -> str:
@@ -119,6 +127,7 @@ def literal_address(domain: str) -> str | None:
     return inner[5:] if inner[:5].lower() == "ipv6:" else inner
 
 
+@lru_cache(maxsize=_KEPT)
 def parse_address(text: str) -> Address:
     """Parse `local@domain` without angle brackets. Raises AddressError."""
     plain = _PLAIN.fullmatch(text)

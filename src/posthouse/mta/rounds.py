@@ -93,7 +93,8 @@ def judge(
         case Delivered():
             status = Status.RELAYED if outcome.relayed else Status.DELIVERED
             change = _final(one, status, outcome)
-            return change, outcome if one.recipient.notify & Notify.SUCCESS else None
+            notify = one.recipient.notify  # seldom set, and flags are slow to compare
+            return change, outcome if notify and notify & Notify.SUCCESS else None
         case Refused():
             return _final(one, Status.FAILED, outcome), outcome
         case Deferred():
