@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, cast
 
@@ -66,7 +66,7 @@ class FakeHops:
     gate: asyncio.Event | None = None
     max_recipients: int = 100
 
-    def make_channel(self) -> FakeChannel:
+    def make_channel(self, on_open: Callable[[], None]) -> FakeChannel:
         self.connections += 1
         return FakeChannel(self)
 
@@ -110,7 +110,7 @@ class NoEvents:
 class Bench:
     """A runner over one shard. `settle` lets everything that can happen now happen."""
 
-    def __init__(self, hops: FakeHops | None = None, **planner: Any) -> None:
+    def __init__(self, hops: FakeHops | None = None, settings: Mapping[str, int] | None = None, **planner: Any) -> None:
         self.clock = FakeClock()
         self.spool = MemorySpool(self.clock)
         self.hops = hops or FakeHops()
@@ -118,10 +118,10 @@ class Bench:
         self.log, self.journal = FakeLog(), FakeJournal()
         self.postmaster: Address | None = parse_address("admin@here.example")
         self.planner = Planner(Sites(), PlannerSettings(**planner))
-        self.runner = self._make_runner()
+        self.runner = self._make_runner(settings or {})
         self.runner.add_spool(self.spool)
 
-    def _make_runner(self) -> Runner:
+    def _make_runner(self, settings: Mapping[str, Any]) -> Runner:
         rules = ProviderPolicy(Rules(), self.planner, self.clock, self.log)
         carrier = cast(Carrier, self.hops)
         figures = OutcomeFigures(*(FakeFigure() for _ in range(6)))
@@ -135,7 +135,9 @@ class Bench:
                 clock=self.clock,
                 random=random.Random(7),
                 log=self.log,
-                settings=RunnerSettings(ReportSettings("mx.here.example", self.postmaster), start_spread_s=0.0),
+                settings=RunnerSettings(
+                    ReportSettings("mx.here.example", self.postmaster), start_spread_s=0.0, **settings
+                ),
             )
         )
 

@@ -7,7 +7,7 @@ reached, and takes a fresh connection when a kept one turns out to be dead. Noth
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol, assert_never
 
@@ -53,17 +53,19 @@ class Carrier:
     max_recipients: int = 100
     max_messages: int = 100_000
 
-    def make_channel(self) -> Channel:
-        return Channel(self)
+    def make_channel(self, on_open: Callable[[], None]) -> Channel:
+        """`on_open` is called when a host has greeted us, before anything is sent over the connection."""
+        return Channel(self, on_open)
 
 
 class Channel:
     """One slot's way out. `failure` tells why no connection could be made for the last part, None when one was."""
 
-    __slots__ = ("_carrier", "_connection", "_hop", "_is_retired", "failure")
+    __slots__ = ("_carrier", "_connection", "_hop", "_is_retired", "_on_open", "failure")
 
-    def __init__(self, carrier: Carrier) -> None:
+    def __init__(self, carrier: Carrier, on_open: Callable[[], None]) -> None:
         self._carrier = carrier
+        self._on_open = on_open
         self._connection: Connection | None = None
         self._hop: SmtpSite | None = None
         self._is_retired = False
@@ -114,6 +116,7 @@ class Channel:
         opened = await self._open(site)
         if isinstance(opened, Connection):
             self._connection, self._hop = opened, site
+            self._on_open()
             return await opened.deliver(part.message, part.recipients), None
         return [opened for _ in part.recipients], opened.reply.text
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Coroutine, Iterable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Protocol
 
 from posthouse.message.ids import QueueId
@@ -101,7 +102,7 @@ class Crew:
     async def _work(self, slot: Slot) -> None:
         """A slot's life: take a part, carry it, settle, again; rest while there is none."""
         planner, clock = self._parts.planner, self._parts.clock
-        channel = self._parts.carrier.make_channel()
+        channel = self._parts.carrier.make_channel(partial(self._note_open, slot))
         try:
             while not self.is_stopping:
                 part = planner.take(slot, clock.now(), channel.max_recipients)
@@ -119,6 +120,11 @@ class Crew:
             channel.close()
             planner.closed(slot)
             self.pump_soon()
+
+    def _note_open(self, slot: Slot) -> None:
+        """A site that answers may have more than the one connection that it was tried with."""
+        self._parts.planner.connected(slot)
+        self.pump_soon()
 
     async def _rest(self, slot: Slot) -> bool:
         """Until there is work (True) or the connection is to be closed."""
