@@ -133,6 +133,7 @@ def test_a_route_may_have_one_next_hop_or_a_list() -> None:
         ('[outbound]\nsource = ["192.0.2.1", "192.0.2.2"]', "at most one IPv4 and one IPv6"),
         ("[outbound]\nfirst_connections = 30", "must not be above connections_per_site"),
         ("[smtp]\nsoft_errors = 30", "must not be above max_errors"),
+        ("[queue]\nslow_above = 2_000_000", "must not be above refuse_above"),
     ],
 )
 def test_settings_that_contradict_each_other_are_refused(text: str, words: str) -> None:

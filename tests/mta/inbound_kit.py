@@ -39,7 +39,7 @@ class FakeOnward:
 
     taken: list[QueuedMessage] = field(default_factory=list)
     retried: list[str] = field(default_factory=list)
-    is_overloaded: bool = False
+    delay: float | None = 0.0
 
     def first_retry(self, now: Instant, octets: int) -> Instant:
         return Instant(now + 300)
@@ -50,8 +50,8 @@ class FakeOnward:
     def retry_domain(self, domain: str) -> None:
         self.retried.append(domain)
 
-    def wants_rest(self) -> bool:
-        return self.is_overloaded
+    def mail_delay(self) -> float | None:
+        return self.delay
 
 
 class Desktop:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import pytest
 
 from posthouse.message.address import parse_address
 from posthouse.ports.spool import Status
+from posthouse.protocol.smtp.server import MailFrom
 from tests.mta.inbound_kit import Desktop
 
 STRANGER = "192.0.2.7"
@@ -172,12 +175,24 @@ async def test_etrn_is_for_trusted_clients_only() -> None:
     assert desk.onward.retried == ["backup.example"]
 
 
-async def test_an_overloaded_queue_puts_new_mail_off() -> None:
+async def test_an_overloaded_queue_sends_clients_away_with_421() -> None:
     desk = Desktop()
-    desk.onward.is_overloaded = True
+    desk.onward.delay = None
     client = desk.connect(STRANGER)
     await client.say("EHLO client.example")
-    assert (await client.say("MAIL FROM:<a@e.example>"))[0].startswith("451 4.3.2")
+    assert (await client.say("MAIL FROM:<a@e.example>"))[0].startswith("421 4.3.2")
+    assert await client.say("NOOP") == []
+
+
+async def test_a_growing_queue_delays_the_answer_to_mail_and_then_takes_the_message() -> None:
+    desk = Desktop()
+    desk.onward.delay = 0.01
+    client = desk.connect(STRANGER)
+    answer = client.role.mail(MailFrom(None))
+    assert isinstance(answer, asyncio.Future)
+    assert not answer.done()
+    assert (await answer).code == 250
+    assert (await client.send("a@e.example", ["alice@ours.example"])).startswith("250 2.0.0")
 
 
 async def test_envelope_options_reach_the_queue() -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 
 import pytest
 
@@ -25,8 +25,8 @@ async def make_bench() -> AsyncIterator[MakeBench]:
     """Benches that are stopped at the end, whatever they still have in hand."""
     made: list[Bench] = []
 
-    def make(hops: FakeHops | None = None, **planner: int) -> Bench:
-        made.append(Bench(hops, **planner))
+    def make(hops: FakeHops | None = None, settings: Mapping[str, int] | None = None, **planner: int) -> Bench:
+        made.append(Bench(hops, settings, **planner))
         return made[-1]
 
     yield make
@@ -314,6 +314,33 @@ async def test_more_mail_than_memory_holds_is_read_back_in_order_and_all_deliver
     assert bench.stored() == []
     ids = [queue_id for queue_id, _ in bench.hops.parts]
     assert len(ids) == len(set(ids)) == 400
+
+
+async def test_what_waits_on_disk_counts_until_it_is_delivered(make_bench: MakeBench) -> None:
+    bench = make_bench(settings={"max_parked": 100}, max_messages=50)
+    for _ in range(400):
+        await bench.accept("b@there.example")
+    in_memory, waiting, unknown = bench.runner.count_held()
+    assert in_memory + waiting == 400
+    assert unknown == waiting - 100
+    for _ in range(30):
+        await bench.pass_time(60)
+    assert bench.stored() == []
+    assert bench.runner.count_held() == (0, 0, 0)
+
+
+async def test_a_growing_backlog_slows_new_mail_down_and_then_refuses_it(make_bench: MakeBench) -> None:
+    settings = {"max_parked": 100, "slow_above": 150, "refuse_above": 250}
+    bench = make_bench(FakeHops(gate=asyncio.Event()), settings=settings, max_messages=50)
+    delays = []
+    for _ in range(300):
+        await bench.accept("b@there.example")
+        delays.append(bench.runner.mail_delay())
+    assert set(delays[:150]) == {0.0}
+    slow = delays[150:250]
+    assert all(each is not None and 0.05 < each <= 0.5 for each in slow)
+    assert slow == sorted(slow, key=lambda each: each or 0.0)
+    assert set(delays[250:]) == {None}
 
 
 async def test_a_mailing_that_fills_the_memory_does_not_keep_others_out(make_bench: MakeBench) -> None:

@@ -95,7 +95,7 @@ class SubmitServer:
         first = await _read_frame(reader)
         if first.submit is None:
             raise _Refused(Reply(503, "5.5.1", "The envelope comes first"), EX_DATAERR)
-        _open_transaction(role, first.submit)
+        await _open_transaction(role, first.submit)
         size = 0
         while not (frame := await _read_frame(reader)).end:
             size += len(frame.body)
@@ -112,7 +112,7 @@ class SubmitServer:
         return reply.text.rpartition(" ")[2]
 
 
-def _open_transaction(role: InboundSession, envelope: SubmitEnvelope) -> None:
+async def _open_transaction(role: InboundSession, envelope: SubmitEnvelope) -> None:
     try:
         sender = parse_address(envelope.sender) if envelope.sender else None
         addresses = [parse_address(each) for each in envelope.recipients]
@@ -124,7 +124,8 @@ def _open_transaction(role: InboundSession, envelope: SubmitEnvelope) -> None:
         raise _Refused(Reply(554, "5.5.1", "There are no recipients"), EX_DATAERR)
     needs_utf8 = any(each.needs_smtputf8 for each in (*addresses, *((sender,) if sender else ())))
     mail = MailFrom(sender, BodyType.EIGHTBITMIME, needs_utf8, ret, envelope.envid or None)
-    _expect_ok(role.mail(mail))
+    answer = role.mail(mail)
+    _expect_ok(answer if isinstance(answer, Reply) else await answer)
     for address in addresses:
         _expect_ok(role.rcpt(RcptTo(Recipient(address, notify))), str(address))
 

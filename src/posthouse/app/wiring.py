@@ -121,7 +121,8 @@ class Wiring:
         )
 
     def runner(self) -> RunnerSettings:
-        return RunnerSettings(ReportSettings(self.settings.hostname, self.postmaster))
+        queue, reports = self.settings.queue, ReportSettings(self.settings.hostname, self.postmaster)
+        return RunnerSettings(reports, slow_above=queue.slow_above, refuse_above=queue.refuse_above)
 
     def rules(self) -> Rules:
         """The operator's rules come first, then those that are shipped."""

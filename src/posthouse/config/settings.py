@@ -319,6 +319,16 @@ class Queue(msgspec.Struct, frozen=True, kw_only=True):
     active_size: Annotated[
         int, Key(Size("1M", "1T"), "Octets of messages each worker keeps in memory for delivery.")
     ] = 64 << 20
+    slow_above: Annotated[
+        int,
+        Key(
+            Whole(0, 1_000_000_000),
+            "Messages of one worker in memory or waiting for room there, beyond which clients are slowed down.",
+        ),
+    ] = 50_000
+    refuse_above: Annotated[
+        int, Key(Whole(0, 1_000_000_000), "As slow_above, but new mail is 421 and the connection is closed.")
+    ] = 1_000_000
     min_free: Annotated[int, Key(Size("0", "10T"), "Free space of the data directory below which new mail is 452.")] = (
         256 << 20
     )

@@ -66,5 +66,7 @@ def _check_others(settings: Settings) -> Iterator[Conflict]:
         yield ("outbound", "source"), "at most one IPv4 and one IPv6 address"
     if settings.outbound.first_connections > settings.outbound.connections_per_site:
         yield ("outbound", "first_connections"), "must not be above connections_per_site"
+    if settings.queue.slow_above > settings.queue.refuse_above:
+        yield ("queue", "slow_above"), "must not be above refuse_above"
     if settings.smtp.soft_errors > settings.smtp.max_errors:
         yield ("smtp", "soft_errors"), "must not be above max_errors"

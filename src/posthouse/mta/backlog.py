@@ -1,6 +1,9 @@
 """Ids of messages that are on disk only because memory has no room for their flow now; they are read back in order.
 
-Pure, bounded. What does not fit is found by its `next_attempt` like everything else.
+Pure, bounded. What does not fit is found by its `next_attempt` like everything else; how much that is, is known
+about: what was tried before is claimed with it, and after a restart the count begins anew.
+
+How much waits tells how fast new mail may come (`delay_for`).
 """
 
 from __future__ import annotations
@@ -15,6 +18,7 @@ class Backlog:
         self._limit = limit
         self._flows: dict[str, deque[QueueId]] = {}
         self._ids: set[QueueId] = set()
+        self.spilled = 0  # messages that found no place here
 
     def __len__(self) -> int:
         return len(self._ids)
@@ -33,11 +37,22 @@ class Backlog:
         return list(self._flows)
 
     def add(self, queue_id: QueueId, flow: str) -> bool:
-        if self.is_full or queue_id in self._ids:
+        if queue_id in self._ids:
+            return False
+        if self.is_full:
+            self.spilled += 1
             return False
         self._flows.setdefault(flow, deque()).append(queue_id)
         self._ids.add(queue_id)
         return True
+
+    def note_claimed(self, count: int) -> None:
+        """So many came back by their `next_attempt`."""
+        self.spilled = max(0, self.spilled - count)
+
+    def note_nothing_due(self) -> None:
+        """All that waits has room: what is still counted was deleted, or waits for a time of its own."""
+        self.spilled = 0
 
     def discard(self, queue_id: QueueId) -> None:
         """Its place in the line is given up when its turn comes."""
@@ -55,3 +70,16 @@ class Backlog:
         if not waiting:
             self._flows.pop(flow, None)
         return taken
+
+
+_LEAST_S = 0.05
+_MOST_S = 0.5
+
+
+def delay_for(waiting: int, slow_above: int, refuse_above: int) -> float | None:
+    """Seconds that a client is to wait for leave to send a message, more the more waits here; None: send it away."""
+    if waiting <= slow_above:
+        return 0.0
+    if waiting > refuse_above:
+        return None
+    return _LEAST_S + (_MOST_S - _LEAST_S) * (waiting - slow_above) / (refuse_above - slow_above)

@@ -71,8 +71,8 @@ class Onward(Protocol):
     def retry_domain(self, domain: str) -> None:
         """ETRN."""
 
-    def wants_rest(self) -> bool:
-        """The backlog is so large that new mail is to be put off (451)."""
+    def mail_delay(self) -> float | None:
+        """Seconds until a client may go on with a new message, more the larger the backlog; None: send it away."""
 
 
 class LocalDelivery(Protocol):
@@ -126,6 +126,7 @@ _LOOP = Reply(554, "5.4.6", "Too many hops: this message goes round in circles")
 _FULL = Reply(452, "4.3.1", "Not enough room for mail now, try again later")
 _BROKEN = Reply(451, "4.3.0", "The mail could not be stored, try again later")
 _BUSY = Reply(451, "4.3.2", "Too much mail is waiting here, try again later")
+_OVERLOADED = Reply(421, "4.3.2", "Too much mail is waiting here, try again later")
 
 
 class InboundSession:
@@ -170,13 +171,15 @@ class InboundSession:
         self._helo, self._extended, self._prefix = event.domain, event.is_esmtp, b""
         return Reply(250, "", self._desk.settings.hostname)
 
-    def mail(self, event: smtp.MailFrom) -> Reply:
+    def mail(self, event: smtp.MailFrom) -> Reply | asyncio.Future[Reply]:
+        """When the backlog grows, accepting slows down first; then clients are sent away."""
         self.reset()
-        if self._desk.onward.wants_rest():
+        delay = self._desk.onward.mail_delay()
+        if delay is None:
             self._desk.figures.put_off.inc()
-            return _BUSY
+            return _OVERLOADED
         self._mail = event
-        return _OK_SENDER
+        return _answer_after(delay, _OK_SENDER) if delay else _OK_SENDER
 
     def rcpt(self, event: smtp.RcptTo) -> Reply:
         recipient = event.recipient
@@ -204,7 +207,8 @@ class InboundSession:
         self._pieces.append(piece)
         self._size += len(piece)
         limit = self._desk.settings.inline_limit if self._writer is None else self._desk.settings.write_slice
-        if sum(map(len, self._pieces)) <= limit if self._writer else self._size <= limit:
+        waiting = sum(map(len, self._pieces)) if self._writer is not None else self._size
+        if waiting <= limit:
             return None
         return asyncio.ensure_future(self._write_slice())
 
@@ -448,6 +452,18 @@ def refusal_for(error: BaseException) -> Reply:
 
 async def _as_future(answer: Reply | asyncio.Future[Reply]) -> Reply:
     return answer if isinstance(answer, Reply) else await answer
+
+
+def _answer_after(delay_s: float, reply: Reply) -> asyncio.Future[Reply]:
+    loop = asyncio.get_running_loop()
+    answer: asyncio.Future[Reply] = loop.create_future()
+    loop.call_later(delay_s, _resolve, answer, reply)
+    return answer
+
+
+def _resolve(answer: asyncio.Future[Reply], reply: Reply) -> None:
+    if not answer.done():
+        answer.set_result(reply)
 
 
 # -- stages for a recipient

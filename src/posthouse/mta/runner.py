@@ -20,7 +20,7 @@ from posthouse.message.ids import QueueId
 from posthouse.message.instant import Instant
 from posthouse.message.outcome import Deferred, Delivered, Outcome, Refused
 from posthouse.message.reply import Reply
-from posthouse.mta.backlog import Backlog
+from posthouse.mta.backlog import Backlog, delay_for
 from posthouse.mta.bounce import make_report
 from posthouse.mta.carrier import DISCARDED
 from posthouse.mta.crew import Crew, CrewParts
@@ -59,14 +59,18 @@ class Routes(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class RunnerSettings:
-    """`max_parked`: ids of messages kept in memory that wait for room. Beyond it mail is read back when it is due."""
+    """`max_parked`: ids of messages kept in memory that wait for room. Beyond it mail is read back when it is due.
+
+    From `slow_above` messages that wait on, new mail comes more slowly; from `refuse_above` on not at all.
+    """
 
     reports: ReportSettings
     max_parked: int = 100_000
     claim_limit: int = 500
     start_limit: int = 10_000
     start_spread_s: float = 10.0
-    rest_above: int = 1_000_000
+    slow_above: int = 50_000
+    refuse_above: int = 1_000_000
 
 
 @dataclass(slots=True)
@@ -190,8 +194,15 @@ class Runner:
             return
         self._begin(message, message.recipients)
 
-    def wants_rest(self) -> bool:
-        return len(self._rounds) + len(self._backlog) > self._parts.settings.rest_above
+    def count_held(self) -> tuple[int, int, int]:
+        """Messages in memory; those that wait on disk for room; about how many of these we have no id of."""
+        backlog = self._backlog
+        return len(self._rounds), len(backlog) + backlog.spilled, backlog.spilled
+
+    def mail_delay(self) -> float | None:
+        settings, backlog = self._parts.settings, self._backlog
+        waiting = len(self._rounds) + len(backlog) + backlog.spilled
+        return delay_for(waiting, settings.slow_above, settings.refuse_above)
 
     def retry_domain(self, domain: str) -> None:
         self._crew.start(self._retry(Selection(domain=domain)))
@@ -421,20 +432,29 @@ class Runner:
 
     async def claim_due(self) -> None:
         """Every second or so: mail whose time has come, as long as there is room."""
-        parts = self._parts
+        is_all = True
         for spool in list(self._spools.values()):
-            while not self._crew.is_stopping and parts.planner.has_room(0, ""):
-                now = parts.clock.now()
-                try:
-                    found = await spool.claim_due(now, parts.settings.claim_limit, self.holds, self._reschedule)
-                except SpoolError as error:
-                    parts.log.error("due mail could not be read", shard=spool.shard, error=str(error))
-                    break
-                for message in found:
-                    if message.id not in self._rounds:
-                        self._begin(message, _due(message, now))
-                if len(found) < parts.settings.claim_limit:
-                    break
+            is_all &= await self._claim_from(spool)
+        if is_all and not len(self._backlog):
+            self._backlog.note_nothing_due()
+
+    async def _claim_from(self, spool: Spool) -> bool:
+        """True when nothing is left there that is due."""
+        parts = self._parts
+        while not self._crew.is_stopping and parts.planner.has_room(0, ""):
+            now = parts.clock.now()
+            try:
+                found = await spool.claim_due(now, parts.settings.claim_limit, self.holds, self._reschedule)
+            except SpoolError as error:
+                parts.log.error("due mail could not be read", shard=spool.shard, error=str(error))
+                return False
+            self._backlog.note_claimed(len(found))
+            for message in found:
+                if message.id not in self._rounds:
+                    self._begin(message, _due(message, now))
+            if len(found) < parts.settings.claim_limit:
+                return True
+        return False
 
     def _reschedule(self, row: DueRow) -> Instant:
         parts = self._parts
