@@ -15,10 +15,11 @@ from posthouse.message.address import Address
 from posthouse.message.outcome import Outcome, Refused
 from posthouse.message.reply import Reply
 from posthouse.mta.carrier import DISCARDED, Mailboxes
+from posthouse.mta.inbound import refusal_for
 from posthouse.mta.outcomes import OutcomeNotes
 from posthouse.mta.targets import Destination, Discarded, MaildirBox, Rejected, SmtpSite, Unroutable
 from posthouse.ports.clock import Clock
-from posthouse.ports.spool import NewMessage, QueuedMessage, QueuedRecipient, Spool, Status
+from posthouse.ports.spool import NewMessage, QueuedMessage, QueuedRecipient, Spool, SpoolError, Status
 
 
 class Routes(Protocol):
@@ -40,7 +41,7 @@ class LmtpDelivery:
         self._clock = clock
 
     async def deliver(self, new: NewMessage, spool: Spool) -> list[Reply]:
-        """A reply for each recipient, in order. Raises SpoolError when what goes elsewhere cannot be stored."""
+        """A reply for each recipient, in order."""
         message = as_queued(new)
         replies: dict[int, Reply] = {}
         boxes: list[tuple[QueuedRecipient, str, str]] = []
@@ -69,10 +70,15 @@ class LmtpDelivery:
     async def _queue(
         self, new: NewMessage, spool: Spool, onward: Sequence[QueuedRecipient], replies: dict[int, Reply]
     ) -> None:
+        """What cannot be stored is put off for these recipients alone: the others have theirs already."""
         recipients = tuple(one.recipient for one in onward)
-        queued = await spool.accept(replace(new, envelope=replace(new.envelope, recipients=recipients)))
-        self._onward.take(queued)
-        reply = Reply(250, "2.0.0", f"Ok: queued as {queued.id}")
+        try:
+            queued = await spool.accept(replace(new, envelope=replace(new.envelope, recipients=recipients)))
+        except SpoolError as error:
+            reply = refusal_for(error)
+        else:
+            self._onward.take(queued)
+            reply = Reply(250, "2.0.0", f"Ok: queued as {queued.id}")
         replies.update((one.number, reply) for one in onward)
 
 
