@@ -13,7 +13,9 @@ from posthouse.protocol.smtp.server import (
     NEED_DATA,
     BodyPiece,
     Closing,
+    DataStarted,
     MessageEnd,
+    Reset,
     ServerSettings,
     SmtpServer,
     Xclient,
@@ -168,6 +170,20 @@ def test_a_message_that_is_refused_counts_as_an_error_and_not_as_a_message() -> 
     assert player.core.message_count == 0
     player.feed(b"MAIL FROM:<a@b.example>\r\nRCPT TO:<c@d.example>\r\nDATA\r\n.\r\n")
     assert (player.core.error_count, player.core.message_count) == (0, 1)
+
+
+def test_a_message_that_is_put_off_is_no_error_of_the_client() -> None:
+    player = Player(make_core({}))
+    core = player.core
+    for _ in range(core.settings.max_errors + 1):
+        core.receive(BEGIN + b"DATA\r\na\r\n.\r\n")
+        while (event := core.next_event()) is not NEED_DATA:
+            if isinstance(event, MessageEnd):
+                core.answer(Reply(452, "4.3.1", "No room"))
+            elif not isinstance(event, BodyPiece | Reset):
+                core.answer(Reply(354 if isinstance(event, DataStarted) else 250))
+    assert core.error_count == 0
+    assert core.take_output().endswith(b"452 4.3.1 No room\r\n")
 
 
 def test_every_keyword_of_ehlo_is_well_formed() -> None:

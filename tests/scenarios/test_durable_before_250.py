@@ -59,7 +59,9 @@ def read_calls(trace: str) -> list[Call]:
 
 def written(calls: list[Call], text: str, path: str) -> list[Call]:
     return [
-        call for call in calls if call.name in ("pwrite64", "write", "writev") and text in call.text and path in call.text
+        call
+        for call in calls
+        if call.name in ("pwrite64", "write", "writev") and text in call.text and path in call.text
     ]
 
 
@@ -76,7 +78,9 @@ def first_sync(calls: list[Call], path: str, after: int, before: int) -> Call:
 
 
 def find_answer(calls: list[Call], queue_id: str) -> int:
-    [answer] = [call for call in calls if "<socket:" in call.text or "<TCP" in call.text if f"queued as {queue_id}" in call.text]
+    [answer] = [
+        call for call in calls if "<socket:" in call.text or "<TCP" in call.text if f"queued as {queue_id}" in call.text
+    ]
     return answer.begun
 
 
@@ -84,7 +88,19 @@ def send_traced(base: Path, octets: int, count: int) -> tuple[list[Call], dict[s
     """The worker's calls, and token -> queue id of what was answered 250."""
     trace, ids = base / "trace.txt", dict[str, str]()
     with started(Surroundings(base)) as server:
-        command = ["strace", "-f", "-y", "-s", "8192", "-e", f"trace={_CALLS}", "-o", str(trace), "-p", str(server.worker)]
+        command = [
+            "strace",
+            "-f",
+            "-y",
+            "-s",
+            "8192",
+            "-e",
+            f"trace={_CALLS}",
+            "-o",
+            str(trace),
+            "-p",
+            str(server.worker),
+        ]
         tracer = subprocess.Popen(command, stderr=subprocess.PIPE)
         try:
             assert tracer.stderr is not None

@@ -265,7 +265,8 @@ class SmtpServer:
         return event
 
     def _after_no(self, event: Event, reply: Reply) -> None:
-        self.error_count += 1
+        # A message that cannot be taken now (452 of a full disk) is no error of the client's.
+        self.error_count += not (isinstance(event, MailFrom | MessageEnd) and reply.code < 500)
         if isinstance(event, DataStarted):
             self._clear_transaction(_READY)
         elif isinstance(event, MessageEnd):
