@@ -133,6 +133,11 @@ class StderrLog:
         level = next(name for name, number in LEVELS.items() if number == self._level)
         return StderrLog(self._writer, self._clock, level, self._format, {**self._bound, **fields})
 
+    @property
+    def dropped(self) -> int:
+        """Lines of this process that found the buffer full."""
+        return self._writer.dropped
+
     def debug(self, event: str, /, **fields: object) -> None:
         if self._level <= 10:
             self._put("debug", event, fields)

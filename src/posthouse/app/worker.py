@@ -27,6 +27,7 @@ from posthouse.app.site_sync import SiteSync
 from posthouse.app.submit import SubmitServer
 from posthouse.app.wiring import Wiring, inbound_figures, outcome_figures, smtp_figures
 from posthouse.app.worker_context import Accepting, OpenListener, TlsFiles, WorkerContext
+from posthouse.app.worker_figures import Sources, WorkerFigures
 from posthouse.manage.operations import QueueOperations
 from posthouse.manage.rates import RateMeter
 from posthouse.manage.sessions import SessionOperations
@@ -89,6 +90,8 @@ class Worker:
         spool.mkdir(mode=0o700, exist_ok=True)
         pool = ShardPool(str(spool), context.clock, options=self._wiring.spool_options())
         self._shards = Shards(pool, self._runner, context.log)
+        sources = Sources(self._shards.owned, self._runner, self._planner, context.losses)
+        self._own_figures = WorkerFigures(context.metrics, sources, context.clock)
 
     # -- parts
 
@@ -171,6 +174,7 @@ class Worker:
             self._every(_SWEEP_S, self._sweep),
             self._shards.tend(),
             tend_forever(context.settings, context.clock, context.log, context.index),
+            self._every(_SWEEP_S, self._own_figures.count_queue),
         ):
             self._tasks.append(asyncio.create_task(work))
         for door in self._doors:
@@ -247,6 +251,7 @@ class Worker:
         for meter in self._rates:
             meter.sample()
         self._planner.forget_idle_sites(self._context.clock.now())
+        self._own_figures.update()
 
     def renew_tls(self, files: TlsFiles) -> None:
         self._tls = make_server_context(files.certificate, files.key)

@@ -12,7 +12,7 @@ import socket
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from posthouse.ports.clock import Clock
 from posthouse.ports.observe import Journal, Log, Metrics
@@ -117,6 +117,13 @@ class Accepting(Protocol):
 Accept = Callable[[OpenListener, Callable[[], asyncio.Protocol]], Awaitable[Accepting]]
 
 
+class Losses(NamedTuple):
+    """What this process could not write down."""
+
+    journal_records: int
+    log_lines: int
+
+
 @dataclass(slots=True)
 class WorkerContext:
     """`index` is 0..worker_count-1 and is taken again by the worker that replaces this one; shards do not follow it."""
@@ -137,6 +144,7 @@ class WorkerContext:
     log: Log
     journal: Journal
     metrics: Metrics
+    losses: Callable[[], Losses]
     clock: Clock
 
 

@@ -32,7 +32,15 @@ from posthouse.app.rpc import CoordinatorLink
 from posthouse.app.shared_sites import WorkerShares, windows_of
 from posthouse.app.sockets import connect_unix
 from posthouse.app.supervised import Ending, SupervisorLine, begin
-from posthouse.app.worker_context import Accepting, Arguments, OpenListener, WorkerContext, WorkerFactory, WorkerRole
+from posthouse.app.worker_context import (
+    Accepting,
+    Arguments,
+    Losses,
+    OpenListener,
+    WorkerContext,
+    WorkerFactory,
+    WorkerRole,
+)
 from posthouse.config.settings import Settings
 from posthouse.serve.admission import Admission, AdmissionLimits
 
@@ -165,6 +173,7 @@ class WorkerProcess:
             log=self._log,
             journal=self._journal,
             metrics=self._metrics,
+            losses=lambda: Losses(self._journal.dropped, self._log.dropped),
             clock=self._clock,
         )
 
