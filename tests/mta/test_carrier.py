@@ -61,10 +61,10 @@ class Way:
     opened: list[str]
 
 
-def make_way(*peers: ScriptedStream | StreamError, hosts: FakeHosts | None = None) -> Way:
+def make_way(*peers: ScriptedStream | StreamError, hosts: FakeHosts | None = None, max_messages: int = 100_000) -> Way:
     connector, dialer = make_connector(*peers)
     mailboxes, opened = FakeMailboxes(), list[str]()
-    carrier = Carrier(connector, hosts or FakeHosts(), mailboxes)
+    carrier = Carrier(connector, hosts or FakeHosts(), mailboxes, max_messages=max_messages)
     return Way(carrier.make_channel(lambda: opened.append("opened")), dialer, mailboxes, opened)
 
 
@@ -155,4 +155,14 @@ async def test_a_retired_channel_takes_nothing_more() -> None:
     way = make_way(server(*ONE_MESSAGE))
     await way.channel.carry(part_for(SITE))
     way.channel.retire()
+    assert not way.channel.is_usable
+
+
+async def test_the_last_message_that_a_connection_may_carry_takes_quit_along() -> None:
+    last = [(mail() + to("r1") + b"DATA\r\n", OK + OK + GO), (TRACE + TEXT + b".\r\nQUIT\r\n", OK + b"221 bye\r\n")]
+    way = make_way(server(*ONE_MESSAGE, *last), max_messages=2)
+    await way.channel.carry(part_for(SITE))
+    assert way.channel.is_usable
+    (result,) = await way.channel.carry(part_for(SITE))
+    assert isinstance(result, Delivered)
     assert not way.channel.is_usable

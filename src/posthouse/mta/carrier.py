@@ -110,15 +110,19 @@ class Channel:
             await self.quit()
         if self._connection is not None:
             try:
-                return await self._connection.deliver(part.message, part.recipients), None
+                return await self._hand_over(self._connection, part), None
             except StaleConnection:
                 self._connection = None
         opened = await self._open(site)
         if isinstance(opened, Connection):
             self._connection, self._hop = opened, site
             self._on_open()
-            return await opened.deliver(part.message, part.recipients), None
+            return await self._hand_over(opened, part), None
         return [opened for _ in part.recipients], opened.reply.text
+
+    async def _hand_over(self, connection: Connection, part: Part) -> list[DeliveryResult]:
+        is_last = connection.messages_sent + 1 >= self._carrier.max_messages
+        return await connection.deliver(part.message, part.recipients, is_last=is_last)
 
     async def _open(self, site: SmtpSite) -> Connection | Deferred | Refused:
         endpoints = await self._carrier.hosts.endpoints(site)
