@@ -54,7 +54,7 @@ from posthouse.serve.smtp import SmtpService
 _TICK_S = 0.1
 _DUE_S = 1.0
 _SWEEP_S = 1.0
-_STOP_S = 10.0
+_STOP_S = 6.0
 
 
 @dataclass(slots=True)
