@@ -156,7 +156,6 @@ class Posthouse:
             "[[listener]]",
             'service = "http"',
             f'bind = "127.0.0.1:{HTTP_PORT}"',
-            "[smtp]\nlook_up_names = false",
             "[smtp]",
             "look_up_names = false",
         ]
