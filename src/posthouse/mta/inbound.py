@@ -222,7 +222,11 @@ class InboundSession:
             return asyncio.ensure_future(self._deliver_now(mailboxes))
         if self._writer is not None:
             return asyncio.ensure_future(self._accept_large(self._writer))
-        return self._accept(InlineBody(b"".join(self._pieces) if len(self._pieces) != 1 else self._pieces[0]))
+        try:
+            return self._accept(InlineBody(b"".join(self._pieces) if len(self._pieces) != 1 else self._pieces[0]))
+        except SpoolError as error:  # no shard takes mail now
+            self.reset()
+            return refusal_for(error)
 
     def etrn(self, domain: str) -> Reply:
         if not self.is_trusted:
