@@ -443,8 +443,10 @@ class Runner:
         parts = self._parts
         while not self._crew.is_stopping and parts.planner.has_room(0, ""):
             now = parts.clock.now()
+            active = parts.planner.active
+            limit = max(1, min(parts.settings.claim_limit, active.max_messages - active.messages))
             try:
-                found = await spool.claim_due(now, parts.settings.claim_limit, self.holds, self._reschedule)
+                found = await spool.claim_due(now, limit, self.holds, self._reschedule)
             except SpoolError as error:
                 parts.log.error("due mail could not be read", shard=spool.shard, error=str(error))
                 return False
@@ -452,7 +454,7 @@ class Runner:
             for message in found:
                 if message.id not in self._rounds:
                     self._begin(message, _due(message, now))
-            if len(found) < parts.settings.claim_limit:
+            if len(found) < limit:
                 return True
         return False
 
