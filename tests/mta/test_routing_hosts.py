@@ -216,6 +216,18 @@ def test_a_wildcard_listener_is_every_address_of_this_machine() -> None:
     assert not local.is_ours("::1", 25)  # both families are two listeners
 
 
+@pytest.mark.parametrize("listening", ["127.0.0.1", "0.0.0.0"])
+def test_other_spellings_of_loopback_are_ourselves(listening: str) -> None:
+    local = LocalAddresses([(listening, 25)], lambda address: address == "127.0.0.1")
+    assert local.is_ours("0.0.0.0", 25)
+    assert local.is_ours("::ffff:127.0.0.1", 25)
+    assert local.is_ours("::ffff:7f00:1", 25)
+    assert local.is_ours("::ffff:0.0.0.0", 25)
+    assert not local.is_ours("0.0.0.0", 26)
+    assert not local.is_ours("::", 25)
+    assert LocalAddresses([("::1", 25)]).is_ours("::", 25)
+
+
 # -- the cache
 
 
