@@ -123,14 +123,22 @@ def test_a_server_that_hangs_up_is_told(posthouse: Callable[..., Result], server
 def test_a_change_prints_how_many_and_what_did_not_answer(posthouse: Callable[..., Result], server: FakeServer) -> None:
     server.answers["queue.change"] = [Frame(done={"changed": 3, "unanswered": []})]
     assert posthouse("queue", "hold", "--domain", "b.example").output == "3 messages held\n"
-    assert posthouse("queue", "delete", "A", "B", "--json").output == '{"changed":3}\n'
+    assert posthouse("queue", "delete", "001K0ZX0G8HYM", "011K0ZX48M702", "--json").output == '{"changed":3}\n'
     assert server.requests[0].args == {"action": "hold", "domain": "b.example"}
-    assert server.requests[1].args == {"action": "delete", "ids": ["A", "B"]}
+    assert server.requests[1].args == {"action": "delete", "ids": ["001K0ZX0G8HYM", "011K0ZX48M702"]}
     server.answers["queue.change"] = [Frame(done={"changed": 1, "unanswered": ["worker 1.1"]})]
     result = posthouse("queue", "retry", "--all")
     assert result.exit_code == 1
     assert "1 message to be tried now" in result.output
     assert "incomplete, not answered by: worker 1.1" in result.output
+
+
+def test_a_change_with_a_mistyped_id_asks_nothing_of_the_server(
+    posthouse: Callable[..., Result], server: FakeServer
+) -> None:
+    result = posthouse("queue", "delete", "001K0ZX0G8HYM", "XXX")
+    assert (result.exit_code, result.output) == (1, "posthouse: not a queue id: 'XXX'\n")
+    assert server.requests == []
 
 
 @pytest.mark.parametrize("arguments", [[], ["X", "--all"], ["--all", "--domain", "d"]])

@@ -15,6 +15,8 @@ from pathlib import Path
 
 import pytest
 
+from posthouse.app.supervisor import run
+from posthouse.config import load
 from tests.app.process_harness import LineClient, Server, free_port, is_alive, short_directory, wait_until
 
 MakeServer = Callable[..., Server]
@@ -287,6 +289,18 @@ def test_a_port_in_use_is_said_and_ends_the_start(make_server: MakeServer) -> No
         assert server.start().wait_exit() == 1
     reason = server.wait_log("server not started")["reason"]
     assert reason == f"cannot listen on 127.0.0.1:{port}: address already in use"
+
+
+def test_what_keeps_a_server_from_starting_is_said_without_a_traceback(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "p.toml"
+    file.write_text(f'hostname = "mail.example.org"\ndata = "{tmp_path}/data"\nuser = "nobody-of-that-name"\n')
+    assert run(str(file), load(str(file))) == 1
+    told = capfd.readouterr().err
+    assert "server not started" in told
+    assert "nobody-of-that-name" in told
+    assert "traceback" not in told
 
 
 def test_socket_paths_beyond_107_bytes_work(make_server: MakeServer, tmp_path: Path) -> None:

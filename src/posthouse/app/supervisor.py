@@ -337,15 +337,20 @@ def run(settings_path: str, settings: Settings) -> int:
     log = open_log(SystemClock(), settings.log.level, settings.log.format)
     try:
         return serve(settings_path, log)
-    except (LockHeldError, BindError, PrivilegeError, OSError) as error:
+    except (LockHeldError, BindError, PrivilegeError) as error:
+        event, code, reasons = "server not started", 1, [str(error)]
+    except ConfigError as error:
+        event, code, reasons = "configuration refused", 2, [str(problem) for problem in error.problems]
+    except OSError as error:
         log.error("server not started", reason=str(error))
         return 1
-    except ConfigError as error:
-        for problem in error.problems:
-            log.error("configuration refused", reason=str(problem))
-        return 2
     finally:
         log.flush()
+    # Outside of the `except` blocks, where a traceback would be added: here the words say it all.
+    for reason in reasons:
+        log.error(event, reason=reason)
+    log.flush()
+    return code
 
 
 def serve(settings_path: str, log: Log, commands: Commands | None = None, timings: Timings | None = None) -> int:

@@ -18,6 +18,7 @@ from posthouse.app.cli.common import (
     json_option,
     print_json,
 )
+from posthouse.message.ids import split_queue_id
 
 STATUSES = ("ready", "active", "deferred", "held", "delivered", "relayed", "failed", "expired")
 _PAGE = 200
@@ -48,6 +49,16 @@ def list_queue(
             print_json(items)
         elif not _draw_list(items):
             click.echo("Nothing in the queue." if not args else "Nothing in the queue fits.")
+
+
+def _check_ids(ids: Iterable[str]) -> list[str]:
+    """Before anything is changed: a typing error must not leave half of the work done."""
+    try:
+        for queue_id in ids:
+            split_queue_id(queue_id)
+    except ValueError as error:
+        raise FailedError(str(error)) from None
+    return [queue_id.upper() for queue_id in ids]
 
 
 def _drop_absent(**args: object) -> dict[str, object]:
@@ -180,7 +191,9 @@ def _make_change(action: str, summary: str) -> click.Command:
     ) -> None:
         if sum((bool(ids), domain is not None or sender is not None, everything)) != 1:
             raise click.UsageError("Say which messages: ID..., or --domain and/or --sender, or --all.")
-        args = _drop_absent(action=action, ids=list(ids) or None, domain=domain, sender=sender, all=everything or None)
+        args = _drop_absent(
+            action=action, ids=_check_ids(ids) or None, domain=domain, sender=sender, all=everything or None
+        )
         with context.control(f"posthouse queue {action}") as control:
             answer = control.call("queue.change", args)
         _report_change(answer if isinstance(answer, dict) else {}, _DONE[action], as_json)
