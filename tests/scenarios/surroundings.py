@@ -13,6 +13,7 @@ import subprocess
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TypeVar
 
 from tests.crash.server_under_load import Server
 
@@ -50,8 +51,11 @@ class Surroundings(Server):
         return sorted(self._data.glob(f"spool/*/{folder}/*"))
 
 
+S = TypeVar("S", bound="Surroundings")
+
+
 @contextlib.contextmanager
-def started(server: Surroundings) -> Iterator[Surroundings]:
+def started(server: S) -> Iterator[S]:
     try:
         server.start()
         yield server

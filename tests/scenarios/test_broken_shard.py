@@ -35,7 +35,9 @@ class House:
     async def accept(self, address: str) -> None:
         spool, now = self.shards.current(), self.bench.clock.now()
         envelope = Envelope(parse_address("a@src.example"), (Recipient(parse_address(address)),))
-        new = NewMessage(spool.reserve_id(), envelope, b"", InlineBody(b"Subject: x\r\n\r\nx\r\n"), now, Instant(now + 60))
+        new = NewMessage(
+            spool.reserve_id(), envelope, b"", InlineBody(b"Subject: x\r\n\r\nx\r\n"), now, Instant(now + 60)
+        )
         self.bench.runner.take(await spool.accept(new))
 
     async def lose_a_sync(self) -> SqliteSpool:
@@ -94,6 +96,7 @@ async def test_new_mail_goes_to_a_fresh_shard_after_a_failed_fsync(house: House)
     assert house.shards.current().shard != broken.shard
     await house.accept("after@there.example")
     await until(lambda: house.delivered() == ["after@there.example"])
+    await until(lambda: house.says("shard adopted"))
 
 
 async def test_a_broken_shard_is_let_go_copied_and_adopted_and_its_mail_is_delivered(house: House) -> None:
