@@ -228,6 +228,18 @@ async def test_behind_proxy_only_the_announced_address_counts() -> None:
         assert (await other.rest()).startswith("421 4.7.0")  # the same address, in another form
 
 
+@pytest.mark.parametrize("header", [b"PROXY UNKNOWN\r\n", b"\r\n\r\n\x00\r\nQUIT\n\x20\x00\x00\x00"])
+async def test_a_proxy_that_names_no_client_is_not_trusted_for_its_own_address(header: bytes) -> None:
+    async with open_door(replace(BASE, proxy_networks=LOOPBACK, xclient_networks=LOOPBACK)) as door:
+        talk = await door.connect()
+        talk.send(header)
+        assert (await talk.line()).startswith("220")
+        assert (await talk.say("XCLIENT ADDR=127.0.0.1"))[0] == "5"
+        await talk.say("EHLO c.example")
+        await talk.say("MAIL FROM:<a@else.example>")
+        assert (await talk.say("RCPT TO:<victim@elsewhere.example>")).startswith("550 5.7.1")
+
+
 async def test_a_proxy_network_that_does_not_say_proxy_is_cut_off() -> None:
     async with open_door(replace(BASE, proxy_networks=LOOPBACK)) as door:
         talk = await door.connect()
@@ -257,6 +269,16 @@ async def test_xclient_takes_the_place_of_the_client_where_it_is_configured() ->
         await talk.say("DATA")
         assert (await talk.say("Subject: x\r\n\r\nhello\r\n.")).startswith("250")
         assert b"(host.else.example [192.0.2.9])" in door.desktop.onward.taken[0].trace
+
+
+async def test_xclient_without_an_address_is_not_trusted_for_its_own() -> None:
+    async with open_door(replace(BASE, xclient_networks=LOOPBACK)) as door:
+        talk = await door.greeted()
+        await talk.say("EHLO proxy.example")
+        assert (await talk.say("XCLIENT ADDR=[UNAVAILABLE]")).startswith("220")
+        await talk.say("EHLO c.example")
+        await talk.say("MAIL FROM:<a@else.example>")
+        assert (await talk.say("RCPT TO:<victim@elsewhere.example>")).startswith("550 5.7.1")
 
 
 async def test_xclient_from_elsewhere_is_refused() -> None:

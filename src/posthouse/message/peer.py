@@ -14,7 +14,8 @@ class Peer:
     """`address` is an IP address in its shortest form, IPv4-mapped ones as IPv4; "" on a unix socket.
 
     Behind PROXY or XCLIENT these are the announced values, and only those count. `name` is the verified reverse
-    name, "" while unknown. The TLS fields are "" without TLS.
+    name, "" while unknown. The TLS fields are "" without TLS. `is_stand_in`: a proxy did not say for whom it speaks,
+    and `address` is its own, which must not open what is open to itself.
     """
 
     address: str
@@ -26,6 +27,7 @@ class Peer:
     tls_cipher: str = ""
     tls_bits: int = 0
     uid: int | None = None
+    is_stand_in: bool = False
 
     @property
     def label(self) -> str:

@@ -152,7 +152,8 @@ class InboundSession:
     def __init__(self, desk: Desk, peer: Peer) -> None:
         self._desk = desk
         self.peer = peer
-        self.is_trusted = not peer.address or is_in_networks(peer.address, desk.settings.trusted_networks)
+        is_known = not peer.address or is_in_networks(peer.address, desk.settings.trusted_networks)
+        self.is_trusted = is_known and not peer.is_stand_in
         self._helo = ""
         self._extended = False
         self._prefix = b""

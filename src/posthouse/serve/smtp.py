@@ -236,6 +236,7 @@ class SmtpConnection(asyncio.Protocol):
         self._preamble = None
         if header.source is not None:
             self.peer.address, self.peer.port = normalise_address(header.source), header.source_port
+        self.peer.is_stand_in = header.source is None
         self._admit()
         return b"" if self._closing else data[header.length :]
 
@@ -249,7 +250,8 @@ class SmtpConnection(asyncio.Protocol):
             self._close()
             return
         self.role = service.make_role(self.peer)
-        self.core.offers_xclient = is_in_networks(self.peer.address, service.settings.xclient_networks)
+        may_announce = is_in_networks(self.peer.address, service.settings.xclient_networks)
+        self.core.offers_xclient = may_announce and not self.peer.is_stand_in
         self.core.offers_tls = service.tls is not None
         if service.settings.implicit_tls:
             self._start_tls(self._greet)
@@ -454,6 +456,8 @@ class SmtpConnection(asyncio.Protocol):
         service.admission.release(self.peer.address)
         if announced is not None:
             self.peer.address = normalise_address(announced)
+        if "ADDR" in event.attributes:
+            self.peer.is_stand_in = announced is None
         self.peer.port = int(event.attributes.get("PORT") or 0)
         self.peer.name = event.attributes.get("NAME") or ""
         self.role = service.make_role(self.peer)
