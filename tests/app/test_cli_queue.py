@@ -136,8 +136,8 @@ def test_a_change_prints_how_many_and_what_did_not_answer(posthouse: Callable[..
 def test_a_change_with_a_mistyped_id_asks_nothing_of_the_server(
     posthouse: Callable[..., Result], server: FakeServer
 ) -> None:
-    result = posthouse("queue", "delete", "001K0ZX0G8HYM", "XXX")
-    assert (result.exit_code, result.output) == (1, "posthouse: not a queue id: 'XXX'\n")
+    result = posthouse("queue", "delete", "001K0ZX0G8HYM", "ABC")
+    assert (result.exit_code, result.output) == (1, "posthouse: not a queue id: 'ABC'\n")
     assert server.requests == []
 
 
