@@ -361,11 +361,30 @@ async def test_a_restart_picks_up_every_message_that_was_never_tried_once(make_b
         await first.accept("b@there.example")
     second = make_bench()
     second.spool.disk = first.spool.disk
-    await second.runner.begin_spool(second.spool)
+    await second.runner.pick_up(second.spool)
     await second.settle()
     ids = [queue_id for queue_id, _ in second.hops.parts]
     assert len(ids) == len(set(ids)) == 30
     assert second.stored() == []
+
+
+async def test_what_is_picked_up_at_a_start_is_not_also_claimed_as_due(make_bench: MakeBench) -> None:
+    first = make_bench(FakeHops(gate=asyncio.Event()))
+    for _ in range(30):
+        await first.accept("b@there.example")
+    second = make_bench()
+    second.spool.disk = first.spool.disk
+    second.clock.advance(1000)
+    found = await second.spool.load_unfinished(second.clock.now(), 100)
+    starting = asyncio.create_task(second.runner.pick_up(second.spool))
+    await asyncio.sleep(0)
+    for _ in range(3):
+        await second.pass_time(400)  # all of it is due by now
+    await starting
+    await second.settle()
+    ids = [queue_id for queue_id, _ in second.hops.parts]
+    assert len(found) == 30
+    assert len(ids) == len(set(ids)) == 30
 
 
 async def test_a_restart_remembers_which_sites_are_dead(make_bench: MakeBench) -> None:
@@ -375,7 +394,7 @@ async def test_a_restart_remembers_which_sites_are_dead(make_bench: MakeBench) -
     await first.settle()
     second = make_bench()
     second.spool.disk = first.spool.disk
-    await second.runner.begin_spool(second.spool)
+    await second.runner.pick_up(second.spool)
     await second.settle()
     assert second.hops.parts == []
     await second.pass_time(61)
@@ -392,7 +411,7 @@ async def test_a_message_in_hand_at_two_crashes_is_held(make_bench: MakeBench) -
         after = make_bench(FakeHops(gate=asyncio.Event()))
         after.spool = type(after.spool)(after.clock, disk=disk)
         after.runner.add_spool(after.spool)
-        await after.runner.begin_spool(after.spool)
+        await after.runner.pick_up(after.spool)
         await after.settle()
         assert len(after.hops.parts) == (1 if crash == 1 else 0)
     assert disk.messages[message.id].recipients[0].status is Status.HELD

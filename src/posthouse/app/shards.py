@@ -28,7 +28,6 @@ class Shards:
         self._log = log
         self._owned: list[SqliteSpool] = []
         self._current: SqliteSpool | None = None
-        self._tasks: set[asyncio.Task[None]] = set()
 
     def current(self) -> SqliteSpool:
         """The shard for new mail. Raises SpoolError when there is none."""
@@ -41,8 +40,12 @@ class Shards:
 
     async def open_first(self) -> None:
         """Raises SpoolError."""
-        self._current = await self._pool.take_free_shard()
-        self._add(self._current)
+        await self._open_current()
+
+    async def _open_current(self) -> None:
+        spool = await self._pool.take_free_shard()
+        await self._add(spool)
+        self._current = spool
 
     async def tend(self) -> None:
         """For ever: adopt, replace what is broken, remove what is surplus."""
@@ -61,14 +64,13 @@ class Shards:
         await self._let_go_of_broken()
         for spool in await self._pool.adopt_orphans():
             self._log.info("shard adopted", shard=spool.shard)
-            self._add(spool)
+            await self._add(spool)
         if look_for_empty:
             await self._remove_empty()
 
     async def _replace_current(self) -> None:
         self._current = None
-        self._current = await self._pool.take_free_shard()
-        self._add(self._current)
+        await self._open_current()
 
     async def _let_go_of_broken(self) -> None:
         """What is in hand of it ends first: its outcomes cannot be stored, so that it may be delivered once more."""
@@ -90,17 +92,12 @@ class Shards:
                 self._runner.remove_spool(spool)
                 self._log.info("empty shard removed", shard=spool.shard)
 
-    def _add(self, spool: SqliteSpool) -> None:
+    async def _add(self, spool: SqliteSpool) -> None:
         self._owned.append(spool)
-        self._runner.add_spool(spool)
-        task = asyncio.create_task(self._runner.begin_spool(spool))
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        await self._runner.pick_up(spool)
 
     async def close(self) -> None:
         """Everything handed in is committed and the locks are free."""
-        for task in self._tasks:
-            task.cancel()
         for spool in self._owned:
             await spool.close()
         self._pool.close()

@@ -102,6 +102,7 @@ class Runner:
         self._unrouted: dict[Domain, list[tuple[Round, QueuedRecipient]]] = {}
         self._backlog = Backlog(parts.settings.max_parked)
         self._crew = Crew(parts.crew, self)
+        self._starting: set[QueueId] = set()  # picked up at a start, not begun yet
         self._vigil = Vigil(parts.clock)
         self._waiting_domains: dict[SiteKey, set[Domain]] = {}  # of dead sites: whose mail was let go untried
 
@@ -110,24 +111,33 @@ class Runner:
     def add_spool(self, spool: Spool) -> None:
         self._spools[spool.reserve_id()[:2]] = spool
 
-    async def begin_spool(self, spool: Spool) -> None:
-        """Pick up what a shard holds that was never tried, spread over some seconds, so that a start is no storm."""
+    async def pick_up(self, spool: Spool) -> None:
+        """Add a shard and try what was never tried in it, spread over some seconds, so that a start is no storm.
+
+        To be called before the shard takes new mail: what is read here must not be in hand already.
+        """
         parts = self._parts
-        now = parts.clock.now()
+        found: list[QueuedMessage] = []
         try:
             for row in await spool.load_sites():
                 parts.planner.sites.restore(row)
-            found = await spool.load_unfinished(now, parts.settings.start_limit)
+            found = await spool.load_unfinished(parts.clock.now(), parts.settings.start_limit)
         except SpoolError as error:
             parts.log.error("shard could not be read", shard=spool.shard, error=str(error))
-            return
+        # Until their turn comes they count as held, so that they are not claimed as due meanwhile and sent twice.
+        self._starting.update(message.id for message in found)
+        self.add_spool(spool)
+        self._crew.start(self._begin_in_turn(found))
+
+    async def _begin_in_turn(self, found: Sequence[QueuedMessage]) -> None:
         slices = 20
         for index in range(slices):
             for message in found[index::slices]:
-                if not self.holds(message.id):
+                if message.id in self._starting and not self._crew.is_stopping:
+                    self._starting.discard(message.id)
                     self._begin(message, _untried(message))
             if len(found) > slices:
-                await asyncio.sleep(parts.settings.start_spread_s / slices)
+                await asyncio.sleep(self._parts.settings.start_spread_s / slices)
 
     def holds_any(self, spool: Spool) -> bool:
         return any(round_.spool is spool for round_ in self._rounds.values())
@@ -171,7 +181,7 @@ class Runner:
             self.retry_domain(domain)
 
     def holds(self, queue_id: QueueId) -> bool:
-        return queue_id in self._rounds or queue_id in self._backlog
+        return queue_id in self._rounds or queue_id in self._backlog or queue_id in self._starting
 
     @property
     def is_idle(self) -> bool:
@@ -477,6 +487,7 @@ class Runner:
         """Held, deleted or bounced: what no connection has in hand leaves memory; the rows are changed by the spool."""
         for queue_id in ids:
             self._backlog.discard(queue_id)
+            self._starting.discard(queue_id)
             round_ = self._rounds.get(queue_id)
             if round_ is None:
                 continue
