@@ -18,7 +18,9 @@ from posthouse.message.address import parse_address
 from posthouse.message.envelope import Envelope, Recipient
 from posthouse.message.instant import Instant
 from posthouse.ports.spool import InlineBody, NewMessage, SpoolBroken, SpoolError
+from posthouse.ports.spool_memory import MemorySpool
 from tests.crash.spool_faults import HookedFiles, Recorder, lying_fsync
+from tests.mta.inbound_kit import Desktop
 from tests.mta.runner_kit import LATER, OK, Bench
 
 
@@ -139,3 +141,19 @@ async def test_mail_in_hand_of_a_shard_that_breaks_is_not_lost(house: House) -> 
     await until(lambda: house.delivered() == ["in-hand@there.example"] * 2)
     await house.bench.pass_time(86_400)
     assert house.delivered() == ["in-hand@there.example"] * 2
+
+
+async def test_while_no_shard_takes_mail_the_answer_is_451_and_the_session_goes_on() -> None:
+    desktop = Desktop()
+
+    def none() -> MemorySpool:
+        raise SpoolError("no shard takes mail now")
+
+    desktop.desk.spool = none
+    client = desktop.connect()
+    await client.say("EHLO client.example")
+    for octets in (100, 10_000):
+        await client.say("MAIL FROM:<a@src.example>\r\nRCPT TO:<alice@ours.example>\r\nDATA")
+        [reply] = await client.say("Subject: x\r\n\r\n" + ("x" * 70 + "\r\n") * (octets // 72) + ".")
+        assert reply.startswith("451 4.3.2")
+    assert await client.say("NOOP") == ["250 2.0.0 OK"]
