@@ -42,6 +42,7 @@ class FakeRoutes:
     slow: set[str] = field(default_factory=set)
     fixed: dict[str, Destination] = field(default_factory=dict)
     asked: list[str] = field(default_factory=list)
+    gate: asyncio.Event | None = None
 
     def route_now(self, address: Address) -> Destination | None:
         return None if address.domain in self.slow else self._find(address)
@@ -49,6 +50,8 @@ class FakeRoutes:
     async def route(self, address: Address) -> Destination:
         self.asked.append(address.domain)
         await asyncio.sleep(0)
+        if self.gate is not None:
+            await self.gate.wait()
         return self._find(address)
 
     def _find(self, address: Address) -> Destination:

@@ -387,6 +387,35 @@ async def test_what_is_picked_up_at_a_start_is_not_also_claimed_as_due(make_benc
     assert len(ids) == len(set(ids)) == 30
 
 
+async def test_an_administrators_retry_reaches_a_dead_site_at_once(make_bench: MakeBench) -> None:
+    state = {"dead": True}
+    bench = make_bench(FakeHops(lambda part, address: DEAD if state["dead"] else OK))
+    await bench.accept("b@there.example")
+    await bench.settle()
+    for _ in range(5):
+        await bench.pass_time(600)  # dead for long by now
+    state["dead"] = False
+    ids = await bench.spool.change(Selection(domain="there.example"), Action.RETRY, bench.clock.now())
+    bench.runner.wake(ids)
+    await bench.settle()
+    assert bench.stored() == []
+
+
+async def test_a_delivery_whose_receipt_is_still_to_come_is_stored_at_once(make_bench: MakeBench) -> None:
+    slow = asyncio.Event()
+    bench = make_bench()
+    bench.routes.slow = {"slow.example"}
+    bench.routes.gate = slow
+    message = await bench.accept("a@fast.example", "b@slow.example", notify=Notify.SUCCESS)
+    await bench.settle()
+    stored = bench.spool.disk.messages[message.id]
+    assert [one.status for one in stored.recipients] == [Status.RELAYED, Status.WAITING]
+    slow.set()
+    await bench.settle()
+    assert bench.stored() == []
+    assert [step for step, _, _ in bench.journal.records].count("reported") == 1  # one receipt for both
+
+
 async def test_a_restart_remembers_which_sites_are_dead(make_bench: MakeBench) -> None:
     first = make_bench(FakeHops(lambda part, address: DEAD))
     for _ in range(3):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ipaddress
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
@@ -34,6 +35,10 @@ class Peer:
         return self.address or (f"uid:{self.uid}" if self.uid is not None else "unix")
 
 
+_KEPT = 4096  # clients come back: parsing an address costs more than all else of a new session
+
+
+@lru_cache(maxsize=_KEPT)
 def normalise_address(text: str) -> str:
     """Shortest form; a zone is dropped and ::ffff:192.0.2.1 becomes 192.0.2.1. Raises ValueError."""
     address = ipaddress.ip_address(text.partition("%")[0])
@@ -45,5 +50,10 @@ def is_in_networks(address: str, networks: Sequence[Network]) -> bool:
     """`address` normalised; "" (a unix socket) is in no network."""
     if not address or not networks:
         return False
-    parsed = ipaddress.ip_address(address)
+    parsed = _parse(address)
     return any(parsed.version == network.version and parsed in network for network in networks)
+
+
+@lru_cache(maxsize=_KEPT)
+def _parse(address: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address:
+    return ipaddress.ip_address(address)

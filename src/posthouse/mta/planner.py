@@ -432,8 +432,10 @@ class Planner:
         only the site's row.
         """
         queue = slot.queue
+        # A host that greeted us is alive: one that hangs up in mid-transaction may mean that message only.
+        others_work = slot.works or queue.working > 0
         self._forget_slot(slot)
-        if not queue.site.note_failure(now, reason, others_work=queue.working > 0):
+        if not queue.site.note_failure(now, reason, others_work=others_work):
             return []
         return self._drop_waiting(queue)
 

@@ -1,12 +1,13 @@
 """What came of a message's attempt, as changes to store: one `Round` per message in hand.
 
 Pure. A round begins with the recipients that are due and ends when each has an outcome or was let go. What needs
-no report is stored at once, so that a crash repeats as little as possible. What causes a report is stored only
-together with it, at the end of the round: one report names all recipients that fared alike, and after a crash
-there is either neither or both (docs/internals.md).
+no report is stored at once, so that a crash repeats as little as possible. What fails is stored only together with
+its report, at the end of the round: one report names all recipients that fared alike, and after a crash there is
+either neither or both (docs/internals.md). A success is stored at once, so that it is not repeated; a crash before
+the end of the round costs its receipt.
 
     outcome of a recipient          its row                                     reported
-    Delivered                       leaves, or `relayed`/`delivered`            at the end, if NOTIFY=SUCCESS
+    Delivered                       leaves, or `relayed`/`delivered`, at once   at the end, if NOTIFY=SUCCESS
     Deferred, time left             waiting, attempts + 1, new next_attempt     once, when it is late (Delayed)
     Deferred, time over             expired                                     at the end
     Refused                         failed                                      at the end
@@ -66,11 +67,12 @@ class Round:
             change, result = judge(self.message, one, outcome, (now, schedule, random))
             one.status, one.next_attempt, one.attempts = change.status, change.next_attempt, change.attempts
             one.last_reply, one.last_remote = change.last_reply, change.last_remote
-            if result is None:
-                at_once.append(change)
+            if result is not None:
+                self.reported.append((one, result))
+            if result is None or isinstance(result, Delivered):
+                at_once.append(change)  # what has gone out must not go out again after a crash
             else:
                 self.unsaved.append(change)
-                self.reported.append((one, result))
         return at_once
 
     def conclude(self, at_once: list[RecipientChange]) -> Settlement:

@@ -496,8 +496,10 @@ class Runner:
                 self._drop(round_, job.recipients)
 
     def wake(self, ids: Iterable[QueueId]) -> None:
-        """Their rows were made due (retry, release): look now."""
+        """Their rows were made due (retry, release): look now, also for sites that are dead or suspended."""
         if any(True for _ in ids):
+            self._parts.planner.sites.give_another_try()
+            self._parts.planner.recheck()
             self._crew.start(self.claim_due())
 
     async def stop(self, deadline_s: float) -> None:

@@ -195,6 +195,13 @@ class Sites:
     def dead(self) -> list[Site]:
         return [site for site in self._sites.values() if site.failures]
 
+    def give_another_try(self) -> None:
+        """An administrator wants it now: each dead site may be probed at once, each suspended one spoken to."""
+        for site in self._sites.values():
+            if site.failures:
+                site.retry_at, site.share = LONG_AGO, None
+            site.suspended_until = LONG_AGO
+
     def drop(self, key: SiteKey) -> None:
         self._sites.pop(key, None)
 
