@@ -42,7 +42,7 @@ format: install
 
 interop: install
 	tests/interop/install.sh
-	$(BIN)/python -m pytest -m interop tests/interop
+	$(BIN)/python -m pytest -m interop tests/interop tests/scenarios
 
 bench: install
 	tests/interop/install.sh

@@ -55,7 +55,7 @@ class Shards:
             try:
                 await self._tend_once(look_for_empty=count % _EMPTY_CHECKS == 0)
             except (SpoolError, OSError) as error:
-                self._log.error("shards could not be looked after", error=str(error))
+                self._log.warning("shards could not be looked after", error=str(error))
             await asyncio.sleep(_ADOPT_S)
 
     async def _tend_once(self, *, look_for_empty: bool) -> None:

@@ -123,7 +123,7 @@ class Runner:
                 parts.planner.sites.restore(row)
             found = await spool.load_unfinished(parts.clock.now(), parts.settings.start_limit)
         except SpoolError as error:
-            parts.log.error("shard could not be read", shard=spool.shard, error=str(error))
+            parts.log.warning("shard could not be read", shard=spool.shard, error=str(error))
         # Until their turn comes they count as held, so that they are not claimed as due meanwhile and sent twice.
         self._starting.update(message.id for message in found)
         self.add_spool(spool)
@@ -458,7 +458,7 @@ class Runner:
             try:
                 found = await spool.claim_due(now, limit, self.holds, self._reschedule)
             except SpoolError as error:
-                parts.log.error("due mail could not be read", shard=spool.shard, error=str(error))
+                parts.log.warning("due mail could not be read", shard=spool.shard, error=str(error))
                 return False
             self._backlog.note_claimed(len(found))
             for message in found:
