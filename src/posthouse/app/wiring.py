@@ -59,7 +59,7 @@ class Wiring:
             postmaster=self.postmaster,
             max_received=smtp.max_received,
             max_header_octets=smtp.max_header_size,
-            inline_limit=min(inline_limit, 64 * 1024),
+            inline_limit=inline_limit,
         )
 
     def listener(self, listener: Listener) -> SmtpServiceSettings:
