@@ -150,6 +150,22 @@ async def test_bare_postmaster_goes_to_the_postmaster_setting() -> None:
     assert str(desk.onward.taken[0].recipients[0].recipient.address) == "admin@ours.example"
 
 
+@pytest.mark.parametrize("address", ["postmaster@mx.ours.example", "Abuse@MX.ours.example"])
+async def test_role_addresses_at_our_own_name_reach_the_postmaster_setting(address: str) -> None:
+    desk = Desktop(parse_address("admin@ours.example"))
+    assert (await desk.connect(STRANGER).send("a@e.example", [address])).startswith("250")
+    assert str(desk.onward.taken[0].recipients[0].recipient.address) == "admin@ours.example"
+
+
+async def test_others_at_our_own_name_are_nobody_for_strangers_and_the_postmaster_for_cron() -> None:
+    desk = Desktop(parse_address("admin@ours.example"))
+    assert (await desk.connect(STRANGER).send("a@e.example", ["root@mx.ours.example"])).startswith("5")
+    local = desk.connect("")
+    local.role.peer.uid = 0
+    assert (await local.send("root@mx.ours.example", ["root@mx.ours.example"])).startswith("250")
+    assert str(desk.onward.taken[0].recipients[0].recipient.address) == "admin@ours.example"
+
+
 async def test_bare_postmaster_is_held_without_the_setting() -> None:
     desk = Desktop()
     reply = await desk.connect(STRANGER).send("a@e.example", ["postmaster"])

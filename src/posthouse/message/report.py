@@ -203,7 +203,7 @@ def _group_lines(report: Report, group: list[ReportedRecipient]) -> list[str]:
 
 def _explain(one: ReportedRecipient) -> str:
     if one.action is ReportAction.DELIVERED:
-        return "It is in the mailbox."
+        return "It has been delivered."
     if one.action is ReportAction.RELAYED:
         return "It was passed on to a server that sends no receipts; you may hear nothing more."
     hint = find_hint(one.status)

@@ -117,6 +117,7 @@ class Desk:
     mailboxes: LocalDelivery | None = None  # set for LMTP
 
 
+_ROLES = frozenset({"postmaster", "abuse"})
 _OK_SENDER = Reply(250, "2.1.0", "Sender ok")
 _OK_RECIPIENT = Reply(250, "2.1.5", "Recipient ok")
 _GO_AHEAD = Reply(354, "", "End data with <CR><LF>.<CR><LF>")
@@ -324,15 +325,29 @@ class InboundSession:
             self._prefix = received_prefix(self._origin())
         return complete_received(self._prefix, protocol, queue_id, sole, now)
 
+    def is_role_address(self, address: Address) -> bool:
+        """The server's own people: `<Postmaster>`, postmaster and abuse at our name (RFC 5321 §4.5.1, RFC 2142 §4).
+
+        Of a local user's mail (cron's to root) everybody at our name, unless that domain is hosted or routed.
+        """
+        if not address.domain:
+            return True
+        desk = self._desk
+        if address.domain != desk.settings.hostname.lower():
+            return False
+        if self.peer.uid is None and address.local.lower() not in _ROLES:
+            return False
+        return desk.directory.look_up(address) is Standing.ELSEWHERE and not desk.policy.is_open_to_anyone(address)
+
     def _resolve_postmaster(self) -> tuple[tuple[Recipient, ...], bool]:
-        """`<Postmaster>` without a domain becomes the postmaster setting; without one the message is held."""
-        if all(recipient.address.domain for recipient in self._recipients):
+        """Role addresses become the postmaster setting; without one the message is held."""
+        roles = [each for each in self._recipients if self.is_role_address(each.address)]
+        if not roles:
             return tuple(self._recipients), False
         target = self._desk.settings.postmaster
-        address = target or Address(LocalPart("postmaster"), Domain(self._desk.settings.hostname))
+        address = target or Address(LocalPart("postmaster"), Domain(self._desk.settings.hostname.lower()))
         resolved = tuple(
-            recipient if recipient.address.domain else Recipient(address, recipient.notify, recipient.orcpt)
-            for recipient in self._recipients
+            Recipient(address, each.notify, each.orcpt) if each in roles else each for each in self._recipients
         )
         return resolved, target is None
 
@@ -476,7 +491,7 @@ def _resolve(answer: asyncio.Future[Reply], reply: Reply) -> None:
 
 def refuse_relaying(session: InboundSession, address: Address) -> Reply | None:
     """Strangers may only send to what is ours or open to anyone."""
-    if session.is_trusted or not address.domain:
+    if session.is_trusted or session.is_role_address(address):
         return None
     desk = session._desk
     if desk.directory.look_up(address) is not Standing.ELSEWHERE or desk.policy.is_open_to_anyone(address):
