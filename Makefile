@@ -50,6 +50,7 @@ bench: install
 
 soak: install
 	$(BIN)/python -m pytest -m soak --timeout 7200 tests
+	$(BIN)/python -m tests.fuzz.mutate 600
 
 # The tables of the manual come from the settings.
 manual: install
