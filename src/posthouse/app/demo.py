@@ -258,7 +258,8 @@ def draw_outcomes(outcomes: list[Outcome], took_s: float) -> Table:
 
 
 def explain(console: Console, sending: Mailserver, receiving: Mailserver, port: int) -> None:
-    mine = f"posthouse -c {sending.config}"
+    # As it was called: `make demo` runs it from a directory that is in nobody's PATH.
+    mine = f"{sys.argv[0] if '/' in sys.argv[0] else 'posthouse'} -c {sending.config}"
     console.print("\nBoth servers run until Ctrl-C. To look around, in another terminal:", style="bold")
     console.print(f"  {mine} trace {SENDER}", soft_wrap=True)
     console.print(f"  {mine} queue list", soft_wrap=True)
