@@ -22,10 +22,6 @@ class Reply:
         return 400 <= self.code < 500
 
     @property
-    def is_permanent(self) -> bool:
-        return self.code >= 500
-
-    @property
     def status(self) -> str:
         """The enhanced status code; where the peer gave none, the plain one of its class (RFC 3463 §3.1)."""
         return self.enhanced or f"{self.code // 100 if self.code < 600 else 5}.0.0"

@@ -216,7 +216,7 @@ class InboundSession:
 
     def end(self, event: smtp.MessageEnd) -> Reply | asyncio.Future[Reply] | asyncio.Future[list[Reply]]:
         if event.problem is not None:
-            self._journal_refusal(event.problem)
+            self._note_refusal(event.problem)
             self.reset()
             return event.problem
         mailboxes = self._desk.mailboxes
@@ -287,7 +287,7 @@ class InboundSession:
         if head is None:
             head = inspect_head(body.inline or b"")
         if head.received_count > self._desk.settings.max_received:
-            self._journal_refusal(_LOOP)
+            self._note_refusal(_LOOP)
             self.reset()
             return _LOOP
         spool = self._spool or self._desk.spool()
@@ -398,7 +398,7 @@ class InboundSession:
         )
         desk.log.info("received", id=new.id, sender=sender, recipients=len(recipients), size=size, peer=new.source)
 
-    def _journal_refusal(self, reply: Reply) -> None:
+    def _note_refusal(self, reply: Reply) -> None:
         self._desk.figures.put_off.inc()
         self._desk.log.info("message refused", peer=self.peer.address, sender=str(self._sender or ""), reply=str(reply))
 

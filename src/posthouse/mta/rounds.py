@@ -31,12 +31,11 @@ from posthouse.ports.spool import QueuedMessage, QueuedRecipient, RecipientChang
 class Round:
     """`open` counts the due recipients that have no outcome yet. `unsaved` are changes that wait for the end."""
 
-    __slots__ = ("due", "message", "open", "reported", "spool", "started", "unsaved", "withdrawn")
+    __slots__ = ("message", "open", "reported", "spool", "started", "unsaved", "withdrawn")
 
     def __init__(self, message: QueuedMessage, spool: Spool, due: Sequence[QueuedRecipient]) -> None:
         self.message = message
         self.spool = spool
-        self.due = due
         self.open = len(due)
         self.unsaved: list[RecipientChange] = []
         self.reported: list[tuple[QueuedRecipient, Result]] = []

@@ -102,19 +102,3 @@ class FakeFigure:
 
     def observe(self, amount: float) -> None:
         self.seen.append(amount)
-
-
-class FakeMetrics:
-    """Figures by (name, sorted labels)."""
-
-    def __init__(self) -> None:
-        self.figures: dict[tuple[str, tuple[tuple[str, str], ...]], FakeFigure] = {}
-
-    def counter(self, name: str, help_text: str, /, **labels: str) -> FakeFigure:
-        return self.figures.setdefault((name, tuple(sorted(labels.items()))), FakeFigure())
-
-    def gauge(self, name: str, help_text: str, /, **labels: str) -> FakeFigure:
-        return self.counter(name, help_text, **labels)
-
-    def histogram(self, name: str, help_text: str, buckets: Sequence[float], /, **labels: str) -> FakeFigure:
-        return self.counter(name, help_text, **labels)

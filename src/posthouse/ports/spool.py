@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import asyncio
 import enum
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -295,7 +295,3 @@ class Spool(Protocol):
 
     async def close(self) -> None:
         """Everything handed in is committed; the lock is released."""
-
-
-def total_size(messages: Iterable[QueuedMessage]) -> int:
-    return sum(message.size for message in messages)
