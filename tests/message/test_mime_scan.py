@@ -50,6 +50,14 @@ def test_whatever_comes_parts_lie_within_each_other_and_in_order(data: bytes) ->
     check_offsets(scan(data), len(data))
 
 
+def test_an_empty_part_between_two_delimiters_lies_within_its_parent() -> None:
+    data = (
+        b"Content-Type: multipart/mixed; boundary=c\r\n\r\n"
+        b"--c\r\nContent-Type: multipart/digest; boundary=b\r\n--b\r\n--c\r\n"
+    )
+    check_offsets(scan(data), len(data))
+
+
 @given(st.binary(max_size=200))
 def test_random_octets_never_raise(data: bytes) -> None:
     check_offsets(scan(MIXED + data), len(MIXED) + len(data))

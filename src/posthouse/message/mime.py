@@ -161,7 +161,8 @@ class _Scan:
         end, depth = level.at, level.part.depth
         while self._open[-1].depth > depth:
             part = self._open.pop()
-            part.end = max(end, part.body)
+            # A part that begins with the delimiter's own CRLF takes what it lies in along.
+            end = part.end = max(end, part.body)
 
     def _enter(self, start: int, parent: Part | None) -> Part:
         """Read the entity that begins at `start`, and the message in it as long as it is message/rfc822."""
