@@ -1,0 +1,38 @@
+"""Who has logged in, and how that is found out; given to the sessions of SMTP, IMAP, POP3 and HTTP."""
+
+from __future__ import annotations
+
+import enum
+from dataclasses import dataclass
+
+from posthouse.message.mailbox import AccountId
+
+
+class Scope(enum.StrEnum):
+    """What a credential is good for."""
+
+    READ = "read"
+    SEND = "send"
+    MANAGE = "manage"
+
+
+class SaveSent(enum.StrEnum):
+    """Whether the server files a copy in Sent (sending.md): auto files it unless the program uploads its own."""
+
+    AUTO = "auto"
+    ALWAYS = "always"
+    NEVER = "never"
+
+
+@dataclass(frozen=True, slots=True)
+class Login:
+    """`name` is the account's address. `credential`: 0 for sources without rows (PAM, LDAP, OAuth, certificates)."""
+
+    account: AccountId
+    name: str
+    mechanism: str
+    credential: int = 0
+    credential_name: str = ""
+    scopes: frozenset[Scope] = frozenset(Scope)
+    save_sent: SaveSent = SaveSent.AUTO
+    deduplicates: bool = True

@@ -1,0 +1,503 @@
+"""The message store as roles see it: mailboxes, messages, changes, search, submissions, quotas, blobs.
+
+Every change of an account has one modification sequence number (ModSeq) of one sequence per account; it serves
+CONDSTORE, QRESYNC and JMAP alike. A change is durable when its future resolves (fsync returned); what is handed in
+together is committed together. Expected refusals are exceptions of `StoreRefusal` with nothing stored; `StoreError`
+is ours and temporary. No call holds a read transaction when it has returned.
+
+Ids belong to their account: a mailbox or email id of another account is `NoSuchMailbox`, or not found, never somebody
+else's mail. Written so that a sharding SQL server can be an adapter: the account leads every question.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import enum
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from posthouse.message.mailbox import (
+    AccountId,
+    EmailId,
+    KeywordTable,
+    Mailbox,
+    MailboxChange,
+    MailboxId,
+    ModSeq,
+    Placement,
+    Role,
+    Snapshot,
+    SubmissionId,
+    ThreadId,
+    Uid,
+    UidSet,
+    UidValidity,
+)
+from posthouse.message.parsed import ParsedMessage
+from posthouse.message.search import SearchKey, SortBy
+from posthouse.ports.spool import Body, BodyWriter
+
+
+NO_THREAD = ThreadId(0)
+
+
+class StoreError(Exception):
+    """It could not be done now; nothing of the request is stored. Temporary (4xx, NO [UNAVAILABLE])."""
+
+
+class StoreFull(StoreError):
+    """Free space or inodes are below `min_free`."""
+
+
+class StoreBroken(StoreError):
+    """An fsync failed: the shard is suspect until restart."""
+
+
+class StoreRefusal(Exception):
+    """The request cannot be done as it is; nothing is stored."""
+
+
+class NoSuchAccount(StoreRefusal):
+    """Unknown to the store, or removed."""
+
+
+class NoSuchMailbox(StoreRefusal):
+    pass
+
+
+class MailboxExists(StoreRefusal):
+    """The name, or the role, is taken."""
+
+
+class MailboxHasChildren(StoreRefusal):
+    pass
+
+
+class MailboxNotEmpty(StoreRefusal):
+    pass
+
+
+class BadName(StoreRefusal):
+    """Empty, too long, with "/" or control characters, or a parent below itself."""
+
+
+class OverQuota(StoreRefusal):
+    pass
+
+
+class TooMany(StoreRefusal):
+    """A limit of the store: mailboxes, depth, keywords, recipients; the text names it."""
+
+
+# -- mailboxes
+
+
+@dataclass(frozen=True, slots=True)
+class MailboxUpdate:
+    """What is None stays. `parent` MailboxId(0) moves to the top. `role` "" takes the role away."""
+
+    name: str | None = None
+    parent: MailboxId | None = None
+    role: Role | None = None
+    is_subscribed: bool | None = None
+    sort_order: int | None = None
+
+
+class Mailboxes(Protocol):
+    async def list_all(self, account: AccountId) -> list[Mailbox]:
+        """All of them with their counters, parents before children. INBOX is always there. Raises NoSuchAccount."""
+
+    async def get(self, account: AccountId, mailbox: MailboxId) -> Mailbox:
+        """Raises NoSuchMailbox."""
+
+    async def create(
+        self, account: AccountId, name: str, parent: MailboxId | None = None, role: Role | None = None
+    ) -> Mailbox:
+        """Durable when it returns. Raises MailboxExists, NoSuchMailbox (the parent), BadName, TooMany."""
+
+    async def open_role(self, account: AccountId, role: Role) -> Mailbox:
+        """The mailbox of that role, made at first need; an existing one of the role's usual name takes the role."""
+
+    async def update(self, account: AccountId, mailbox: MailboxId, update: MailboxUpdate) -> Mailbox:
+        """Rename, move below another, subscribe. Children come along; UIDVALIDITY and UIDs stay.
+
+        INBOX keeps name, place and role. Raises as `create`.
+        """
+
+    async def remove(self, account: AccountId, mailbox: MailboxId, *, with_emails: bool = True) -> None:
+        """Raises MailboxHasChildren; MailboxNotEmpty without `with_emails`; BadName for INBOX.
+
+        Emails that are nowhere else can be brought back for the undelete time.
+        """
+
+
+# -- messages
+
+
+@dataclass(frozen=True, slots=True)
+class Addition:
+    """One email to be added. `prefix` (Return-Path, Delivered-To, trace) stands in front of `body`.
+
+    `message` was made from the octets of `body`. `received` is INTERNALDATE in seconds since 1970 and `zone_minutes`
+    the offset it was given with. `flags` are names of flags and keywords. `mailboxes`: one placement in each. The
+    same email id never comes back.
+    """
+
+    mailboxes: tuple[MailboxId | Role, ...]
+    body: Body
+    message: ParsedMessage
+    prefix: bytes = b""
+    received: float = 0.0
+    zone_minutes: int = 0
+    flags: frozenset[str] = frozenset()
+    ignores_quota: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Added:
+    """`uids` in the order of `Addition.mailboxes`; `mailboxes` with roles resolved."""
+
+    email: EmailId
+    thread: ThreadId
+    mailboxes: tuple[MailboxId, ...]
+    uidvalidities: tuple[UidValidity, ...]
+    uids: tuple[Uid, ...]
+    modseq: ModSeq
+    size: int
+
+
+class FlagMode(enum.Enum):
+    ADD = "add"
+    REMOVE = "remove"
+    REPLACE = "replace"
+
+
+@dataclass(frozen=True, slots=True)
+class FlagEdit:
+    """`flags` are names. With `unchanged_since` a placement that has a higher modseq is left (RFC 7162 §3.1.3)."""
+
+    mode: FlagMode
+    flags: frozenset[str]
+    unchanged_since: ModSeq | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class FlagResult:
+    """`changed` placements have `modseq` now; `modified` failed UNCHANGEDSINCE (RFC 7162 §3.1.3) and did not change."""
+
+    modseq: ModSeq
+    changed: UidSet = ()
+    modified: UidSet = ()
+
+
+@dataclass(frozen=True, slots=True)
+class CopyResult:
+    """`source[i]` became `target[i]` (RFC 4315 §3), ascending in both. UIDs that were gone are left out."""
+
+    uidvalidity: UidValidity
+    source: tuple[Uid, ...]
+    target: tuple[Uid, ...]
+    modseq: ModSeq
+
+
+class Fields(enum.IntFlag):
+    """What `Messages.load` is to fetch beside the placement; the rest of an EmailRow stays empty."""
+
+    NONE = 0
+    DATES = 1  # received, zone, size, thread
+    ENVELOPE = 2
+    STRUCTURE = 4  # bodystructure, parts
+    HEAD = 8
+    KEYS = 16  # sort keys, message_id, references
+    TEXTS = 32  # subject, from_text ..., preview, has_attachment
+
+
+@dataclass(slots=True)
+class EmailRow:
+    """An email as far as `Fields` asked for it. `size` counts prefix and body: RFC822.SIZE. `prefix_size` of those.
+
+    Offsets of `message.parts` count from the body's first octet, that is from `prefix_size` of what is fetched. A
+    header section to the outside is prefix and the body's own header together.
+    """
+
+    email: EmailId
+    thread: ThreadId = NO_THREAD
+    size: int = 0
+    prefix_size: int = 0
+    received: float = 0.0
+    zone_minutes: int = 0
+    message: ParsedMessage | None = None
+    head: bytes = b""  # cached header fields, the prefix' own ones first
+    placement: Placement | None = None  # where a mailbox was asked
+    placements: Mapping[MailboxId, Placement] = field(default_factory=dict)  # where emails were asked
+
+
+class Messages(Protocol):
+    def add(self, account: AccountId, additions: Sequence[Addition]) -> asyncio.Future[list[Added]]:
+        """All or none. Raises StoreError, NoSuchAccount, NoSuchMailbox, OverQuota, TooMany.
+
+        Never blocks. Given a thousand recipients, call it for each: what waits is committed together, and a body
+        that several accounts of a shard get is kept once.
+        """
+
+    def open_body(self, account: AccountId) -> BodyWriter:
+        """For bodies beyond `inline_limit` of the store. Raises StoreError."""
+
+    async def snapshot(self, account: AccountId, mailbox: MailboxId, viewer: AccountId | None = None) -> Snapshot:
+        """The compact array. `viewer`: whose \\Seen counts, where a mailbox is shared; None: the owner's."""
+
+    async def load(
+        self, account: AccountId, mailbox: MailboxId, uids: UidSet, fields: Fields, viewer: AccountId | None = None
+    ) -> list[EmailRow]:
+        """In the order of UIDs; UIDs that are not there are left out. Ask in slices of some hundred."""
+
+    async def load_emails(self, account: AccountId, emails: Sequence[EmailId], fields: Fields) -> list[EmailRow]:
+        """With `placements`, those with \\Deleted left out (RFC 8621 §4.1.1). Emails without any are left out."""
+
+    async def thread(self, account: AccountId, threads: Sequence[ThreadId]) -> dict[ThreadId, list[EmailId]]:
+        """Emails of each in the order of receiving; unknown threads are left out."""
+
+    async def keywords(self, account: AccountId) -> KeywordTable: ...
+
+    async def set_flags(
+        self, account: AccountId, mailbox: MailboxId, uids: UidSet, edit: FlagEdit, viewer: AccountId | None = None
+    ) -> FlagResult:
+        """UIDs that are not there are passed over. `viewer`: whose \\Seen is meant, where a mailbox is shared."""
+
+    async def copy(
+        self, account: AccountId, mailbox: MailboxId, uids: UidSet, target_account: AccountId, target: MailboxId
+    ) -> CopyResult:
+        """Flags, keywords and INTERNALDATE go along (RFC 9051 §6.4.7). Within an account the email is the same.
+
+        All or none. Between accounts the target is written (and durable) first.
+        """
+
+    async def move(
+        self, account: AccountId, mailbox: MailboxId, uids: UidSet, target_account: AccountId, target: MailboxId
+    ) -> CopyResult:
+        """RFC 6851. One transaction in an account; between accounts copy, then expunge: a crash may double."""
+
+    async def expunge(self, account: AccountId, mailbox: MailboxId, uids: UidSet | None = None) -> UidSet:
+        """Those with \\Deleted, of `uids` or of all. Returns what went."""
+
+    async def place(
+        self,
+        account: AccountId,
+        email: EmailId,
+        into: Sequence[MailboxId],
+        out_of: Sequence[MailboxId],
+        flags: frozenset[str] | None = None,
+    ) -> ModSeq:
+        """JMAP's Email/set in one transaction: placements added and removed, keywords (all of them) set or, None,
+        left. How they spread over placements: docs/internals.md. An email without a placement left is destroyed.
+        """
+
+
+class Blobs(Protocol):
+    async def read(self, account: AccountId, email: EmailId, offset: int = 0, length: int | None = None) -> bytes:
+        """Octets of prefix and body together; fewer at the end. Raises NoSuchMailbox when there is no such email."""
+
+    async def read_many(self, account: AccountId, emails: Sequence[EmailId]) -> list[bytes | None]:
+        """Whole messages, None where there is none. Mind the memory: ask for as many as you mean to send."""
+
+    def body(self, account: AccountId, email: EmailId) -> Body:
+        """The whole message as a body that is read piece by piece."""
+
+
+# -- changes
+
+
+@dataclass(slots=True)
+class AccountChanges:
+    """For JMAP. `is_complete` False: too long ago (cannotCalculateChanges). Each id is in one of three at most."""
+
+    modseq: ModSeq
+    created: list[EmailId] = field(default_factory=list)
+    updated: list[EmailId] = field(default_factory=list)
+    destroyed: list[EmailId] = field(default_factory=list)
+    threads_changed: list[ThreadId] = field(default_factory=list)
+    mailboxes_created: list[MailboxId] = field(default_factory=list)
+    mailboxes_updated: list[MailboxId] = field(default_factory=list)  # properties
+    mailboxes_counted: list[MailboxId] = field(default_factory=list)  # only counters
+    mailboxes_destroyed: list[MailboxId] = field(default_factory=list)
+    submissions_changed: list[SubmissionId] = field(default_factory=list)
+    is_complete: bool = True
+
+
+class Subscription(Protocol):
+    def cancel(self) -> None: ...
+
+
+class Changes(Protocol):
+    async def modseq(self, account: AccountId) -> ModSeq: ...
+
+    async def in_mailbox(
+        self, account: AccountId, mailbox: MailboxId, since: ModSeq, viewer: AccountId | None = None
+    ) -> MailboxChange: ...
+
+    async def in_account(self, account: AccountId, since: ModSeq) -> AccountChanges: ...
+
+    def watch(self, account: AccountId, callback: Callable[[], None]) -> Subscription:
+        """`callback` is called in the event loop soon after anything in the account changed, whoever changed it,
+        in this process or another; changes in quick succession may be told once. A hint: look with the others.
+        """
+
+
+# -- search
+
+
+@dataclass(slots=True)
+class SearchResult:
+    """`uids` where one mailbox was searched, parallel to `emails`. In the order asked for, else of UIDs or emails."""
+
+    emails: list[EmailId]
+    uids: list[Uid]
+    modseq: ModSeq
+
+
+class Search(Protocol):
+    async def search(
+        self,
+        account: AccountId,
+        program: SearchKey,
+        mailbox: MailboxId | None = None,
+        sort: Sequence[SortBy] = (),
+        viewer: AccountId | None = None,
+    ) -> SearchResult:
+        """Exact, whatever the text index has seen so far. Without `mailbox`: emails with a placement that is not
+        \\Deleted, each once.
+        """
+
+    async def thread_references(self, account: AccountId, mailbox: MailboxId, uids: Sequence[Uid]) -> list[EmailRow]:
+        """What THREAD needs (Fields.KEYS) of these UIDs, in their order."""
+
+
+# -- quotas
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """Emails with a placement, and their octets: an email in three mailboxes counts once."""
+
+    emails: int
+    octets: int
+
+
+class Quotas(Protocol):
+    async def usage(self, account: AccountId) -> Usage: ...
+
+    def has_room(self, account: AccountId, octets: int) -> bool:
+        """At once, from what this worker last knew (at most a second old while the account gets mail). For RCPT."""
+
+
+# -- submissions
+
+
+class SubmissionState(enum.StrEnum):
+    """PENDING may still be undone (it lies in Scheduled); HELD waits for an administrator; QUEUED is the spool's."""
+
+    PENDING = "pending"
+    HELD = "held"
+    QUEUED = "queued"
+    FINAL = "final"
+    CANCELED = "canceled"
+
+
+@dataclass(frozen=True, slots=True)
+class RecipientFate:
+    """What became of one recipient. `outcome`: "" (on its way), delivered, relayed, failed, expired."""
+
+    address: str
+    outcome: str = ""
+    reply: str = ""
+    at: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class NewSubmission:
+    """`envelope` is opaque to the store (msgpack of msa). `filed`: the copy for Sent or Scheduled, None: not kept
+    there. `existing`: an email of the account that is sent as it is. `key`, 16 octets or b"": the idempotency key.
+    `spool_shard` will take it. The octets of `wire` are sent: without Bcc.
+    """
+
+    envelope: bytes
+    recipients: tuple[str, ...]
+    wire: Body
+    state: SubmissionState
+    spool_shard: int
+    filed: Addition | None = None
+    existing: EmailId | None = None
+    key: bytes = b""
+    key_expires: float = 0.0
+    send_at: float = 0.0
+    source: str = ""
+    message_id: str = ""
+
+
+@dataclass(slots=True)
+class Submission:
+    id: SubmissionId
+    account: AccountId
+    envelope: bytes
+    state: SubmissionState
+    spool_shard: int
+    email: EmailId | None
+    created: float
+    send_at: float
+    modseq: ModSeq
+    source: str
+    message_id: str
+    recipients: list[RecipientFate] = field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True)
+class Submitted:
+    """`is_repeat`: the key was there already; nothing was stored and `id`, `added` are those of the first time."""
+
+    id: SubmissionId
+    email: EmailId | None
+    mailbox: MailboxId | None
+    uid: Uid | None
+    uidvalidity: UidValidity | None
+    is_repeat: bool = False
+
+
+class Submissions(Protocol):
+    """sending.md rule 5. The row, the filed copy and the key are one transaction."""
+
+    def submit(self, account: AccountId, new: NewSubmission) -> asyncio.Future[Submitted]: ...
+
+    async def get(self, account: AccountId, submission: SubmissionId) -> Submission | None: ...
+
+    async def list_newest(
+        self, account: AccountId, limit: int = 1000, before: SubmissionId | None = None
+    ) -> list[Submission]:
+        """Newest first."""
+
+    async def due(self, spool_shards: Sequence[int], now: float, limit: int) -> list[Submission]:
+        """Not yet in the spool, `send_at` has come, and named for one of these shards; over all accounts."""
+
+    async def wire(self, account: AccountId, submission: SubmissionId) -> Body:
+        """The octets to be sent."""
+
+    async def change(
+        self, account: AccountId, submission: SubmissionId, state: SubmissionState, spool_shard: int | None = None
+    ) -> bool:
+        """Legal moves only (docs/internals.md); False when it is in another state by now."""
+
+    async def record(self, account: AccountId, submission: SubmissionId, fates: Mapping[str, RecipientFate]) -> None:
+        """Final outcomes by recipient (sending.md rule 9). The last one makes it FINAL."""
+
+
+@dataclass(frozen=True, slots=True)
+class Store:
+    """All of it, as `app` hands it out; roles take the ports they need."""
+
+    mailboxes: Mailboxes
+    messages: Messages
+    blobs: Blobs
+    changes: Changes
+    search: Search
+    quotas: Quotas
+    submissions: Submissions
