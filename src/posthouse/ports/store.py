@@ -38,7 +38,6 @@ from posthouse.message.parsed import ParsedMessage
 from posthouse.message.search import SearchKey, SortBy
 from posthouse.ports.spool import Body, BodyWriter
 
-
 NO_THREAD = ThreadId(0)
 
 
