@@ -21,7 +21,7 @@ from hypothesis import strategies as st
 
 from posthouse.mta.planner import Job, Part, Planner, Slot, Verb
 from posthouse.mta.planner_turns import Turns
-from tests.mta.planner_kit import SITE, at, make_job, make_planner
+from tests.mta.planner_kit import SITE, at, drain, make_job, make_planner, must_take
 
 CONNECTIONS = 20
 PER_TRANSACTION = 50
@@ -175,10 +175,52 @@ def test_slot_credit_helps_against_one_large_message_and_not_against_many_small_
     assert delay_of_single(PostfixLike(), mailing_to_look_at("100,000 messages")) > 4000
 
 
-@pytest.mark.parametrize("recipients", [100_000, 1000])
+@pytest.mark.parametrize("recipients", [100_000, 1000, 1])
 def test_a_senders_next_letter_overtakes_his_own_mailing(recipients: int) -> None:
     mailing = [make_job(SINGLE, recipients) for _ in range(100_000 // recipients)]
     assert delay_of_single(Ours(), mailing) <= 1
+
+
+def test_the_first_of_a_senders_many_single_messages_are_not_starved_by_the_newest() -> None:
+    planner = make_planner(window=1)
+    first = [make_job() for _ in range(300)]
+    for job in first:
+        planner.offer(job, at(0))
+    ((_, slot),) = planner.plan(at(0))
+    taken = []
+    for _ in range(600):
+        planner.offer(make_job(), at(0))
+        taken.append(must_take(planner, slot).job)
+        planner.finished(slot, at(0))
+    assert [job for job in taken if job in first] == first
+
+
+def test_a_senders_few_single_messages_stay_in_their_order() -> None:
+    planner = make_planner(window=1)
+    jobs = [make_job() for _ in range(100)]
+    for job in jobs:
+        planner.offer(job, at(0))
+    assert [part.job for part in drain(planner)] == jobs
+
+
+def test_a_senders_single_messages_and_his_mailing_take_turns() -> None:
+    singles = [make_job() for _ in range(50)]
+    counts = count_kinds([*singles, make_job(recipients=5000)], 60)
+    assert counts == {1: 30, 100: 30}
+
+
+def count_kinds(jobs: list[Job], turns: int) -> dict[int, int]:
+    """How many transactions of each number of recipients come in so many turns."""
+    planner = make_planner(window=1)
+    for job in jobs:
+        planner.offer(job, at(0))
+    ((_, slot),) = planner.plan(at(0))
+    counts: dict[int, int] = {}
+    for _ in range(turns):
+        part = must_take(planner, slot)
+        counts[len(part.recipients)] = counts.get(len(part.recipients), 0) + 1
+        planner.finished(slot, at(0))
+    return counts
 
 
 def test_a_hundred_mailings_delay_it_by_one_turn_each() -> None:

@@ -1,5 +1,8 @@
 """Ids of messages that are on disk only because memory has no room for their flow now; they are read back in order.
 
+Of a flow that waits in hundreds every second place is for the newest: a letter overtakes its sender's own mailing
+here as it does in memory (mta/planner_turns).
+
 Pure, bounded. What does not fit is found by its `next_attempt` like everything else; how much that is, is known
 about: what was tried before is claimed with it, and after a restart the count begins anew.
 
@@ -11,6 +14,7 @@ from __future__ import annotations
 from collections import deque
 
 from posthouse.message.ids import QueueId
+from posthouse.mta.planner_turns import LONG
 
 
 class Backlog:
@@ -59,11 +63,12 @@ class Backlog:
         self._ids.discard(queue_id)
 
     def take(self, flow: str, count: int) -> list[QueueId]:
-        """The first of a flow that are still wanted."""
+        """The first of a flow that are still wanted, among them the last when it is long."""
         waiting = self._flows.get(flow)
         taken: list[QueueId] = []
         while waiting and len(taken) < count:
-            queue_id = waiting.popleft()
+            is_newest_next = len(taken) % 2 and len(waiting) > LONG
+            queue_id = waiting.pop() if is_newest_next else waiting.popleft()
             if queue_id in self._ids:
                 self._ids.discard(queue_id)
                 taken.append(queue_id)

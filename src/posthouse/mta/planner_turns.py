@@ -8,7 +8,8 @@ Postfix's slot-credit preemption counts recipients per message and lets a mailin
 
 Inside a flow messages with few recipients and with many have a lane each and the lanes take turns, so a sender's
 next letter overtakes his own mailing. In the lane for many, each message sends one transaction and goes to the
-back. Single messages of one sender stay in their order.
+back. In the lane for few they stay in their order; only when the lane is so long that it must be a mailing of
+single messages, every second turn is for the newest, so that the next letter overtakes that one, too.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ from posthouse.mta.targets import Destination, SiteKey
 from posthouse.ports.spool import QueuedMessage, QueuedRecipient
 
 MANY = 50  # recipients of one message at one site from which it is a mailing
+LONG = 100  # messages with few recipients in one lane from which they are a mailing
 _COST = 8  # of a transaction, beside one per recipient and one per 8 KiB
 _MAX_COST = 256
 _INCOMES = tuple(round(9 * 2 ** (priority / 3)) for priority in range(-9, 10))
@@ -88,7 +90,7 @@ class Part:
 
 
 class Flow:
-    __slots__ = ("deficit", "few", "income", "key", "many", "many_next")
+    __slots__ = ("deficit", "few", "income", "key", "many", "many_next", "newest_next")
 
     def __init__(self, key: tuple[str, int], income: int) -> None:
         self.key = key
@@ -97,6 +99,7 @@ class Flow:
         self.few: deque[Job] = deque()
         self.many: deque[Job] | None = None
         self.many_next = False
+        self.newest_next = False
 
     def find_lane(self) -> deque[Job] | None:
         """The lane whose turn it is; jobs that were withdrawn meanwhile are removed on the way."""
@@ -107,7 +110,17 @@ class Flow:
             many.popleft()
         if many and (self.many_next or not few):
             return many
+        if len(few) > LONG:
+            self._bring_newest(few)
         return few or None
+
+    def _bring_newest(self, few: deque[Job]) -> None:
+        """To the front, every second time."""
+        self.newest_next = not self.newest_next
+        if self.newest_next:
+            while few[-1].sent >= len(few[-1].recipients):
+                few.pop()  # withdrawn; the first one is not
+            few.rotate(1)
 
 
 class Turns:
