@@ -52,6 +52,19 @@ class Kind(Protocol):
         """The TOML literal that `read` turns into `value` again."""
 
 
+@dataclass(frozen=True, slots=True)
+class Key:
+    """What the tree says about one key. `absent` tells what happens without it, where the default is None.
+
+    `example` is a TOML literal for the generated file and the manual.
+    """
+
+    kind: Kind
+    sentence: str
+    absent: str = ""
+    example: str = ""
+
+
 class Bind(msgspec.Struct, frozen=True):
     """Where a listener listens: `host` and `port`, or a unix socket's `path`."""
 

@@ -13,9 +13,9 @@ from typing import TypeVar
 
 import msgspec
 
-from posthouse.config.kinds import BadValueError, FilePath, Kind
+from posthouse.config.kinds import BadValueError, FilePath, Key, Kind
 from posthouse.config.lines import Path, find_lines
-from posthouse.config.settings import Key, Settings
+from posthouse.config.settings import Settings
 from posthouse.config.validate import find_conflicts
 
 SEARCHED = ("posthouse.toml", "/etc/posthouse/posthouse.toml")

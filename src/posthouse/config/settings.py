@@ -5,7 +5,6 @@ that `init` writes are all generated from here. Values are frozen and typed: siz
 `timedelta`, networks are `ipaddress` networks. Annotations are read at run time, hence no postponed ones here.
 """
 
-from dataclasses import dataclass
 from datetime import timedelta
 from typing import Annotated
 
@@ -21,7 +20,7 @@ from posthouse.config.kinds import (
     HopKind,
     HostName,
     IpAddressKind,
-    Kind,
+    Key,
     ListOf,
     MailAddress,
     Network,
@@ -32,19 +31,6 @@ from posthouse.config.kinds import (
     Whole,
 )
 from posthouse.message.nexthop import MaildirHop, NextHop
-
-
-@dataclass(frozen=True, slots=True)
-class Key:
-    """What the tree says about one key. `absent` tells what happens without it, where the default is None.
-
-    `example` is a TOML literal for the generated file and the manual.
-    """
-
-    kind: Kind
-    sentence: str
-    absent: str = ""
-    example: str = ""
 
 
 def _seconds(count: float) -> timedelta:
