@@ -118,7 +118,7 @@ class StandIn:
     async def _change_queue(self, args: Arguments) -> object:
         if args.get("action") not in ("hold", "release"):
             raise ValueError(f"unknown action {args.get('action')!r}")
-        return 2
+        return {"changed": 2, "known": []}
 
     async def _tell_stats(self, args: Arguments) -> object:
         return {"messages": 2, "oldest": 1000.0 + self._context.index, "states": {"ready": 1, f"s{os.getpid()}": 1}}

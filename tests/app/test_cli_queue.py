@@ -133,6 +133,15 @@ def test_a_change_prints_how_many_and_what_did_not_answer(posthouse: Callable[..
     assert "incomplete, not answered by: worker 1.1" in result.output
 
 
+def test_a_change_says_which_ids_nobody_has(posthouse: Callable[..., Result], server: FakeServer) -> None:
+    server.answers["queue.change"] = [Frame(done={"changed": 1, "unknown": ["011K0ZX48M702"], "unanswered": []})]
+    result = posthouse("queue", "delete", "001K0ZX0G8HYM", "011K0ZX48M702")
+    assert result.exit_code == 1
+    assert result.output == "1 message deleted\nposthouse: not in the queue: 011K0ZX48M702\n"
+    result = posthouse("queue", "delete", "001K0ZX0G8HYM", "011K0ZX48M702", "--json")
+    assert result.output.startswith('{"changed":1,"unknown":["011K0ZX48M702"]}\n')
+
+
 def test_a_change_with_a_mistyped_id_asks_nothing_of_the_server(
     posthouse: Callable[..., Result], server: FakeServer
 ) -> None:
@@ -208,6 +217,10 @@ def test_without_a_server_the_files_are_worked_on(posthouse: Callable[..., Resul
     assert json.loads(posthouse("queue", "show", first, "--json").output)["held"] is True
     counts = json.loads(posthouse("queue", "stats", "--json").output)
     assert (counts["messages"], counts["states"]) == (3, {"held": 1, "ready": 2})
+    unknown = posthouse("queue", "release", "0000000000000")
+    assert (unknown.exit_code, unknown.output) == (
+        1, "0 messages released\nposthouse: not in the queue: 0000000000000\n"
+    )  # fmt: skip
     assert posthouse("queue", "delete", "--domain", "B.example").output == "3 messages deleted\n"
     assert list_queue(posthouse) == []
 

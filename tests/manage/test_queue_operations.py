@@ -6,7 +6,7 @@ from collections.abc import Collection
 
 import pytest
 
-from posthouse.manage.operations import QueueOperations
+from posthouse.manage.operations import QueueOperations, add_changes
 from posthouse.manage.queue import NothingActive, add_counts
 from posthouse.manage.rates import RateMeter
 from posthouse.message.address import parse_address
@@ -35,14 +35,12 @@ class FakeActive:
 
     def __init__(self) -> None:
         self.ids: set[QueueId] = set()
+        self.numbers = {0}  # recipients that are being tried
         self.withdrawn: list[QueueId] = []
         self.woken: list[QueueId] = []
 
-    def list_ids(self) -> Collection[QueueId]:
-        return self.ids
-
-    def is_active(self, queue_id: QueueId) -> bool:
-        return queue_id in self.ids
+    def list_tried(self) -> dict[QueueId, set[int]]:
+        return dict.fromkeys(self.ids, self.numbers)
 
     def withdraw(self, ids: Collection[QueueId]) -> None:
         self.withdrawn += ids
@@ -84,6 +82,9 @@ class Desk:
             0, Status.WAITING, Instant(self.clock.now() + 600), 1, Reply(450, "4.2.0", "later"), "mx[1]:25", "b.example"
         )
         await self.spools[shard].settle(Settlement(queue_id, [change]))
+
+    async def change(self, args: dict[str, object]) -> object:
+        return (await self.operations.change(args))["changed"]
 
     async def list_ids(self, **args: object) -> list[object]:
         page = await self.operations.list_messages(args)
@@ -157,12 +158,34 @@ async def test_messages_are_chosen_by_domain_sender_and_status(desk: Desk) -> No
     assert await desk.list_ids(status="held") == []
 
 
-async def test_active_is_what_is_in_memory(desk: Desk) -> None:
+async def test_of_a_message_in_hand_only_what_is_tried_now_is_active(desk: Desk) -> None:
+    queue_id = await desk.put(0, "x@one.example", "y@two.example", "z@three.example")
+    await desk.defer(0, queue_id)
+    desk.active.ids, desk.active.numbers = {queue_id}, {1}
+    shown = await desk.operations.show({"id": queue_id})
+    assert shown is not None
+    recipients = shown["recipients"]
+    assert isinstance(recipients, list)
+    assert [each["status"] for each in recipients] == ["deferred", "active", "ready"]
+
+
+async def test_ids_that_nobody_has_are_told_apart_from_those_that_stay_as_they_are(desk: Desk) -> None:
+    first, second = await desk.put(0, "x@one.example"), await desk.put(1, "x@one.example")
+    assert await desk.change({"action": "hold", "ids": [first]}) == 1
+    args: dict[str, object] = {"action": "hold", "ids": [first, second, "0" * 13]}
+    answer = await desk.operations.change(args)
+    assert answer == {"changed": 1, "known": [first, second]}
+    assert add_changes(args, [answer]) == {"changed": 1, "unknown": ["0" * 13]}
+    here, there = ({"changed": 1, "known": [each]} for each in (first, second))
+    assert add_changes({"ids": [second, first]}, [here, there]) == {"changed": 2, "unknown": []}
+
+
+async def test_active_is_what_is_being_tried(desk: Desk) -> None:
     first, second = await desk.put(0, "x@one.example"), await desk.put(0, "x@one.example")
     desk.active.ids = {first}
     assert await desk.list_ids(status="active") == [first]
     assert await desk.list_ids(status="ready") == [second]
-    assert await desk.operations.change({"action": "hold", "status": "ready"}) == 1
+    assert await desk.change({"action": "hold", "status": "ready"}) == 1
     assert await desk.list_ids(status="held") == [second]
 
 
@@ -178,12 +201,12 @@ async def test_one_message_is_shown_with_its_envelope_wherever_it_is(desk: Desk)
 
 async def test_holding_takes_messages_out_of_memory_and_releasing_wakes_them(desk: Desk) -> None:
     queue_id = await desk.put(0, "x@one.example")
-    assert await desk.operations.change({"action": "hold", "ids": [queue_id]}) == 1
+    assert await desk.change({"action": "hold", "ids": [queue_id]}) == 1
     assert desk.active.withdrawn == [queue_id]
     page = await desk.operations.list_messages({})
     assert "'held': True" in str(page)
     assert "'next_attempt': None" in str(page)
-    assert await desk.operations.change({"action": "release", "domain": "one.example"}) == 1
+    assert await desk.change({"action": "release", "domain": "one.example"}) == 1
     assert desk.active.woken == [queue_id]
     assert await desk.list_ids(status="ready") == [queue_id]
     assert [step for step, _, _ in desk.journal.records] == ["held", "released"]
@@ -191,7 +214,7 @@ async def test_holding_takes_messages_out_of_memory_and_releasing_wakes_them(des
 
 async def test_retrying_makes_waiting_messages_due_now(desk: Desk) -> None:
     queue_id = await desk.put(0, "x@one.example")
-    assert await desk.operations.change({"action": "retry", "all": True}) == 1
+    assert await desk.change({"action": "retry", "all": True}) == 1
     due = await desk.spools[0].claim_due(desk.clock.now(), 10, lambda _: False, lambda row: Instant(row.arrived + 9e5))
     assert [message.id for message in due] == [queue_id]
 
@@ -200,13 +223,13 @@ async def test_deleting_a_senders_mail_leaves_the_rest(desk: Desk) -> None:
     await desk.put(0, "x@one.example", sender="spam@s.example")
     await desk.put(1, "x@one.example", sender="spam@s.example")
     kept = await desk.put(1, "x@one.example")
-    assert await desk.operations.change({"action": "delete", "sender": "spam@s.example"}) == 2
+    assert await desk.change({"action": "delete", "sender": "spam@s.example"}) == 2
     assert await desk.list_ids() == [kept]
 
 
 async def test_a_bounced_message_is_replaced_by_its_report_which_is_due_at_once(desk: Desk) -> None:
     queue_id = await desk.put(0, "x@one.example")
-    assert await desk.operations.change({"action": "bounce", "domain": "one.example"}) == 1
+    assert await desk.change({"action": "bounce", "domain": "one.example"}) == 1
     [report] = await desk.list_ids()
     assert desk.active.withdrawn == [queue_id]
     assert desk.active.woken == [report]
@@ -220,7 +243,7 @@ async def test_a_bounced_message_is_replaced_by_its_report_which_is_due_at_once(
 async def test_bouncing_everything_does_not_bounce_the_reports_it_makes(desk: Desk) -> None:
     for _ in range(3):
         await desk.put(0, "x@one.example")
-    assert await desk.operations.change({"action": "bounce", "all": True}) == 3
+    assert await desk.change({"action": "bounce", "all": True}) == 3
     assert len(await desk.list_ids()) == 3
 
 
@@ -276,8 +299,7 @@ def test_without_a_server_nothing_is_active() -> None:
     nothing = NothingActive()
     nothing.wake([])
     nothing.withdraw([])
-    assert list(nothing.list_ids()) == []
-    assert not nothing.is_active(QueueId("x"))
+    assert nothing.list_tried() == {}
 
 
 def test_a_rate_is_of_the_last_seconds() -> None:

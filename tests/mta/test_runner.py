@@ -276,6 +276,18 @@ async def test_what_the_configuration_or_dns_says_is_an_outcome_without_a_connec
     assert bench.hops.parts[0][1] == ["alice@here.example"]  # one report for the two that failed
 
 
+async def test_of_a_message_in_hand_only_what_a_connection_has_is_being_tried(make_bench: MakeBench) -> None:
+    gate = asyncio.Event()
+    bench = make_bench(FakeHops(gate=gate, max_recipients=1))
+    message = await bench.accept("a@there.example", "b@there.example", "c@else.example")
+    await bench.settle()
+    assert len(bench.hops.parts) == 2
+    assert bench.runner.list_tried() == {message.id: {0, 2}}
+    gate.set()
+    await bench.settle()
+    assert bench.runner.list_tried() == {}
+
+
 async def test_a_held_message_in_hand_stays_held_unless_it_is_delivered(make_bench: MakeBench) -> None:
     gate = asyncio.Event()
     bench = make_bench(FakeHops(lambda part, address: LATER, gate=gate))

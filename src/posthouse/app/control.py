@@ -7,7 +7,7 @@ nobody: it has its own task, bounded frames, a deadline for every step, and ther
     queue.list {domain, sender, status, limit}    items in the order of ids
     queue.show {id}                               one item, or an error
     queue.stats {}                                done: sums over all workers
-    queue.change {action, ids | domain | sender | all}    done: {changed}
+    queue.change {action, ids | domain | sender | all}    done: {changed, unknown, unanswered}
     sessions.list {}   sessions.kill {id}         items; done: {changed}
     metrics {}                                    done: Prometheus text of the whole server
     status {}                                     done: who is connected

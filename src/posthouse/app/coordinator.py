@@ -33,6 +33,7 @@ from posthouse.app.sockets import peer_uid
 from posthouse.app.supervised import SupervisorLine, begin
 from posthouse.app.worker_context import Arguments, LinkError
 from posthouse.config.settings import Settings
+from posthouse.manage.operations import add_changes
 from posthouse.ports.clock import Clock
 from posthouse.ports.observe import Log
 from posthouse.serve.admission import ConnectionCounts
@@ -248,14 +249,15 @@ class Operations:
         return total
 
     async def change_queue(self, args: Arguments) -> object:
-        return await self._count("queue.change", args)
+        """An id is only called unknown when everybody was heard."""
+        unanswered = Unanswered()
+        total = add_changes(args, await ask_all(self._workers(), "queue.change", args, unanswered))
+        unknown = [] if unanswered.names else total["unknown"]
+        return {**total, "unknown": unknown, "unanswered": unanswered.names}
 
     async def kill_session(self, args: Arguments) -> object:
-        return await self._count("sessions.kill", args)
-
-    async def _count(self, op: str, args: Arguments) -> object:
         unanswered = Unanswered()
-        answers = await ask_all(self._workers(), op, args, unanswered)
+        answers = await ask_all(self._workers(), "sessions.kill", args, unanswered)
         changed = sum(answer for answer in answers if isinstance(answer, int))
         return {"changed": changed, "unanswered": unanswered.names}
 

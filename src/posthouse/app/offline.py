@@ -18,7 +18,7 @@ from posthouse.adapters.sqlite.shards import ShardPool
 from posthouse.app.control_client import Arguments, ControlError
 from posthouse.app.wiring import Wiring
 from posthouse.config.settings import Settings
-from posthouse.manage.operations import QueueOperations
+from posthouse.manage.operations import QueueOperations, add_changes
 from posthouse.manage.queue import NothingActive
 from posthouse.message.instant import Instant
 from posthouse.mta.bounce import plan_bounce
@@ -53,7 +53,7 @@ class OfflineControl:
 
     def call(self, op: str, args: Arguments) -> object:
         answer = self._ask(op, args)
-        return {"changed": answer} if op == "queue.change" else answer
+        return add_changes(args, [answer]) if op == "queue.change" else answer
 
     def close(self) -> None:
         self._runner.run(self._stack.aclose())

@@ -5,7 +5,7 @@ A worker registers these for its shards; without a server the command line calls
     queue.list {ids, domain, sender, status, limit, after}   {"items": [...], "more": bool}
     queue.show {id}                                          the object, or None when it is not here
     queue.stats {}                                           counts (`count_queue`) and messages per second
-    queue.change {action, ids | domain | sender | all}       how many messages
+    queue.change {action, ids | domain | sender | all}       {"changed": how many, "known": those of ids that are here}
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from posthouse.manage.queue import (
     bounce_messages,
     change_messages,
     count_queue,
+    find_known,
     list_page,
     parse_query,
     parse_queue_id,
@@ -69,18 +70,22 @@ class QueueOperations:
         into, out = self.rates()
         return {**await count_queue(self.spools(), self.active), "in_per_second": into, "out_per_second": out}
 
-    async def change(self, args: Arguments) -> int:
+    async def change(self, args: Arguments) -> Plain:
         """Nothing selected is a mistake, not everything: `all` must be said."""
         query = parse_query({name: args[name] for name in ("ids", "domain", "sender", "status") if name in args})
         if args.get("all") is not True and query.selection == Selection():
             raise ValueError("say which messages: ids, domain, sender or all")
-        action, now, spools = str(args.get("action")), self.clock.now(), self.spools()
+        known = await find_known(self.spools(), query.selection.ids or ())
+        return {"changed": await self._change(str(args.get("action")), query.selection), "known": known}
+
+    async def _change(self, action: str, selection: Selection) -> int:
+        now, spools = self.clock.now(), self.spools()
         if action == BOUNCE:
-            settled = await bounce_messages(spools, self.active, query.selection, now, self.make_bounce)
+            settled = await bounce_messages(spools, self.active, selection, now, self.make_bounce)
             for settlement in settled:
                 self._note_bounced(settlement)
             return len(settled)
-        ids = await change_messages(spools, self.active, query.selection, action, now)
+        ids = await change_messages(spools, self.active, selection, action, now)
         for queue_id in ids:
             self._record(STEPS[action], queue_id)
         return len(ids)
@@ -104,3 +109,15 @@ class QueueOperations:
     def _record(self, step: str, queue_id: QueueId, **fields: object) -> None:
         if self.journal is not None:
             self.journal.record(step, queue_id, **fields)
+
+
+def add_changes(args: Arguments, answers: Sequence[object]) -> Plain:
+    """What `queue.change` came to over all shards: {"changed", "unknown"}; `unknown` are ids that nobody has."""
+    told = [answer for answer in answers if isinstance(answer, dict)]
+    asked = args.get("ids")
+    known = {str(queue_id) for answer in told for queue_id in answer["known"]}
+    ids = [str(parse_queue_id(str(each))) for each in asked] if isinstance(asked, list | tuple) else []
+    return {
+        "changed": sum(answer["changed"] for answer in told),
+        "unknown": [each for each in ids if each not in known],
+    }

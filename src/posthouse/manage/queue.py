@@ -28,12 +28,15 @@ MakeBounce = Callable[[Spool, QueuedMessage, Instant], Awaitable[Settlement]]
 """Fails every recipient that is not final and makes the reports; given by who knows how reports are written."""
 
 
+Tried = Mapping[QueueId, Collection[int]]
+"""Recipients (their `number`) whose delivery is being attempted now, by message."""
+
+
 class ActiveSet(Protocol):
     """The messages that this process has in memory for delivery."""
 
-    def list_ids(self) -> Collection[QueueId]: ...
-
-    def is_active(self, queue_id: QueueId) -> bool: ...
+    def list_tried(self) -> Tried:
+        """What connections have in hand at this moment."""
 
     def withdraw(self, ids: Collection[QueueId]) -> None:
         """They were held, deleted or bounced: drop them. A delivery in flight ends; only a success still counts."""
@@ -45,11 +48,8 @@ class ActiveSet(Protocol):
 class NothingActive:
     """The `ActiveSet` of a server that does not run."""
 
-    def list_ids(self) -> Collection[QueueId]:
-        return ()
-
-    def is_active(self, queue_id: QueueId) -> bool:
-        return False
+    def list_tried(self) -> Tried:
+        return {}
 
     def withdraw(self, ids: Collection[QueueId]) -> None:
         return None
@@ -114,12 +114,13 @@ def _parse_sender(text: object) -> str | None:
         raise ValueError(f"{text!r}: {error}") from None
 
 
-def describe_message(message: QueuedMessage, is_active: bool) -> Plain:
+def describe_message(message: QueuedMessage, tried: Tried) -> Plain:
     """One object of the queue listing."""
+    numbers = tried.get(message.id, ())
     return {
         "id": message.id,
         "sender": str(message.envelope.sender or ""),
-        "recipients": [_describe_recipient(recipient, is_active) for recipient in message.recipients],
+        "recipients": [_describe_recipient(one, one.number in numbers) for one in message.recipients],
         "size": message.size,
         "arrived": format_rfc3339(message.arrived),
         "held": any(recipient.status is Status.HELD for recipient in message.recipients),
@@ -138,7 +139,7 @@ def _describe_recipient(recipient: QueuedRecipient, is_active: bool) -> Plain:
 
 
 def name_status(recipient: QueuedRecipient, is_active: bool) -> str:
-    """The word of the queue listing: waiting is shown as what it waits for."""
+    """The word of the queue listing: what waits is active while it is tried, else deferred or never tried yet."""
     if recipient.status is not Status.WAITING:
         return recipient.status.value
     if is_active:
@@ -146,10 +147,10 @@ def name_status(recipient: QueuedRecipient, is_active: bool) -> str:
     return "deferred" if recipient.attempts else "ready"
 
 
-def explain_message(message: QueuedMessage, is_active: bool) -> Plain:
+def explain_message(message: QueuedMessage, tried: Tried) -> Plain:
     """`queue show`: the listing's object and what else the envelope says."""
     envelope = message.envelope
-    return describe_message(message, is_active) | {
+    return describe_message(message, tried) | {
         "message_id": message.message_id or None,
         "source": message.source or None,
         "is_report": message.is_report,
@@ -166,7 +167,7 @@ async def list_page(spools: Sequence[Spool], active: ActiveSet, query: Query) ->
     """Up to `query.limit` objects in the order of ids, starting behind `query.after`. Go on behind the last id."""
     page: list[Plain] = []
     async for message in _find_messages(spools, active, query.selection, query.after):
-        page.append(describe_message(message, active.is_active(message.id)))
+        page.append(describe_message(message, active.list_tried()))
         if len(page) >= query.limit:
             break
     return page
@@ -178,7 +179,7 @@ async def show_message(spools: Sequence[Spool], active: ActiveSet, queue_id: Que
     for spool in spools:
         if spool.shard == shard:
             message = await spool.load(queue_id)
-            return None if message is None else explain_message(message, active.is_active(queue_id))
+            return None if message is None else explain_message(message, active.list_tried())
     return None
 
 
@@ -188,7 +189,7 @@ async def _find_messages(
     """What memory knows better than the disk (active or not) is decided here, the rest by the shards."""
     status = selection.status
     if status == "active":
-        ids = frozenset(active.list_ids())
+        ids = frozenset(active.list_tried())
         selection = replace(selection, ids=ids if selection.ids is None else ids & selection.ids, status=None)
     first = -1 if after is None else split_queue_id(after)[0]
     for spool in sorted(spools, key=lambda each: each.shard):
@@ -205,8 +206,20 @@ async def _find_messages(
 
 
 def _has_status(message: QueuedMessage, active: ActiveSet, status: str) -> bool:
-    is_active = active.is_active(message.id)
-    return any(name_status(recipient, is_active) == status for recipient in message.recipients)
+    numbers = active.list_tried().get(message.id, ())
+    return any(name_status(one, one.number in numbers) == status for one in message.recipients)
+
+
+async def find_known(spools: Sequence[Spool], ids: Collection[QueueId]) -> list[QueueId]:
+    """Those of these messages that are here. Raises SpoolError."""
+    wanted = sorted(ids)
+    known: list[QueueId] = []
+    for spool in spools:
+        mine = [queue_id for queue_id in wanted if split_queue_id(queue_id)[0] == spool.shard]
+        for start in range(0, len(mine), PAGE):
+            part = frozenset(mine[start : start + PAGE])
+            known += [message.id for message in await spool.find(Selection(ids=part), PAGE)]
+    return known
 
 
 async def change_messages(
@@ -271,7 +284,7 @@ async def _bounce_some(
 
 async def count_queue(spools: Sequence[Spool], active: ActiveSet) -> Plain:
     """`queue stats` of these shards. `oldest` is an Instant; `active` counts messages, the rest recipients."""
-    total: Plain = {"messages": 0, "size": 0, "active": len(active.list_ids()), "states": {}, "next_hops": {}}
+    total: Plain = {"messages": 0, "size": 0, "active": len(active.list_tried()), "states": {}, "next_hops": {}}
     for spool in spools:
         stats = await spool.stats()
         oldest = {} if stats.oldest is None else {"oldest": stats.oldest}

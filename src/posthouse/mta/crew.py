@@ -72,6 +72,7 @@ class Crew:
         self._ledger = ledger
         self._tasks: set[asyncio.Task[None]] = set()
         self._resting: dict[Slot, asyncio.Future[bool]] = {}
+        self._slots: set[Slot] = set()
         self._is_pump_due = False
         self.is_stopping = False
 
@@ -80,6 +81,10 @@ class Crew:
         task = asyncio.get_running_loop().create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
+
+    def list_parts(self) -> list[Part]:
+        """What connections have in hand at this moment."""
+        return [slot.part for slot in self._slots if slot.part is not None]
 
     def pump_soon(self) -> None:
         """Ask the planner once, at the end of this turn of the loop."""
@@ -102,6 +107,7 @@ class Crew:
     async def _work(self, slot: Slot) -> None:
         """A slot's life: take a part, carry it, settle, again; rest while there is none."""
         planner, clock = self._parts.planner, self._parts.clock
+        self._slots.add(slot)
         channel = self._parts.carrier.make_channel(partial(self._note_open, slot))
         try:
             while not self.is_stopping:
@@ -119,6 +125,7 @@ class Crew:
         finally:
             channel.close()
             planner.closed(slot)
+            self._slots.discard(slot)
             self.pump_soon()
 
     def _note_open(self, slot: Slot) -> None:

@@ -477,11 +477,12 @@ class Runner:
 
     # -- administration and the end
 
-    def list_ids(self) -> list[QueueId]:
-        return list(self._rounds)
-
-    def is_active(self, queue_id: QueueId) -> bool:
-        return queue_id in self._rounds
+    def list_tried(self) -> dict[QueueId, set[int]]:
+        """Recipients whose delivery is being attempted now, by message."""
+        tried: dict[QueueId, set[int]] = {}
+        for part in self._crew.list_parts():
+            tried.setdefault(part.message.id, set()).update(one.number for one in part.recipients)
+        return tried
 
     def withdraw(self, ids: Iterable[QueueId]) -> None:
         """Held, deleted or bounced: what no connection has in hand leaves memory; the rows are changed by the spool."""

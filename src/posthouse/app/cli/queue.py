@@ -205,14 +205,14 @@ _DONE = {"hold": "held", "release": "released", "retry": "to be tried now", "del
 
 
 def _report_change(answer: Item, done: str, as_json: bool) -> None:
-    changed = _read_number(answer.get("changed"))
+    changed, unknown = _read_number(answer.get("changed")), answer.get("unknown") or []
     if as_json:
-        print_json([{"changed": changed}])
+        print_json([{"changed": changed} | ({"unknown": unknown} if unknown else {})])
     else:
         click.echo(f"{changed} message{'s' if changed != 1 else ''} {done}")
-    unanswered = answer.get("unanswered")
-    if isinstance(unanswered, list) and unanswered:
-        raise FailedError(f"incomplete, not answered by: {', '.join(map(str, unanswered))}")
+    for problem, names in (("incomplete, not answered by", answer.get("unanswered")), ("not in the queue", unknown)):
+        if isinstance(names, list) and names:
+            raise FailedError(f"{problem}: {', '.join(map(str, names))}")
 
 
 _SUMMARIES: Iterable[tuple[str, str]] = (
