@@ -13,9 +13,10 @@ from posthouse.adapters.files import Space
 from posthouse.adapters.sqlite.shards import ShardPool
 from posthouse.adapters.sqlite.spool import SpoolOptions
 from posthouse.message.address import parse_address
-from posthouse.message.envelope import BodyType, Envelope, Notify, Recipient, Ret
+from posthouse.message.envelope import BodyType, DeliverBy, Envelope, Notify, Recipient, Ret
 from posthouse.message.ids import QueueId, split_queue_id
 from posthouse.message.instant import Instant
+from posthouse.message.mailbox import AccountId, SubmissionId
 from posthouse.message.reply import Reply
 from posthouse.ports.clock import FakeClock
 from posthouse.ports.spool import (
@@ -31,6 +32,7 @@ from posthouse.ports.spool import (
     Spool,
     SpoolError,
     Status,
+    SubmissionKey,
 )
 from posthouse.ports.spool_memory import MemoryDisk, MemorySpool
 
@@ -148,6 +150,7 @@ async def test_every_parameter_of_the_envelope_survives_a_restart(house: House) 
         ret=Ret.HDRS,
         envid="e ;x",
         mt_priority=-4,
+        deliver_by=DeliverBy(Instant(1_800_000_123.25), is_return=True, is_traced=True),
     )
     new = make_new(house, envelope=envelope)
     await house.spool.accept(new)
@@ -168,6 +171,32 @@ async def test_the_empty_sender_and_every_body_type_and_ret_are_kept(
     assert loaded is not None
     assert loaded.envelope == new.envelope
     assert loaded.is_report
+
+
+KEY = SubmissionKey(AccountId(7), SubmissionId(3))
+
+
+async def test_a_submission_is_found_by_its_key_while_it_is_here(house: House) -> None:
+    await house.spool.accept(make_new(house))
+    new = make_new(house, submission=KEY)
+    accepted = await house.spool.accept(new)
+    assert accepted.submission == KEY
+    await house.restart()
+    found = await house.spool.find_submission(KEY)
+    assert found is not None
+    assert (found.id, found.submission) == (new.id, KEY)
+    assert await house.spool.find_submission(KEY._replace(account=AccountId(8))) is None
+    await house.spool.settle(Settlement(new.id, remove=True))
+    assert await house.spool.find_submission(KEY) is None
+
+
+async def test_a_submission_is_taken_once(house: House) -> None:
+    await house.spool.accept(make_new(house, submission=KEY))
+    again, other = make_new(house, submission=KEY), make_new(house)
+    futures = [house.spool.accept(again), house.spool.accept(other)]
+    with pytest.raises(SpoolError):
+        await futures[0]
+    assert (await futures[1]).id == other.id
 
 
 async def test_octets_of_a_body_are_not_touched(house: House) -> None:

@@ -6,6 +6,7 @@ import enum
 from dataclasses import dataclass
 
 from posthouse.message.address import Address
+from posthouse.message.instant import Instant
 
 
 class BodyType(enum.StrEnum):
@@ -43,6 +44,17 @@ class Recipient:
 
 
 @dataclass(frozen=True, slots=True)
+class DeliverBy:
+    """The BY parameter of MAIL as a point in time (RFC 2852 §4). `is_return`: give the message back then (mode R),
+    else only tell that it is late (mode N). `is_traced`: tell also when it was handed on (T).
+    """
+
+    at: Instant
+    is_return: bool = False
+    is_traced: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class Envelope:
     """`sender` None is the empty reverse path `<>`. `envid` has xtext decoded. `mt_priority` of RFC 6710, -9..9."""
 
@@ -53,3 +65,4 @@ class Envelope:
     ret: Ret | None = None
     envid: str | None = None
     mt_priority: int = 0
+    deliver_by: DeliverBy | None = None

@@ -16,11 +16,12 @@ import asyncio
 import enum
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from posthouse.message.envelope import Envelope, Recipient
 from posthouse.message.ids import QueueId, ShardNumber
 from posthouse.message.instant import Instant
+from posthouse.message.mailbox import AccountId, SubmissionId
 from posthouse.message.reply import Reply
 
 
@@ -93,6 +94,13 @@ class InlineBody:
         return self.inline[offset : offset + length]
 
 
+class SubmissionKey(NamedTuple):
+    """The row of an account's store that a message in the spool was handed over from (docs/internals.md)."""
+
+    account: AccountId
+    submission: SubmissionId
+
+
 @dataclass(slots=True)
 class QueuedRecipient:
     """One row. `number` is its place in the envelope."""
@@ -122,6 +130,7 @@ class QueuedMessage:
     is_report: bool = False  # we made it: expires after one day, its failure is a double bounce
     warned: bool = False  # the delay report has gone out
     crashes: int = 0  # times a worker died with it in hand
+    submission: SubmissionKey | None = None
 
     @property
     def size(self) -> int:
@@ -142,6 +151,7 @@ class NewMessage:
     message_id: str = ""
     is_report: bool = False
     held: bool = False
+    submission: SubmissionKey | None = None  # unique in a shard; ask `find_submission` first
 
 
 @dataclass(slots=True)
@@ -269,6 +279,9 @@ class Spool(Protocol):
         """
 
     async def load(self, queue_id: QueueId) -> QueuedMessage | None: ...
+
+    async def find_submission(self, key: SubmissionKey) -> QueuedMessage | None:
+        """The message that was handed over with this key, while it is here."""
 
     async def find(self, selection: Selection, limit: int, after: QueueId | None = None) -> list[QueuedMessage]:
         """In the order of ids, starting behind `after`; bodies are not read (`body.inline` may be None)."""

@@ -33,6 +33,7 @@ from posthouse.ports.spool import (
     SpoolFull,
     SpoolStats,
     Status,
+    SubmissionKey,
 )
 
 _MAX_WAIT_S = 172_800.0
@@ -137,7 +138,7 @@ class MemorySpool:
         future: asyncio.Future[QueuedMessage] = asyncio.get_running_loop().create_future()
         try:
             self.check()
-            if new.id in self.disk.messages:
+            if new.id in self.disk.messages or self._has_submission(new.submission):
                 raise SpoolError(f"{new.id} exists")
         except SpoolError as error:
             future.set_exception(error)
@@ -145,6 +146,9 @@ class MemorySpool:
         self.disk.messages[new.id] = _store(new)
         future.set_result(_copy(self.disk.messages[new.id]))
         return future
+
+    def _has_submission(self, key: SubmissionKey | None) -> bool:
+        return key is not None and any(message.submission == key for message in self.disk.messages.values())
 
     def settle(self, settlement: Settlement) -> asyncio.Future[None]:
         future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
@@ -207,6 +211,9 @@ class MemorySpool:
     async def load(self, queue_id: QueueId) -> QueuedMessage | None:
         message = self.disk.messages.get(_upper(queue_id))
         return None if message is None else _copy(message)
+
+    async def find_submission(self, key: SubmissionKey) -> QueuedMessage | None:
+        return next((_copy(message) for message in self.disk.messages.values() if message.submission == key), None)
 
     async def find(self, selection: Selection, limit: int, after: QueueId | None = None) -> list[QueuedMessage]:
         return [
@@ -287,6 +294,7 @@ def _store(new: NewMessage) -> QueuedMessage:
         new.source,
         new.message_id,
         new.is_report,
+        submission=new.submission,
     )
 
 

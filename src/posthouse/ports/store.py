@@ -403,6 +403,18 @@ class SubmissionState(enum.StrEnum):
     CANCELED = "canceled"
 
 
+# What `Submissions.change` may do (docs/internals.md). FINAL is only made by `record`, from HELD or QUEUED.
+SUBMISSION_MOVES: Mapping[SubmissionState, frozenset[SubmissionState]] = {
+    SubmissionState.PENDING: frozenset(
+        {SubmissionState.PENDING, SubmissionState.HELD, SubmissionState.QUEUED, SubmissionState.CANCELED}
+    ),
+    SubmissionState.HELD: frozenset({SubmissionState.QUEUED, SubmissionState.CANCELED}),
+    SubmissionState.QUEUED: frozenset(),
+    SubmissionState.FINAL: frozenset(),
+    SubmissionState.CANCELED: frozenset(),
+}
+
+
 @dataclass(frozen=True, slots=True)
 class RecipientFate:
     """What became of one recipient. `outcome`: "" (on its way), delivered, relayed, failed, expired."""
@@ -475,7 +487,9 @@ class Submissions(Protocol):
         """Newest first."""
 
     async def due(self, spool_shards: Sequence[int], now: float, limit: int) -> list[Submission]:
-        """Not yet in the spool, `send_at` has come, and named for one of these shards; over all accounts."""
+        """PENDING (perhaps in the spool all the same), `send_at` has come, and named for one of these shards; over
+        all accounts, oldest first.
+        """
 
     async def wire(self, account: AccountId, submission: SubmissionId) -> Body:
         """The octets to be sent."""
@@ -483,7 +497,9 @@ class Submissions(Protocol):
     async def change(
         self, account: AccountId, submission: SubmissionId, state: SubmissionState, spool_shard: int | None = None
     ) -> bool:
-        """Legal moves only (docs/internals.md); False when it is in another state by now."""
+        """Legal moves only (SUBMISSION_MOVES); False when it is in a state from which there is none. Durable when
+        it returns. `spool_shard`: another one takes it.
+        """
 
     async def record(self, account: AccountId, submission: SubmissionId, fates: Mapping[str, RecipientFate]) -> None:
         """Final outcomes by recipient (sending.md rule 9). The last one makes it FINAL."""

@@ -244,6 +244,11 @@ class Reader:
             where.append(_LISTED.get(selection.status, "0"))
         return source, " AND ".join(where), bindings
 
+    def find_submission(self, account: int, submission: int) -> int | None:
+        """The serial of the message that was handed over from there."""
+        found = self._query("SELECT serial FROM message WHERE account = ? AND submission = ?", (account, submission))
+        return cast(int, found[0][0]) if found else None
+
     def own_serials(self, ids: Iterable[str]) -> list[int]:
         split = map(split_queue_id, ids)
         return sorted(serial for shard, serial in split if shard == self._shard)

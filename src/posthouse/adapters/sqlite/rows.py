@@ -10,11 +10,20 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from posthouse.message.address import Address, Domain, LocalPart
-from posthouse.message.envelope import BodyType, Envelope, Notify, Recipient, Ret
+from posthouse.message.envelope import BodyType, DeliverBy, Envelope, Notify, Recipient, Ret
 from posthouse.message.ids import QueueId, Serial, ShardNumber, make_queue_id
 from posthouse.message.instant import Instant
+from posthouse.message.mailbox import AccountId, SubmissionId
 from posthouse.message.reply import Reply
-from posthouse.ports.spool import Body, NewMessage, QueuedMessage, QueuedRecipient, RecipientChange, Status
+from posthouse.ports.spool import (
+    Body,
+    NewMessage,
+    QueuedMessage,
+    QueuedRecipient,
+    RecipientChange,
+    Status,
+    SubmissionKey,
+)
 
 Value = None | int | float | str | bytes
 Row = tuple[Value, ...]
@@ -32,12 +41,13 @@ _BODY_BITS = {body_type: bits for bits, body_type in enumerate(_BODY_TYPES)}
 _RETS = (None, Ret.FULL, Ret.HDRS)  # bits 3 and 4
 _RET_BITS = {ret: bits << 3 for bits, ret in enumerate(_RETS)}
 
-MESSAGE_COLUMNS = 10
+MESSAGE_COLUMNS = 13
 BODY_COLUMNS = 3
 RECIPIENT_COLUMNS = 12
 CHANGE_COLUMNS = 8
 CLAIM_COLUMNS = 4
 _SIZES = (1, 4, 16, 64)
+_NO_SUBMISSION = (None, None)
 
 
 def _placeholders(columns: int, size: int) -> str:
@@ -111,6 +121,17 @@ def _split_reply(text: str | None) -> Reply | None:
     return Reply(int(code), enhanced, rest)
 
 
+def join_deliver_by(by: DeliverBy | None) -> str | None:
+    return None if by is None else f"{by.at!r} {'R' if by.is_return else 'N'}{'T' if by.is_traced else ''}"
+
+
+def _split_deliver_by(text: str | None) -> DeliverBy | None:
+    if text is None:
+        return None
+    at, _, mode = text.partition(" ")
+    return DeliverBy(Instant(float(at)), "R" in mode, "T" in mode)
+
+
 def add_message(new: NewMessage, serial: int, into: list[Value]) -> None:
     """Values of the row of `message`."""
     envelope, inline = new.envelope, new.body.inline
@@ -125,6 +146,7 @@ def add_message(new: NewMessage, serial: int, into: list[Value]) -> None:
     else:
         size = len(inline)
     sender = envelope.sender
+    account, submission = new.submission or _NO_SUBMISSION
     into += (
         serial,
         None if sender is None else f"{sender.local}@{sender.domain}",
@@ -136,6 +158,9 @@ def add_message(new: NewMessage, serial: int, into: list[Value]) -> None:
         new.source,
         new.message_id,
         0,
+        join_deliver_by(envelope.deliver_by),
+        account,
+        submission,
     )
 
 
@@ -191,15 +216,19 @@ def queue_new(new: NewMessage, body: Body) -> QueuedMessage:
         new.source,
         new.message_id,
         new.is_report,
+        submission=new.submission,
     )
 
 
 RECIPIENT_SELECT = (
     "serial, number, status, attempts, next_attempt, domain, local, notify, orcpt, reply, remote, next_hop"
 )
-MESSAGE_SELECT = "serial, sender, flags, envid, priority, arrived, size, source, message_id, crashes"
+MESSAGE_SELECT = (
+    "serial, sender, flags, envid, priority, arrived, size, source, message_id, crashes, deliver_by, account,"
+    " submission"
+)
 RecipientRow = tuple[int, int, int, int, float | None, str, str, int, str | None, str | None, str, str]
-MessageRow = tuple[int, str | None, int, str | None, int, float, int, str, str, int]
+MessageRow = tuple[int, str | None, int, str | None, int, float, int, str, str, int, str | None, int | None, int | None]
 
 
 def read_recipient(row: RecipientRow) -> QueuedRecipient:
@@ -220,7 +249,7 @@ def read_recipient(row: RecipientRow) -> QueuedRecipient:
 def read_message(
     shard: ShardNumber, row: MessageRow, recipients: list[QueuedRecipient], trace: bytes, body: Body
 ) -> QueuedMessage:
-    serial, sender, flags, envid, priority, arrived, _, source, message_id, crashes = row
+    serial, sender, flags, envid, priority, arrived, _, source, message_id, crashes, by, account, submission = row
     envelope = Envelope(
         _split_sender(sender),
         tuple(recipient.recipient for recipient in recipients),
@@ -229,6 +258,7 @@ def read_message(
         _RETS[flags >> 3 & 3],
         envid,
         priority,
+        _split_deliver_by(by),
     )
     return QueuedMessage(
         id_of(shard, serial),
@@ -242,6 +272,9 @@ def read_message(
         bool(flags & FLAG_REPORT),
         bool(flags & FLAG_WARNED),
         crashes,
+        SubmissionKey(AccountId(account), SubmissionId(submission))
+        if account is not None and submission is not None
+        else None,
     )
 
 

@@ -45,6 +45,7 @@ from posthouse.ports.spool import (
     SpoolFull,
     SpoolStats,
     Status,
+    SubmissionKey,
 )
 
 T = TypeVar("T")
@@ -232,6 +233,11 @@ class SqliteSpool:
     async def load(self, queue_id: QueueId) -> QueuedMessage | None:
         serials = self._reader.own_serials([queue_id])
         found = await self._load(serials)
+        return found[0] if found else None
+
+    async def find_submission(self, key: SubmissionKey) -> QueuedMessage | None:
+        serial = await self._disk.run(self._reader.find_submission, key.account, key.submission)
+        found = await self._load([serial]) if serial is not None else []
         return found[0] if found else None
 
     async def find(self, selection: Selection, limit: int, after: QueueId | None = None) -> list[QueuedMessage]:
