@@ -1,7 +1,7 @@
 """The parameters of MAIL and RCPT.
 
 SIZE (RFC 1870 §6.1), BODY (RFC 6152 §2, RFC 3030 §3), SMTPUTF8 (RFC 6531 §3.4), RET and ENVID (RFC 3461 §4.3, §4.4),
-MT-PRIORITY (RFC 6710 §4.2); NOTIFY and ORCPT (RFC 3461 §4.1, §4.2, RFC 6533 §3). A parameter whose extension is not
+MT-PRIORITY (RFC 6710 §4.2), HOLDFOR and HOLDUNTIL (RFC 4865 §4), BY (RFC 2852 §4); NOTIFY and ORCPT (RFC 3461 §4.1, §4.2, RFC 6533 §3). A parameter whose extension is not
 offered is 555 (RFC 5321 §4.1.1.11), a value that does not parse 501.
 """
 
@@ -10,10 +10,12 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Final
 
 from posthouse.message.envelope import BodyType, Notify, Ret
 from posthouse.protocol.smtp.grammar import refuse, split_parameters
+from posthouse.protocol.smtp.server_events import ByTime
 from posthouse.protocol.smtp.xtext import XtextError, decode_utf8_address, decode_xtext
 
 MAX_ENVID_OCTETS = 100  # RFC 3461 §4.4, before decoding
@@ -22,6 +24,11 @@ MAX_ORCPT_OCTETS = 500  # RFC 3461 §4.2
 _SIZE = re.compile(r"[0-9]{1,20}")
 _ONLY_SIZE = re.compile(r"SIZE=([0-9]{1,20})")
 _PRIORITY = re.compile(r"-?[0-9]")
+_HOLD_FOR = re.compile(r"[0-9]{1,9}")  # future-release-interval
+_DATE_TIME = re.compile(
+    r"(?i)[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}(?:\.[0-9]{1,6})?(?:Z|[+-][0-9]{2}:[0-9]{2})"
+)
+_BY = re.compile(r"([+-]?[0-9]{1,9});([NR])(T?)", re.IGNORECASE)  # by-value
 _ADDRESS_TYPE = re.compile(r"[A-Za-z0-9-]{1,64}")
 _NOTIFY: Final[Mapping[str, Notify]] = {
     "NEVER": Notify.NEVER,
@@ -39,6 +46,9 @@ class MailParameters:
     ret: Ret | None = None
     envid: str | None = None
     mt_priority: int = 0
+    hold_for_s: int | None = None
+    hold_until: float | None = None
+    by: ByTime | None = None
 
 
 @dataclass(slots=True)
@@ -97,6 +107,40 @@ def _take_priority(into: MailParameters, value: str | None) -> None:
     into.mt_priority = int(text)
 
 
+def _take_hold_for(into: MailParameters, value: str | None) -> None:
+    text = _need("HOLDFOR", value)
+    if not _HOLD_FOR.fullmatch(text) or not int(text):
+        refuse(501, "5.5.4", "Bad HOLDFOR")
+    into.hold_for_s = int(text)
+    _refuse_two_holds(into)
+
+
+def _take_hold_until(into: MailParameters, value: str | None) -> None:
+    text = _need("HOLDUNTIL", value)
+    try:
+        if not _DATE_TIME.fullmatch(text):
+            raise ValueError
+        into.hold_until = datetime.fromisoformat(text.upper()).timestamp()
+    except ValueError:
+        refuse(501, "5.5.4", "Bad HOLDUNTIL")
+    _refuse_two_holds(into)
+
+
+def _refuse_two_holds(said: MailParameters) -> None:
+    if said.hold_for_s is not None and said.hold_until is not None:  # RFC 4865 §4
+        refuse(501, "5.5.4", "HOLDFOR and HOLDUNTIL exclude each other")
+
+
+def _take_by(into: MailParameters, value: str | None) -> None:
+    by = _BY.fullmatch(_need("BY", value))
+    if by is None:
+        refuse(501, "5.5.4", "Bad BY")
+    seconds, is_return = int(by[1]), by[2].upper() == "R"
+    if is_return and seconds <= 0:  # RFC 2852 §4
+        refuse(501, "5.5.4", "BY with mode R needs time to come")
+    into.by = ByTime(seconds, is_return, bool(by[3]))
+
+
 def _take_notify(into: RcptParameters, value: str | None) -> None:
     words = _need("NOTIFY", value).upper().split(",")
     notify = Notify.UNSET
@@ -128,6 +172,9 @@ _MAIL_TAKERS: Final[Mapping[str, Callable[[MailParameters, str | None], None]]] 
     "RET": _take_ret,
     "ENVID": _take_envid,
     "MT-PRIORITY": _take_priority,
+    "HOLDFOR": _take_hold_for,
+    "HOLDUNTIL": _take_hold_until,
+    "BY": _take_by,
 }
 _RCPT_TAKERS: Final[Mapping[str, Callable[[RcptParameters, str | None], None]]] = {
     "NOTIFY": _take_notify,

@@ -44,7 +44,18 @@ def read_mail(argument: str, settings: ServerSettings) -> MailFrom:
         raise CommandError(replies.TOO_BIG)
     if said.body is BodyType.BINARYMIME and not settings.offers("BINARYMIME"):
         refuse(555, "5.5.4", "BODY=BINARYMIME is not supported here")
-    return MailFrom(sender, said.body, said.smtputf8, said.ret, said.envid, said.size, said.mt_priority)
+    return MailFrom(
+        sender,
+        said.body,
+        said.smtputf8,
+        said.ret,
+        said.envid,
+        said.size,
+        said.mt_priority,
+        said.hold_for_s,
+        said.hold_until,
+        said.by,
+    )
 
 
 def read_rcpt(argument: str, settings: ServerSettings, smtputf8: bool) -> RcptTo:

@@ -39,6 +39,8 @@ class ServerSettings:
     etrn: bool = True
     limits: bool = True
     mt_priority: bool = False
+    future_release: str = ""  # longest time in seconds SP latest point in time (RFC 4865 §4); "": not offered
+    deliver_by: bool = False
     hidden: frozenset[str] = frozenset()
     keywords: tuple[str, ...] = field(init=False, repr=False, compare=False)
     mail_parameters: frozenset[str] = field(init=False, repr=False, compare=False)
@@ -57,6 +59,8 @@ class ServerSettings:
             ("SMTPUTF8", ("SMTPUTF8",)),
             ("DSN", ("RET", "ENVID")),
             ("MT-PRIORITY", ("MT-PRIORITY",)),
+            ("FUTURERELEASE", ("HOLDFOR", "HOLDUNTIL")),
+            ("DELIVERBY", ("BY",)),
         ):
             mail.extend(names if keyword in offered else ())
         text = TextLimits(self.max_size, self.max_text_line, self.max_header_size)
@@ -84,6 +88,8 @@ class ServerSettings:
             (self.chunking, "BINARYMIME"),
             (self.limits, limits),
             (self.mt_priority, "MT-PRIORITY"),
+            (bool(self.future_release), f"FUTURERELEASE {self.future_release}"),
+            (self.deliver_by, "DELIVERBY"),
             (True, "HELP"),
         )
         return [word for is_on, word in switches if is_on]
