@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -16,7 +16,9 @@ class Peer:
 
     Behind PROXY or XCLIENT these are the announced values, and only those count. `name` is the verified reverse
     name, "" while unknown. The TLS fields are "" without TLS. `is_stand_in`: a proxy did not say for whom it speaks,
-    and `address` is its own, which must not open what is open to itself.
+    and `address` is its own, which must not open what is open to itself. Where people log in, `channel_bindings` are
+    what this TLS connection can be bound by (RFC 5929) and `certificate_names` the mail addresses of a verified client
+    certificate.
     """
 
     address: str
@@ -29,6 +31,8 @@ class Peer:
     tls_bits: int = 0
     uid: int | None = None
     is_stand_in: bool = False
+    channel_bindings: Mapping[str, bytes] | None = None
+    certificate_names: tuple[str, ...] = ()
 
     @property
     def label(self) -> str:
@@ -57,3 +61,10 @@ def is_in_networks(address: str, networks: Sequence[Network]) -> bool:
 @lru_cache(maxsize=_KEPT)
 def _parse(address: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address:
     return ipaddress.ip_address(address)
+
+
+def is_loopback(peer: Peer) -> bool:
+    """The connection never left this machine; not so for a proxy that does not say for whom it speaks."""
+    if peer.is_stand_in:
+        return False
+    return not peer.address or _parse(peer.address).is_loopback

@@ -95,7 +95,12 @@ class Credentials(Protocol):
 
 
 class PasswordHash(Protocol):
-    """The slow hash. Both block for some 20 ms: for `Compute`. Count them, and you know how long a check takes."""
+    """The slow hash. Both block for some 20 ms: for `Compute`. Count them, and you know how long a check takes.
+
+    `decoy` is an encoding like any other that no password fits.
+    """
+
+    decoy: str
 
     def hash(self, password: str) -> str: ...
 
@@ -193,7 +198,9 @@ class FakeCredentials:
 
 
 class FakePasswordHash:
-    """Quick and readable; `runs` counts every run of the hash, `verified` those that looked at a password."""
+    """Quick and readable; `runs` counts every run of the hash, `verified` the encodings that were looked at."""
+
+    decoy = "$argon2id$fake$"
 
     def __init__(self) -> None:
         self.runs = 0
@@ -206,7 +213,7 @@ class FakePasswordHash:
     def verify(self, encoded: str, password: str) -> bool:
         self.runs += 1
         self.verified.append(encoded)
-        return encoded == f"$argon2id$fake${password}"
+        return encoded == f"$argon2id$fake${password}" != self.decoy
 
 
 class FakePasswordSource:
