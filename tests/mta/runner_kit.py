@@ -68,6 +68,7 @@ class FakeHops:
     connections: int = 0
     gate: asyncio.Event | None = None
     max_recipients: int = 100
+    gates: Mapping[str, asyncio.Event] = field(default_factory=dict)  # by domain
 
     def make_channel(self, on_open: Callable[[], None]) -> FakeChannel:
         self.connections += 1
@@ -86,6 +87,9 @@ class FakeChannel:
         self._hops.parts.append((part.message.id, [str(one.recipient.address) for one in part.recipients]))
         if self._hops.gate is not None:
             await self._hops.gate.wait()
+        for one in part.recipients:
+            if (gate := self._hops.gates.get(one.recipient.address.domain)) is not None:
+                await gate.wait()
         await asyncio.sleep(0)
         results = [self._hops.answer(part, one.recipient.address) for one in part.recipients]
         dead = next((each for each in results if each is DEAD), None)
@@ -178,6 +182,10 @@ class Bench:
         await self.runner.tick()
         await self.runner.claim_due()
         await self.settle()
+
+    def reports_for(self, address: str) -> int:
+        """How many messages went to that address alone."""
+        return sum(recipients == [address] for _, recipients in self.hops.parts)
 
     def stored(self) -> Sequence[QueuedMessage]:
         return list(self.spool.disk.messages.values())

@@ -14,7 +14,7 @@ from posthouse.message.reply import Reply
 from posthouse.mta.outbound import DeliveryResult, NotTried
 from posthouse.mta.planner import Part
 from posthouse.mta.targets import Discarded, Rejected, SiteKey, Unroutable
-from posthouse.ports.spool import Action, Selection, Status
+from posthouse.ports.spool import Action, Selection, SpoolError, Status
 from tests.mta.runner_kit import DEAD, LATER, NEVER, OK, Bench, FakeHops
 
 MakeBench = Callable[..., Bench]
@@ -138,6 +138,76 @@ async def test_a_bounce_that_bounces_goes_to_the_postmaster_and_ends_there(make_
         ["admin@here.example"],
     ]
     assert bench.stored() == []
+
+
+async def test_a_slow_recipient_does_not_hold_up_the_report_about_those_that_failed(make_bench: MakeBench) -> None:
+    bench, go_on = make_failing_bench(make_bench)
+    message = await bench.accept("a@bad.example", "b@slow.example", "c@bad.example", "d@worse.example")
+    await bench.settle()
+    assert bench.reports_for("alice@here.example") == 0
+    await bench.pass_time(5)
+    assert bench.reports_for("alice@here.example") == 1
+    stored = await bench.spool.load(message.id)
+    assert stored is not None
+    assert [one.status for one in stored.recipients] == [Status.FAILED, Status.WAITING, Status.FAILED, Status.FAILED]
+    go_on.set()
+    await bench.settle()
+    assert bench.stored() == []
+    assert bench.runner.is_idle
+    assert bench.reports_for("alice@here.example") == 1
+
+
+async def test_what_fails_after_the_report_has_a_report_of_its_own(make_bench: MakeBench) -> None:
+    bench, go_on = make_failing_bench(make_bench, slow=NEVER)
+    await bench.accept("a@bad.example", "b@slow.example")
+    await bench.settle()
+    await bench.pass_time(5)
+    go_on.set()
+    await bench.settle()
+    assert bench.reports_for("alice@here.example") == 2
+    assert bench.stored() == []
+
+
+async def test_a_message_that_ends_while_its_report_is_stored_leaves_after_it(make_bench: MakeBench) -> None:
+    bench, go_on = make_failing_bench(make_bench)
+    await bench.accept("a@bad.example", "b@slow.example")
+    await bench.settle()
+    bench.clock.advance(5)
+    await bench.runner.tick()
+    go_on.set()  # the report is on its way to the disk
+    await bench.settle()
+    assert bench.reports_for("alice@here.example") == 1
+    assert bench.stored() == []
+    assert bench.runner.is_idle
+
+
+async def test_an_early_report_that_cannot_be_stored_is_told_at_the_end(make_bench: MakeBench) -> None:
+    bench, go_on = make_failing_bench(make_bench)
+    await bench.accept("a@bad.example", "b@slow.example")
+    await bench.settle()
+    bench.spool.disk.error = SpoolError("no room")
+    bench.clock.advance(5)
+    await bench.runner.tick()
+    await bench.settle()
+    bench.spool.disk.error = None
+    assert "report could not be stored" in [event for _, event, _ in bench.log.events]
+    assert bench.reports_for("alice@here.example") == 0
+    go_on.set()
+    await bench.settle()
+    assert bench.reports_for("alice@here.example") == 1
+    assert bench.stored() == []
+
+
+def make_failing_bench(make_bench: MakeBench, slow: DeliveryResult = OK) -> tuple[Bench, asyncio.Event]:
+    """bad.example refuses at once, slow.example answers `slow` when the event is set."""
+    gates = {"slow.example": asyncio.Event()}
+
+    def answer(part: Part, address: Address) -> DeliveryResult:
+        if address.domain in ("bad.example", "worse.example"):
+            return NEVER
+        return slow if address.domain == "slow.example" else OK
+
+    return make_bench(FakeHops(answer, gates=gates)), gates["slow.example"]
 
 
 async def test_success_is_reported_when_asked_for_and_the_hop_cannot(make_bench: MakeBench) -> None:

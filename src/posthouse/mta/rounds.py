@@ -2,15 +2,15 @@
 
 Pure. A round begins with the recipients that are due and ends when each has an outcome or was let go. What needs
 no report is stored at once, so that a crash repeats as little as possible. What fails is stored only together with
-its report, at the end of the round: one report names all recipients that fared alike, and after a crash there is
-either neither or both (docs/internals.md). A success is stored at once, so that it is not repeated; a crash before
-the end of the round costs its receipt.
+its report, at the end of the round or some seconds after the first failure (mta/telling): one report names all
+recipients that fared alike until then, and after a crash there is either neither or both (docs/internals.md). A
+success is stored at once, so that it is not repeated; a crash before its report costs the receipt.
 
     outcome of a recipient          its row                                     reported
-    Delivered                       leaves, or `relayed`/`delivered`, at once   at the end, if NOTIFY=SUCCESS
+    Delivered                       leaves, or `relayed`/`delivered`, at once   with the others, if NOTIFY=SUCCESS
     Deferred, time left             waiting, attempts + 1, new next_attempt     once, when it is late (Delayed)
-    Deferred, time over             expired                                     at the end
-    Refused                         failed                                      at the end
+    Deferred, time over             expired                                     with the others
+    Refused                         failed                                      with the others
     let go (site failed, held)      untouched: it already holds a next_attempt  no
 """
 
@@ -27,18 +27,21 @@ from posthouse.mta.schedule import Expire, RetrySchedule
 from posthouse.ports.clock import Random
 from posthouse.ports.spool import QueuedMessage, QueuedRecipient, RecipientChange, Settlement, Spool, Status
 
+Told = list[tuple[QueuedRecipient, Result]]
+
 
 class Round:
-    """`open` counts the due recipients that have no outcome yet. `unsaved` are changes that wait for the end."""
+    """`open` counts the due recipients that have no outcome yet. `unsaved` are changes that wait for their report."""
 
-    __slots__ = ("message", "open", "reported", "spool", "started", "unsaved", "withdrawn")
+    __slots__ = ("is_telling", "message", "open", "reported", "spool", "started", "unsaved", "withdrawn")
 
     def __init__(self, message: QueuedMessage, spool: Spool, due: Sequence[QueuedRecipient]) -> None:
         self.message = message
         self.spool = spool
         self.open = len(due)
         self.unsaved: list[RecipientChange] = []
-        self.reported: list[tuple[QueuedRecipient, Result]] = []
+        self.reported: Told = []
+        self.is_telling = False  # a report is being stored before the end: the end waits for it
         self.started = False  # a recipient was really tried
         self.withdrawn = False  # an administrator took it out of the schedule
 
@@ -74,13 +77,27 @@ class Round:
                 self.unsaved.append(change)
         return at_once
 
+    def take_told(self) -> tuple[Settlement, Told]:
+        """What waits for a report, to be stored with it before the end."""
+        changes, self.unsaved = self.unsaved, []
+        told, self.reported = self.reported, []
+        return Settlement(self.message.id, changes, warned=_has_delay(told)), told
+
+    def give_back(self, settlement: Settlement, told: Told) -> None:
+        """It could not be stored: it is tried again at the end."""
+        self.unsaved = [*settlement.changes, *self.unsaved]
+        self.reported = [*told, *self.reported]
+
     def conclude(self, at_once: list[RecipientChange]) -> Settlement:
         """Everything that is not stored yet, at the end of the round; the reports are added by the runner."""
         message = self.message
         if all(one.status.is_final for one in message.recipients):
             return Settlement(message.id, remove=True)
-        warned = any(isinstance(result, Delayed) for _, result in self.reported)
-        return Settlement(message.id, at_once + self.unsaved, warned=warned)
+        return Settlement(message.id, at_once + self.unsaved, warned=_has_delay(self.reported))
+
+
+def _has_delay(told: Told) -> bool:
+    return any(isinstance(result, Delayed) for _, result in told)
 
 
 def judge(

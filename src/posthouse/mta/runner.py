@@ -1,7 +1,7 @@
 """The runner: gives the planner its jobs and stores what comes of them.
 
 It holds the messages that are in hand (`Round`s), routes their recipients, and settles outcomes in the spool; the
-connections are mta/crew. It decides nothing itself: when (mta/schedule),
+connections are mta/crew, the reports mta/telling. It decides nothing itself: when (mta/schedule),
 whose turn (mta/planner), where (mta/routing), what to tell the sender (mta/reports) are pure and elsewhere.
 
 After a crash nothing of this is needed: each row in the spool holds a next attempt, stored before the attempt.
@@ -21,15 +21,15 @@ from posthouse.message.instant import Instant
 from posthouse.message.outcome import Deferred, Delivered, Outcome, Refused
 from posthouse.message.reply import Reply
 from posthouse.mta.backlog import Backlog, delay_for
-from posthouse.mta.bounce import make_report
 from posthouse.mta.carrier import DISCARDED
 from posthouse.mta.crew import Crew, CrewParts
 from posthouse.mta.outcomes import OutcomeNotes
 from posthouse.mta.planner import Job, Planner, flow_of
-from posthouse.mta.reports import ReportSettings, original_length, plan_reports, read_original
+from posthouse.mta.reports import ReportSettings
 from posthouse.mta.rounds import Round
 from posthouse.mta.schedule import RetrySchedule, Vigil
 from posthouse.mta.targets import Destination, Discarded, MaildirBox, Rejected, SiteKey, SmtpSite, Unroutable
+from posthouse.mta.telling import Teller, TellerParts
 from posthouse.ports.clock import Clock, Random
 from posthouse.ports.observe import Log
 from posthouse.ports.spool import (
@@ -104,6 +104,9 @@ class Runner:
         self._crew = Crew(parts.crew, self)
         self._starting: set[QueueId] = set()  # picked up at a start, not begun yet
         self._vigil = Vigil(parts.clock)
+        self._teller = Teller(
+            TellerParts(parts.settings.reports, parts.schedule, parts.notes, parts.clock, parts.random, parts.log)
+        )
         self._waiting_domains: dict[SiteKey, set[Domain]] = {}  # of dead sites: whose mail was let go untried
 
     # -- shards
@@ -342,7 +345,10 @@ class Runner:
             round_.let_go(len(failed))
         for one, outcome in results:
             parts.notes.note(round_.message, one, outcome, now)
+        had_to_tell = bool(round_.reported)
         at_once = round_.note(results, now, parts.schedule, parts.random)
+        if round_.reported and not had_to_tell and not round_.is_over:
+            self._teller.watch(round_)
         self._end_if_over(round_, at_once)
 
     def _end_if_over(self, round_: Round, at_once: list[RecipientChange]) -> None:
@@ -351,10 +357,13 @@ class Runner:
             if at_once:
                 self._store(round_, Settlement(message.id, at_once))
             return
+        if round_.is_telling:
+            round_.unsaved += at_once
+            return
         if round_.started:
             round_.spool.unmark_in_hand(message.id)
         if round_.reported:
-            self._crew.start(self._report(round_, at_once))
+            self._crew.start(self._tell_at_end(round_, at_once))
         elif at_once or round_.unsaved:
             self._store(round_, round_.conclude(at_once))
         else:
@@ -377,33 +386,33 @@ class Runner:
             # The rows keep their next attempt: what was delivered may be delivered again.
             self._parts.log.error("outcome could not be stored", error=str(error))
 
-    async def _report(self, round_: Round, at_once: list[RecipientChange]) -> None:
+    async def _tell_at_end(self, round_: Round, at_once: list[RecipientChange]) -> None:
         """The end of a round that has something to tell: rows and reports in one transaction."""
-        settings = self._parts.settings.reports
-        message = round_.message
-        settlement = round_.conclude(at_once)
         try:
-            length = original_length(message, round_.reported, settings.max_original)
-            original = await read_original(message, length)
-            now = self._parts.clock.now()
-            drafts = await asyncio.to_thread(plan_reports, message, round_.reported, settings, now, original)
-            schedule, random = self._parts.schedule, self._parts.random
-            settlement.reports = [make_report(round_.spool, draft, now, schedule, random) for draft in drafts]
-            await round_.spool.settle(settlement)
-        except SpoolError as error:
-            self._parts.log.error("report could not be stored", id=message.id, error=str(error))
-            return
+            reports = await self._teller.tell(round_, round_.conclude(at_once), round_.reported)
         finally:
-            self._rounds.pop(message.id, None)
-        for report in settlement.reports:
-            self._parts.notes.note_report(message, report)
-            await self._take_report(round_.spool, report)
+            self._rounds.pop(round_.message.id, None)
+        await self._take_reports(round_.spool, reports or ())
 
-    async def _take_report(self, spool: Spool, report: NewMessage) -> None:
-        if not report.held:
-            stored = await spool.load(report.id)
-            if stored is not None and not self.holds(stored.id):
-                self.take(stored)
+    async def _tell_early(self, round_: Round) -> None:
+        """Others of the message take longer: they do not keep the sender waiting."""
+        settlement, told = round_.take_told()
+        reports = None
+        try:
+            reports = await self._teller.tell(round_, settlement, told)
+        finally:
+            round_.is_telling = False
+            if reports is None:
+                round_.give_back(settlement, told)
+            self._end_if_over(round_, [])
+        await self._take_reports(round_.spool, reports or ())
+
+    async def _take_reports(self, spool: Spool, reports: Iterable[NewMessage]) -> None:
+        for report in reports:
+            if not report.held:
+                stored = await spool.load(report.id)
+                if stored is not None and not self.holds(stored.id):
+                    self.take(stored)
 
     # -- what comes round
 
@@ -418,6 +427,9 @@ class Runner:
             if round_ is not None:
                 outcome = Deferred(Reply(451, "4.4.7", "It waited too long for its turn"))
                 self.settle(round_, [(one, outcome) for one in job.recipients])
+        for round_ in self._teller.take_due():
+            round_.is_telling = True
+            self._crew.start(self._tell_early(round_))
         self._crew.pump_soon()
         await self._unpark()
 
