@@ -1,8 +1,9 @@
 """The parameters of MAIL and RCPT.
 
 SIZE (RFC 1870 §6.1), BODY (RFC 6152 §2, RFC 3030 §3), SMTPUTF8 (RFC 6531 §3.4), RET and ENVID (RFC 3461 §4.3, §4.4),
-MT-PRIORITY (RFC 6710 §4.2), HOLDFOR and HOLDUNTIL (RFC 4865 §4), BY (RFC 2852 §4); NOTIFY and ORCPT (RFC 3461 §4.1, §4.2, RFC 6533 §3). A parameter whose extension is not
-offered is 555 (RFC 5321 §4.1.1.11), a value that does not parse 501.
+MT-PRIORITY (RFC 6710 §4.2), HOLDFOR and HOLDUNTIL (RFC 4865 §4), BY (RFC 2852 §4); NOTIFY and ORCPT (RFC 3461 §4.1,
+§4.2, RFC 6533 §3). A parameter whose extension is not offered is 555 (RFC 5321 §4.1.1.11), a value that does not
+parse 501.
 """
 
 from __future__ import annotations
@@ -165,6 +166,16 @@ def _take_orcpt(into: RcptParameters, value: str | None) -> None:
         refuse(501, "5.5.4", "Bad ORCPT")
 
 
+def _take_auth(into: MailParameters, value: str | None) -> None:
+    """RFC 4954 §5: `<>` or an address in xtext. Nobody is trusted to assert it, so it is read and goes no further."""
+    text = _need("AUTH", value)
+    try:
+        if text != "<>" and (len(text) > MAX_ORCPT_OCTETS or not decode_xtext(text)):
+            raise XtextError
+    except XtextError:
+        refuse(501, "5.5.4", "Bad AUTH")
+
+
 _MAIL_TAKERS: Final[Mapping[str, Callable[[MailParameters, str | None], None]]] = {
     "SIZE": _take_size,
     "BODY": _take_body,
@@ -175,6 +186,7 @@ _MAIL_TAKERS: Final[Mapping[str, Callable[[MailParameters, str | None], None]]] 
     "HOLDFOR": _take_hold_for,
     "HOLDUNTIL": _take_hold_until,
     "BY": _take_by,
+    "AUTH": _take_auth,
 }
 _RCPT_TAKERS: Final[Mapping[str, Callable[[RcptParameters, str | None], None]]] = {
     "NOTIFY": _take_notify,
