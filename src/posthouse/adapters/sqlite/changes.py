@@ -12,8 +12,9 @@ from typing import Any, cast
 import apsw
 
 from posthouse.adapters.sqlite import rows
+from posthouse.adapters.sqlite.bulk import Value, padded
 from posthouse.adapters.sqlite.reader import DueKey, numbers_json
-from posthouse.adapters.sqlite.rows import FLAG_FILE, HELD, WAITING, Value
+from posthouse.adapters.sqlite.rows import FLAG_FILE, HELD, WAITING
 from posthouse.adapters.sqlite.writer import Work
 from posthouse.message.instant import Instant
 from posthouse.ports.spool import Action, SiteRow
@@ -40,7 +41,7 @@ def claim(connection: apsw.Connection, work: Work[Any], moves: Sequence[tuple[Du
     values: list[Value] = []
     for key, instant in moves:
         values += (key.serial, key.number, key.next_attempt, instant)
-    for sql, bindings in rows.padded(rows.CLAIM_RECIPIENTS, rows.CLAIM_COLUMNS, values):
+    for sql, bindings in padded(rows.CLAIM_RECIPIENTS, rows.CLAIM_COLUMNS, values):
         connection.execute(sql, bindings)
 
 

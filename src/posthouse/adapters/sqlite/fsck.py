@@ -16,11 +16,12 @@ from typing import cast
 import apsw
 
 from posthouse.adapters.files import Files, try_lock
+from posthouse.adapters.sqlite.bulk import Row
 from posthouse.adapters.sqlite.database import DatabaseRefused, open_database, open_existing
 from posthouse.adapters.sqlite.disk import BODIES, TMP
 from posthouse.adapters.sqlite.inhand import InHand
 from posthouse.adapters.sqlite.reader import numbers_json
-from posthouse.adapters.sqlite.rows import FLAG_FILE, HELD, WAITING, Row
+from posthouse.adapters.sqlite.rows import FLAG_FILE, HELD, WAITING
 from posthouse.adapters.sqlite.shards import choose_database, copy_database, list_databases, list_shards
 
 _IN_LIST = "IN (SELECT value FROM json_each(?))"

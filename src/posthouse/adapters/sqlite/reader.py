@@ -15,8 +15,9 @@ from typing import TypeVar, cast
 import apsw
 
 from posthouse.adapters.sqlite import rows
+from posthouse.adapters.sqlite.bulk import Row, Value
 from posthouse.adapters.sqlite.disk import Disk, FileBody
-from posthouse.adapters.sqlite.rows import FLAG_FILE, HELD, WAITING, MessageRow, RecipientRow, Row, Value
+from posthouse.adapters.sqlite.rows import FLAG_FILE, HELD, WAITING, MessageRow, RecipientRow
 from posthouse.message.address import AddressError, parse_address
 from posthouse.message.ids import ShardNumber, split_queue_id
 from posthouse.message.instant import Instant

@@ -1,14 +1,11 @@
 """Messages and recipients as rows of the spool's tables, both ways. No SQLite here: tuples in, tuples out.
 
-Statements take many rows at once. One statement is one call into SQLite and so one hand-over of the interpreter lock,
-whatever the number of rows: a statement per row let the writer thread wait behind a busy event loop hundreds of times
-per commit (docs/decisions/spool.md). `padded` fills a statement of fixed size; the filler is filtered out in SQL.
+Statements take many rows at once (bulk.py).
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-
+from posthouse.adapters.sqlite.bulk import Value, insertion, per_size
 from posthouse.message.address import Address, Domain, LocalPart
 from posthouse.message.envelope import BodyType, DeliverBy, Envelope, Notify, Recipient, Ret
 from posthouse.message.ids import QueueId, Serial, ShardNumber, make_queue_id
@@ -24,9 +21,6 @@ from posthouse.ports.spool import (
     Status,
     SubmissionKey,
 )
-
-Value = None | int | float | str | bytes
-Row = tuple[Value, ...]
 
 STATUSES = (Status.WAITING, Status.HELD, Status.DELIVERED, Status.RELAYED, Status.FAILED, Status.EXPIRED)
 STATUS_NUMBERS = {status: number for number, status in enumerate(STATUSES)}
@@ -46,35 +40,22 @@ BODY_COLUMNS = 3
 RECIPIENT_COLUMNS = 12
 CHANGE_COLUMNS = 8
 CLAIM_COLUMNS = 4
-_SIZES = (1, 4, 16, 64)
 _NO_SUBMISSION = (None, None)
 
 
-def _placeholders(columns: int, size: int) -> str:
-    return ",".join(["(" + ",".join("?" * columns) + ")"] * size)
-
-
-def _per_size(template: str, columns: int) -> dict[int, str]:
-    return {size: template.replace("{rows}", _placeholders(columns, size)) for size in _SIZES}
-
-
-def _insertion(table: str, columns: int) -> dict[int, str]:
-    return _per_size(f"INSERT INTO {table} SELECT * FROM (VALUES {{rows}}) WHERE column1 IS NOT NULL", columns)
-
-
 def _deletion(table: str) -> dict[int, str]:
-    return _per_size(f"DELETE FROM {table} WHERE serial IN (VALUES {{rows}})", 1)
+    return per_size(f"DELETE FROM {table} WHERE serial IN (VALUES {{rows}})", 1)
 
 
-INSERT_MESSAGES = _insertion("message", MESSAGE_COLUMNS)
-INSERT_BODIES = _insertion("body", BODY_COLUMNS)
-INSERT_RECIPIENTS = _insertion("recipient", RECIPIENT_COLUMNS)
+INSERT_MESSAGES = insertion("message", MESSAGE_COLUMNS)
+INSERT_BODIES = insertion("body", BODY_COLUMNS)
+INSERT_RECIPIENTS = insertion("recipient", RECIPIENT_COLUMNS)
 DELETE_MESSAGES = _deletion("message")
 DELETE_BODIES = _deletion("body")
 DELETE_RECIPIENTS = _deletion("recipient")
-MARK_WARNED = _per_size(f"UPDATE message SET flags = flags | {FLAG_WARNED} WHERE serial IN (VALUES {{rows}})", 1)
+MARK_WARNED = per_size(f"UPDATE message SET flags = flags | {FLAG_WARNED} WHERE serial IN (VALUES {{rows}})", 1)
 # A deferral of an attempt that was on its way does not release what was held meanwhile.
-CHANGE_RECIPIENTS = _per_size(
+CHANGE_RECIPIENTS = per_size(
     f"UPDATE recipient SET status = iif(status = {HELD} AND v.column3 = {WAITING}, {HELD}, v.column3),"
     f" next_attempt = iif(status = {HELD}, NULL, v.column4), attempts = v.column5, reply = v.column6,"
     " remote = v.column7, next_hop = v.column8"
@@ -82,21 +63,11 @@ CHANGE_RECIPIENTS = _per_size(
     CHANGE_COLUMNS,
 )
 # Only if the row is as it was read: it may have been held, deleted or settled since.
-CLAIM_RECIPIENTS = _per_size(
+CLAIM_RECIPIENTS = per_size(
     "UPDATE recipient SET next_attempt = v.column4"
     " FROM (VALUES {rows}) AS v WHERE serial = v.column1 AND number = v.column2 AND next_attempt = v.column3",
     CLAIM_COLUMNS,
 )
-
-
-def padded(statements: dict[int, str], columns: int, values: list[Value]) -> Iterator[tuple[str, Sequence[Value]]]:
-    """Statements and bindings for any number of rows, given as one flat list of values."""
-    rows, largest = len(values) // columns, _SIZES[-1]
-    for start in range(0, rows, largest):
-        count = min(largest, rows - start)
-        size = next(size for size in _SIZES if size >= count)
-        piece = values[start * columns : (start + count) * columns] if count != rows else values
-        yield statements[size], piece if size == count else [*piece, *(None,) * ((size - count) * columns)]
 
 
 def join_sender(sender: Address | None) -> str | None:

@@ -13,9 +13,9 @@ from typing import Any
 import apsw
 
 from posthouse.adapters.sqlite import rows
+from posthouse.adapters.sqlite.bulk import Value, padded
 from posthouse.adapters.sqlite.changes import find_files
 from posthouse.adapters.sqlite.disk import Disk, FileBody, as_spool_error
-from posthouse.adapters.sqlite.rows import Value
 from posthouse.adapters.sqlite.writer import Job, Work
 from posthouse.ports.spool import NewMessage, QueuedMessage, Settlement, SpoolBroken
 
@@ -92,7 +92,7 @@ class _Sheet:
             (rows.DELETE_RECIPIENTS, 1, self.removed),
         ):
             if values:
-                for sql, bindings in rows.padded(statements, columns, values):
+                for sql, bindings in padded(statements, columns, values):
                     connection.execute(sql, bindings)
 
 

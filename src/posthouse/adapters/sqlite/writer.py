@@ -47,7 +47,7 @@ class Work(Generic[T]):
         self.future = future
         self.result = result
         self.octets = octets
-        self.error: SpoolError | None = None
+        self.error: Exception | None = None
         self.files: Sequence[int] = ()
 
 
@@ -81,6 +81,38 @@ class Scribe(Protocol[W]):
 
     def finish(self, works: Sequence[W]) -> None:
         """After the commit or the failure (`error`), and after the futures: files that are no longer wanted."""
+
+
+class Gate(Protocol):
+    """What is held from before BEGIN until after COMMIT, and during a checkpoint: where several processes write."""
+
+    def acquire(self) -> None:
+        """Waits. Raises what the works are to fail with."""
+
+    def release(self) -> None: ...
+
+
+class OpenGate:
+    """For a database that this process alone writes."""
+
+    def acquire(self) -> None:
+        pass
+
+    def release(self) -> None:
+        pass
+
+
+@dataclass(frozen=True, slots=True)
+class Failures:
+    """What works fail with. `full` and `broken` are kinds of `error`; errors of `known` kinds are passed on."""
+
+    error: type[Exception]
+    full: type[Exception]
+    broken: type[Exception]
+    known: tuple[type[Exception], ...]
+
+
+_SPOOL_FAILURES = Failures(SpoolError, SpoolFull, SpoolBroken, (SpoolError,))
 
 
 @dataclass(slots=True)
@@ -120,12 +152,17 @@ class Writer(Generic[W]):
         limits: WriterLimits,
         on_broken: Callable[[], None],
         on_full: Callable[[], None],
+        *,
+        gate: Gate | None = None,
+        failures: Failures = _SPOOL_FAILURES,
     ) -> None:
         self._connection = connection
         self._wal_path = path + "-wal"
         self._scribe = scribe
         self._limits = limits
         self._on_broken, self._on_full = on_broken, on_full
+        self._gate: Gate = gate or OpenGate()
+        self._failures = failures
         self._loop = asyncio.get_running_loop()
         self._gathered: list[W] = []
         self._waiting_works = 0
@@ -151,7 +188,8 @@ class Writer(Generic[W]):
     def submit(self, work: W) -> None:
         """Never blocks. What is submitted in one turn of the loop is handed over together."""
         if self._is_closed or self.is_broken:
-            work.future.set_exception(SpoolBroken("disk failed") if self.is_broken else SpoolError("spool is closed"))
+            failures = self._failures
+            work.future.set_exception(failures.broken("disk failed") if self.is_broken else failures.error("closed"))
             return
         gathered = self._gathered
         if not gathered:
@@ -216,7 +254,7 @@ class Writer(Generic[W]):
 
     def _commit_and_tell(self, works: list[W]) -> None:
         prepared = works if self.is_broken else self._scribe.prepare(works)
-        if any(isinstance(work.error, SpoolBroken) for work in works):
+        if any(isinstance(work.error, self._failures.broken) for work in works):
             self._break()
         started = time.monotonic()
         if prepared:
@@ -234,40 +272,58 @@ class Writer(Generic[W]):
 
     def _commit(self, works: list[W]) -> None:
         if self.is_broken:
-            self._fail(works, SpoolBroken("disk failed"))
+            self._fail(works, self._failures.broken("disk failed"))
+            return
+        failed: Exception | None = None
+        try:
+            self._gate.acquire()
+        except Exception as error:  # noqa: BLE001 - whatever it is, every future must hear of it
+            if isinstance(error, self._failures.broken):
+                self._break()
+            self._fail(works, self._explain(error))
             return
         try:
             self._connection.execute("BEGIN IMMEDIATE")
             self._scribe.write(self._connection, works)
             self._connection.execute("COMMIT")
-        except Exception as error:  # noqa: BLE001 - whatever it is, every future must hear of it
-            self._recover(works, error)
+        except Exception as error:  # noqa: BLE001 - as above
+            failed = error
+            self._abandon(error)
+        finally:
+            self._gate.release()
+        if failed is not None:
+            self._recover(works, failed)
 
-    def _recover(self, works: list[W], error: Exception) -> None:
-        if isinstance(error, apsw.IOError) and self._has_lied(error):
+    def _abandon(self, error: Exception) -> None:
+        """Before the next process gets the gate."""
+        if isinstance(error, self._failures.broken) or (isinstance(error, apsw.IOError) and self._has_lied(error)):
             self._break()
-            self._fail(works, SpoolBroken(f"disk failed: {error}"))
             return
         with contextlib.suppress(apsw.Error):
             roll_back(self._connection)
-        if len(works) > 1:
+
+    def _recover(self, works: list[W], error: Exception) -> None:
+        if self.is_broken:
+            self._fail(works, self._failures.broken(f"disk failed: {error}"))
+        elif len(works) > 1:
             for work in works:
                 self._commit([work])
-            return
-        self._fail(works, self._explain(error))
+        else:
+            self._fail(works, self._explain(error))
 
     def _has_lied(self, error: apsw.IOError) -> bool:
         return getattr(error, "extendedresult", 0) in _LYING_FSYNC and self._connection.system_errno not in FULL_ERRNOS
 
-    def _explain(self, error: Exception) -> SpoolError:
-        if isinstance(error, SpoolError):
+    def _explain(self, error: Exception) -> Exception:
+        if isinstance(error, self._failures.known):
             return error
         is_full = isinstance(error, apsw.FullError) or (
             isinstance(error, apsw.IOError) and self._connection.system_errno in FULL_ERRNOS
         )
         if is_full:
             self._on_full()
-        explained = SpoolFull("disk is full") if is_full else SpoolError(f"{type(error).__name__}: {error}")
+        failures = self._failures
+        explained = failures.full("disk is full") if is_full else failures.error(f"{type(error).__name__}: {error}")
         explained.__cause__ = error
         return explained
 
@@ -280,7 +336,7 @@ class Writer(Generic[W]):
         self._on_broken()
 
     @staticmethod
-    def _fail(works: Sequence[W], error: SpoolError) -> None:
+    def _fail(works: Sequence[W], error: Exception) -> None:
         for work in works:
             work.error = error
 
@@ -293,6 +349,23 @@ class Writer(Generic[W]):
     def _checkpoint(self) -> None:
         if self.is_broken:
             return
+        if self._can_enter():
+            try:
+                self._checkpoint_alone()
+            finally:
+                self._gate.release()
+
+    def _can_enter(self) -> bool:
+        """The gate is held; False: work that nobody waits for is left for another time."""
+        try:
+            self._gate.acquire()
+        except Exception as error:  # noqa: BLE001 - whatever it is, it is no reason to end the thread
+            if isinstance(error, self._failures.broken):
+                self._break()
+            return False
+        return True
+
+    def _checkpoint_alone(self) -> None:
         started = time.monotonic()
         try:
             before = self._connection.status(apsw.SQLITE_DBSTATUS_CACHE_WRITE)[0]
@@ -344,13 +417,15 @@ class Writer(Generic[W]):
     def _give_back_pages(self) -> bool:
         """Some free pages to the file system. True when it is to be called again."""
         free = int(str(self._connection.pragma("freelist_count")))
-        if free < _VACUUM_FROM_PAGES:
+        if free < _VACUUM_FROM_PAGES or not self._can_enter():
             return False
         try:
             self._connection.execute(f"PRAGMA incremental_vacuum({_VACUUM_PAGES})").fetchall()
         except apsw.Error as error:
             self._note_error(error)
             return False
+        finally:
+            self._gate.release()
         return True
 
     def _end(self) -> None:
