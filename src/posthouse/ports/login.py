@@ -36,3 +36,11 @@ class Login:
     scopes: frozenset[Scope] = frozenset(Scope)
     save_sent: SaveSent = SaveSent.AUTO
     deduplicates: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Mechanisms:
+    """SASL by name: `offered` now, the best first; for those of `after_tls` the client has to start TLS."""
+
+    offered: tuple[str, ...] = ()
+    after_tls: frozenset[str] = frozenset()

@@ -22,34 +22,20 @@ from posthouse.ports.clock import Clock
 from posthouse.ports.observe import Counter, Gauge, Log
 from posthouse.protocol.proxy import header as proxy
 from posthouse.protocol.smtp import server as core
+from posthouse.protocol.smtp.server_auth import AuthSmtpServer
+from posthouse.serve.smtp_auth import AuthRole, note_channel, offer_logins
+from posthouse.serve.smtp_role import Answer, Pending, SmtpRole
 
-Pending = asyncio.Future[Reply] | asyncio.Future[list[Reply]]
-Answer = Reply | list[Reply] | Pending
-
-
-class SmtpRole(Protocol):
-    """What happens with a session's events (mta/inbound.py). Answers at once or with a future.
-
-    `body` returns a future while it can take no more; nothing further comes before it is done.
-    """
-
-    def hello(self, event: core.Hello) -> Answer: ...
-
-    def mail(self, event: core.MailFrom) -> Answer: ...
-
-    def rcpt(self, event: core.RcptTo) -> Answer: ...
-
-    def data(self) -> Answer: ...
-
-    def body(self, piece: bytes) -> asyncio.Future[None] | None: ...
-
-    def end(self, event: core.MessageEnd) -> Answer: ...
-
-    def etrn(self, domain: str) -> Answer: ...
-
-    def reset(self) -> None: ...
-
-    def closed(self) -> None: ...
+__all__ = [
+    "Admission",
+    "Answer",
+    "Pending",
+    "SmtpConnection",
+    "SmtpFigures",
+    "SmtpRole",
+    "SmtpService",
+    "SmtpServiceSettings",
+]
 
 
 class Admission(Protocol):
@@ -158,7 +144,8 @@ class SmtpConnection(asyncio.Protocol):
     def __init__(self, service: SmtpService) -> None:
         self.service = service
         self._transport: asyncio.Transport
-        self.core = core.SmtpServer(service.settings.core)
+        has_logins = service.settings.core.auth
+        self.core = (AuthSmtpServer if has_logins else core.SmtpServer)(service.settings.core)
         self.role: SmtpRole | None = None
         self.peer = Peer("")
         self.deadline = 0.0
@@ -253,12 +240,17 @@ class SmtpConnection(asyncio.Protocol):
         may_announce = is_in_networks(self.peer.address, service.settings.xclient_networks)
         self.core.offers_xclient = may_announce and not self.peer.is_stand_in
         self.core.offers_tls = service.tls is not None
+        self._offer_logins()
         if service.settings.implicit_tls:
             self._start_tls(self._greet)
         elif service.settings.greet_delay_s:
             asyncio.get_running_loop().call_later(service.settings.greet_delay_s, self._greet)
         else:
             self._greet()
+
+    def _offer_logins(self) -> None:
+        if isinstance(self.core, AuthSmtpServer):
+            offer_logins(self.core, self._auth_role)
 
     def _count(self) -> Reply | None:
         return self.service.admission.admit(self.peer.address, self.service.clock.monotonic())
@@ -284,7 +276,8 @@ class SmtpConnection(asyncio.Protocol):
 
     async def _upgrade(self, then: Callable[[], None]) -> None:
         service = self.service
-        assert service.tls is not None
+        context = service.tls
+        assert context is not None
         loop = asyncio.get_running_loop()
         # From here on only decrypted bytes come to us, perhaps before this task goes on: the core may take them.
         self.core.tls_started()
@@ -292,7 +285,7 @@ class SmtpConnection(asyncio.Protocol):
             secured = await loop.start_tls(
                 self._transport,
                 self,
-                service.tls,
+                context,
                 server_side=True,
                 ssl_handshake_timeout=service.settings.tls_timeout_s,
             )
@@ -305,15 +298,18 @@ class SmtpConnection(asyncio.Protocol):
             return
         self._transport = secured
         self._is_upgrading = False
-        self._note_tls(secured)
+        self._note_tls(secured, context)
         then()
 
-    def _note_tls(self, transport: asyncio.Transport) -> None:
+    def _note_tls(self, transport: asyncio.Transport, context: ssl.SSLContext) -> None:
         cipher: tuple[str, str, int] | None = transport.get_extra_info("cipher")
         secured: ssl.SSLObject | None = transport.get_extra_info("ssl_object")
         if cipher is not None:
             self.peer.tls_cipher, self.peer.tls_bits = cipher[0], cipher[2]
             self.peer.tls_version = (secured.version() if secured is not None else None) or cipher[1]
+        if self.service.settings.core.auth:
+            note_channel(self.peer, secured, context)
+            self._offer_logins()
 
     # -- the dialogue
 
@@ -443,7 +439,15 @@ class SmtpConnection(asyncio.Protocol):
         self.core.answer(Reply(220, "2.0.0", "Ready to start TLS"))
         self._transport.write(self.core.take_output())
         self._role.reset()
+        if self.service.settings.core.auth:
+            self._auth_role.forget_login()
         self._start_tls(self._continue)
+
+    def _on_auth(self, event: core.AuthStarted) -> None:
+        self._answer(self._auth_role.auth(event))
+
+    def _on_auth_data(self, event: core.AuthData) -> None:
+        self._answer(self._auth_role.auth_data(event))
 
     def _on_etrn(self, event: core.Etrn) -> None:
         self._answer(self._role.etrn(event.domain))
@@ -461,6 +465,7 @@ class SmtpConnection(asyncio.Protocol):
         self.peer.port = int(event.attributes.get("PORT") or 0)
         self.peer.name = event.attributes.get("NAME") or ""
         self.role = service.make_role(self.peer)
+        self._offer_logins()
         refusal = self._count()
         if refusal is not None:
             self._closing = True
@@ -482,6 +487,10 @@ class SmtpConnection(asyncio.Protocol):
     def _role(self) -> SmtpRole:
         assert self.role is not None
         return self.role
+
+    @property
+    def _auth_role(self) -> AuthRole:
+        return cast(AuthRole, self._role)  # a service with `auth` makes no other
 
     # -- the end
 
@@ -539,6 +548,8 @@ _HANDLERS: dict[type, Callable[[SmtpConnection, Any], None]] = {
     core.MessageEnd: SmtpConnection._on_end,
     core.Reset: SmtpConnection._on_reset,
     core.StartTls: SmtpConnection._on_tls,
+    core.AuthStarted: SmtpConnection._on_auth,
+    core.AuthData: SmtpConnection._on_auth_data,
     core.Etrn: SmtpConnection._on_etrn,
     core.Xclient: SmtpConnection._on_xclient,
     core.Quit: SmtpConnection._on_quit,

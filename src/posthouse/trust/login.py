@@ -24,12 +24,11 @@ from __future__ import annotations
 import asyncio
 import base64
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
 from typing import assert_never
 
 from posthouse.message.peer import Peer, is_loopback
 from posthouse.ports.credentials import Credential
-from posthouse.ports.login import Scope
+from posthouse.ports.login import Mechanisms, Scope
 from posthouse.protocol.sasl.server import (
     Challenge,
     CheckCertificate,
@@ -70,14 +69,6 @@ _REVEALING = frozenset({"PLAIN", "LOGIN", "OAUTHBEARER", "XOAUTH2"})
 _TOKENS = frozenset({"OAUTHBEARER", "XOAUTH2"})
 _MALFORMED = Denied(Why.MALFORMED)
 _NONCE_OCTETS = 18
-
-
-@dataclass(frozen=True, slots=True)
-class Mechanisms:
-    """`offered` now, the best first; `after_tls` are those that the client has to start TLS for."""
-
-    offered: tuple[str, ...] = ()
-    after_tls: frozenset[str] = frozenset()
 
 
 class SaslConversation:

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 from cryptography import x509
+from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
@@ -100,9 +101,20 @@ class ClientContexts:
         return self._by_check[check]
 
 
-def make_server_context(certificate_path: str, key_path: str, *, accepts_old: bool = False) -> ssl.SSLContext:
-    """`accepts_old`: for port 25, where the alternative to TLS 1.0 is plaintext. Raises OSError, as ssl.SSLError is."""
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+class ServerContext(ssl.SSLContext):
+    """`end_point`: tls-server-end-point of its certificate (RFC 5929 §4.1), b"" where that is not defined."""
+
+    end_point: bytes = b""
+
+
+def make_server_context(
+    certificate_path: str, key_path: str, *, accepts_old: bool = False, client_ca: str | None = None
+) -> ServerContext:
+    """`accepts_old`: for port 25, where the alternative to TLS 1.0 is plaintext. With `client_ca` (a PEM file) clients
+    are asked for a certificate; they may have none, but a wrong one ends the handshake. Raises OSError, as ssl.SSLError
+    is.
+    """
+    context = ServerContext(ssl.PROTOCOL_TLS_SERVER)
     if accepts_old:
         context.minimum_version = ssl.TLSVersion.MINIMUM_SUPPORTED
         context.set_ciphers("DEFAULT:@SECLEVEL=0")
@@ -111,7 +123,25 @@ def make_server_context(certificate_path: str, key_path: str, *, accepts_old: bo
     context.options |= ssl.OP_NO_RENEGOTIATION | ssl.OP_CIPHER_SERVER_PREFERENCE
     context.num_tickets = 1
     context.load_cert_chain(certificate_path, key_path)
+    context.end_point = read_end_point(certificate_path)
+    if client_ca is not None:
+        context.verify_mode = ssl.CERT_OPTIONAL
+        context.load_verify_locations(client_ca)
     return context
+
+
+def read_end_point(certificate_path: str) -> bytes:
+    """RFC 5929 §4.1: the hash of the certificate by its signature's own algorithm, SHA-256 for the weak ones."""
+    with open(certificate_path, "rb") as file:
+        certificate = x509.load_pem_x509_certificate(file.read())
+    try:
+        algorithm = certificate.signature_hash_algorithm
+    except UnsupportedAlgorithm:
+        return b""
+    if algorithm is None:  # Ed25519 has none
+        return b""
+    is_weak = isinstance(algorithm, hashes.MD5 | hashes.SHA1)
+    return certificate.fingerprint(hashes.SHA256() if is_weak else algorithm)
 
 
 @dataclass(frozen=True, slots=True)

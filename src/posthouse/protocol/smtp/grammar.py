@@ -26,6 +26,8 @@ _PARAMETER = re.compile(r"([A-Za-z0-9][A-Za-z0-9-]*)(?:=([!-<>-~\u0080-\U0010fff
 # What may stand in a Received field as it is: printable, none of RFC 5322's specials but the ones literals need.
 _HELLO_NAME = re.compile(r"[A-Za-z0-9!#$%&'*+\-./=?^_`{|}~:\[\]]{1,255}")
 _ETRN_NODE = re.compile(r"[@#]?[A-Za-z0-9_][A-Za-z0-9_.-]{0,254}")
+# sasl-mech of RFC 4954 §8, and the initial response, which is looked at as base64 elsewhere
+_AUTH = re.compile(r"([A-Za-z0-9_-]{1,20})(?: ([^ ]+))?")
 _CHUNK = re.compile(r"([0-9]{1,18})(?: (LAST))?", re.IGNORECASE)
 
 POSTMASTER = Address(LocalPart("postmaster"), Domain(""))
@@ -115,6 +117,14 @@ def parse_etrn_node(argument: str) -> str:
     if not _ETRN_NODE.fullmatch(argument):
         refuse(501, "5.5.4", "Syntax: ETRN domain")
     return argument
+
+
+def parse_auth(argument: str) -> tuple[str, str | None]:
+    """The mechanism in upper case and the initial response, still in base64."""
+    auth = _AUTH.fullmatch(argument)
+    if auth is None:
+        refuse(501, "5.5.4", "Syntax: AUTH mechanism [initial-response]")
+    return auth[1].upper(), auth[2]
 
 
 def parse_chunk(argument: str) -> tuple[int, bool] | None:

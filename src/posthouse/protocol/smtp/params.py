@@ -1,9 +1,9 @@
 """The parameters of MAIL and RCPT.
 
 SIZE (RFC 1870 §6.1), BODY (RFC 6152 §2, RFC 3030 §3), SMTPUTF8 (RFC 6531 §3.4), RET and ENVID (RFC 3461 §4.3, §4.4),
-MT-PRIORITY (RFC 6710 §4.2), HOLDFOR and HOLDUNTIL (RFC 4865 §4), BY (RFC 2852 §4); NOTIFY and ORCPT (RFC 3461 §4.1,
-§4.2, RFC 6533 §3). A parameter whose extension is not offered is 555 (RFC 5321 §4.1.1.11), a value that does not
-parse 501.
+MT-PRIORITY (RFC 6710 §4.2), HOLDFOR and HOLDUNTIL (RFC 4865 §4), BY (RFC 2852 §4), AUTH (RFC 4954 §5); NOTIFY and ORCPT
+(RFC 3461 §4.1, §4.2, RFC 6533 §3). A parameter whose extension is not offered is 555 (RFC 5321 §4.1.1.11), a value that
+does not parse 501.
 """
 
 from __future__ import annotations

@@ -25,6 +25,8 @@ from posthouse.protocol.smtp import server_replies as replies
 from posthouse.protocol.smtp.grammar import CommandError, parse_chunk, refuse, refuse_argument
 from posthouse.protocol.smtp.server_commands import read_etrn, read_hello, read_mail, read_rcpt, read_xclient
 from posthouse.protocol.smtp.server_events import (
+    AuthData,
+    AuthStarted,
     BodyPiece,
     Closing,
     DataStarted,
@@ -50,6 +52,8 @@ from posthouse.protocol.wire.text import TextCheck
 
 __all__ = [
     "NEED_DATA",
+    "AuthData",
+    "AuthStarted",
     "BodyPiece",
     "Closing",
     "DataStarted",
@@ -299,8 +303,10 @@ class SmtpServer:
         if not event.is_esmtp:
             self._output.append(render_reply(Reply(250, "", first)))
             return
-        keywords = self.settings.list_keywords(tls=self.offers_tls, xclient=self.offers_xclient)
-        self._output.append(render_reply(Reply(250, "", "\n".join([first, *keywords]))))
+        self._output.append(render_reply(Reply(250, "", "\n".join([first, *self._list_keywords()]))))
+
+    def _list_keywords(self) -> list[str]:
+        return self.settings.list_keywords(tls=self.offers_tls, xclient=self.offers_xclient)
 
     def _after_mail(self, event: Event) -> None:
         assert isinstance(event, MailFrom)
@@ -455,6 +461,9 @@ class SmtpServer:
         refuse_argument(argument)
         return StartTls()
 
+    def _take_auth(self, argument: str) -> Event | None:
+        raise CommandError(replies.NOT_IMPLEMENTED)  # see server_auth.py
+
     def _take_etrn(self, argument: str) -> Event:
         return read_etrn(argument, self.settings)
 
@@ -529,7 +538,9 @@ _AFTER_YES: Final[Mapping[type, Callable[[SmtpServer, Event], None]]] = {
     DataStarted: SmtpServer._after_data,
     MessageEnd: SmtpServer._after_end,
     StartTls: SmtpServer._after_starttls,
-    Xclient: SmtpServer._after_xclient,
+    Xclient: lambda core, event: core._after_xclient(event),
+    AuthStarted: SmtpServer._after_etrn,
+    AuthData: SmtpServer._after_etrn,
     Etrn: SmtpServer._after_etrn,
     Quit: SmtpServer._after_quit,
 }
@@ -542,6 +553,7 @@ _HANDLERS: Final[Mapping[str, Callable[[SmtpServer, str], Event | None]]] = {
     "DATA": SmtpServer._take_data,
     "BDAT": SmtpServer._take_bdat,
     "STARTTLS": SmtpServer._take_starttls,
+    "AUTH": lambda core, argument: core._take_auth(argument),
     "ETRN": SmtpServer._take_etrn,
     "XCLIENT": SmtpServer._take_xclient,
     "RSET": SmtpServer._take_rset,

@@ -6,7 +6,7 @@ Events marked (answer) stop the core until `SmtpServer.answer` was called; all o
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from posthouse.message.address import Address
@@ -86,6 +86,21 @@ class StartTls:
 
 
 @dataclass(frozen=True, slots=True)
+class AuthStarted:
+    """AUTH (answer: 334 with a challenge, 235, or a refusal). `initial` is decoded; None: there was none."""
+
+    mechanism: str
+    initial: bytes | None = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class AuthData:
+    """The client's answer to a 334 (answer: as for AuthStarted)."""
+
+    data: bytes = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
 class Etrn:
     """ETRN (answer), RFC 1985 §5. `domain` may begin with "@" (with all below it) or "#" (a queue's name)."""
 
@@ -127,6 +142,8 @@ Event = (
     | BodyPiece
     | MessageEnd
     | StartTls
+    | AuthStarted
+    | AuthData
     | Etrn
     | Xclient
     | Reset

@@ -41,6 +41,8 @@ class ServerSettings:
     mt_priority: bool = False
     future_release: str = ""  # longest time in seconds SP latest point in time (RFC 4865 §4); "": not offered
     deliver_by: bool = False
+    auth: bool = False  # people log in here (server_auth.py)
+    max_failed_logins: int = 5  # in one session; then 421
     hidden: frozenset[str] = frozenset()
     keywords: tuple[str, ...] = field(init=False, repr=False, compare=False)
     mail_parameters: frozenset[str] = field(init=False, repr=False, compare=False)
@@ -63,6 +65,7 @@ class ServerSettings:
             ("DELIVERBY", ("BY",)),
         ):
             mail.extend(names if keyword in offered else ())
+        mail.extend(("AUTH",) if self.auth else ())
         text = TextLimits(self.max_size, self.max_text_line, self.max_header_size)
         largest = self.max_size or 10**20  # as many digits as RFC 1870 §4 allows
         object.__setattr__(self, "size_taken_unasked", largest if "SIZE" in offered else -1)

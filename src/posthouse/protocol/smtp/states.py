@@ -27,6 +27,7 @@ class State(enum.IntEnum):
     BODY = enum.auto()  # the message is on its way
     HANDSHAKE = enum.auto()  # 220 said to STARTTLS
     CLOSED = enum.auto()
+    AUTH = enum.auto()  # 334 said (server_auth.py)
 
 
 class Wait(enum.Enum):
@@ -53,6 +54,7 @@ FACTS: Final[Mapping[State, StateFacts]] = {
     State.BODY: StateFacts("receiving the message", Wait.BODY),
     State.HANDSHAKE: StateFacts("starting TLS"),
     State.CLOSED: StateFacts("closing"),
+    State.AUTH: StateFacts("logging in"),
 }
 
 IN_TRANSACTION: Final = frozenset({State.MAIL, State.RCPT, State.CHUNKS})
@@ -66,6 +68,7 @@ _MOVES: Final[Mapping[State, Mapping[str, State]]] = {
     State.READY: {
         "EHLO": State.READY,
         "MAIL": State.MAIL,
+        "AUTH": State.READY,
         "STARTTLS": State.HANDSHAKE,
         "XCLIENT": State.START,
         "ETRN": State.READY,
