@@ -7,14 +7,13 @@ recipients. Local parts are compared without regard to case and composed alike (
 
 from __future__ import annotations
 
-import unicodedata
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from posthouse.config.reader import ConfigError, Problem
 from posthouse.config.settings import Route, Settings
-from posthouse.message.address import Address, AddressError, to_ascii_domain
-from posthouse.ports.directory import Standing
+from posthouse.message.address import Address, AddressError, fold_local, to_ascii_domain
+from posthouse.ports.directory import Directory, LocalMailbox, Standing
 
 ALWAYS_KNOWN = frozenset({"postmaster", "abuse"})
 
@@ -41,9 +40,31 @@ class RouteDirectory:
         known = self._people[domain]
         return Standing.KNOWN if known is None or fold_local(address.local) in known else Standing.UNKNOWN
 
+    def expand(self, address: Address) -> Sequence[Address]:
+        return (address,)
 
-def fold_local(local: str) -> str:
-    return local.lower() if local.isascii() else unicodedata.normalize("NFC", local.casefold())
+    def mailbox_of(self, address: Address) -> LocalMailbox | None:
+        return None  # its route delivers
+
+
+class CombinedDirectory:
+    """A `ports.directory.Directory` of two: what `first` does not host is asked of `second`."""
+
+    def __init__(self, first: Directory, second: Directory) -> None:
+        self._first, self._second = first, second
+
+    def look_up(self, address: Address) -> Standing:
+        found = self._first.look_up(address)
+        return found if found is not Standing.ELSEWHERE else self._second.look_up(address)
+
+    def expand(self, address: Address) -> Sequence[Address]:
+        """Targets that `second` hosts are left to it as they are."""
+        if self._first.look_up(address) is Standing.ELSEWHERE:
+            return self._second.expand(address)
+        return self._first.expand(address)
+
+    def mailbox_of(self, address: Address) -> LocalMailbox | None:
+        return self._first.mailbox_of(address) or self._second.mailbox_of(address)
 
 
 def read_file(path: str) -> bytes:

@@ -30,6 +30,7 @@ from posthouse.config.kinds import (
     Text,
     Whole,
 )
+from posthouse.config.settings_directory import DirectorySettings
 from posthouse.message.nexthop import MaildirHop, NextHop
 
 
@@ -416,6 +417,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     tls: Tls = Tls()
     dns: Dns = Dns()
     smtp: Smtp = Smtp()
+    directory: DirectorySettings = DirectorySettings()
     route: tuple[Route, ...] = ()
     outbound: Outbound = Outbound()
     queue: Queue = Queue()

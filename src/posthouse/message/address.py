@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ipaddress
 import re
+import unicodedata
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import NewType
@@ -125,6 +126,11 @@ def literal_address(domain: str) -> str | None:
         return None
     inner = domain[1:-1]
     return inner[5:] if inner[:5].lower() == "ipv6:" else inner
+
+
+def fold_local(local: str) -> str:
+    """What local parts of ours are compared by: without regard to case, composed alike (NFC)."""
+    return local.lower() if local.isascii() else unicodedata.normalize("NFC", local.casefold())
 
 
 @lru_cache(maxsize=_KEPT)

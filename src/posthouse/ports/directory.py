@@ -15,6 +15,10 @@ from posthouse.message.address import Address
 from posthouse.message.mailbox import AccountId
 
 
+class DirectoryError(Exception):
+    """It cannot be asked now, or an alias stands for more than is allowed: temporary (4xx)."""
+
+
 class Standing(enum.Enum):
     """What an address is to us."""
 
@@ -48,7 +52,7 @@ class LocalMailbox:
 
 
 class Directory(Protocol):
-    """For receiving and delivering."""
+    """For receiving and delivering. Any call may raise DirectoryError."""
 
     def look_up(self, address: Address) -> Standing: ...
 
