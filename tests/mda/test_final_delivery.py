@@ -5,7 +5,9 @@ from __future__ import annotations
 import email
 
 from posthouse.mda.delivery import LocalMailboxes
+from posthouse.mda.maildir_delivery import MaildirPostman
 from posthouse.message.address import Address, parse_address
+from posthouse.message.boxes import MaildirBox
 from posthouse.message.envelope import BodyType, Envelope, Recipient
 from posthouse.message.ids import QueueId
 from posthouse.message.instant import Instant
@@ -25,7 +27,7 @@ class House:
 
     def __init__(self) -> None:
         self.maildirs, self.log = FakeMaildirs(), FakeLog()
-        self.mailboxes = LocalMailboxes(self.maildirs, FakeCompute(), self.log)
+        self.mailboxes = LocalMailboxes(MaildirPostman(self.maildirs, FakeCompute(), self.log), None, self.log)
 
     async def deliver(
         self,
@@ -39,7 +41,8 @@ class House:
         envelope = Envelope(sender, people, body=body_type)
         carried = InlineBody(body) if isinstance(body, bytes) else body
         message = QueuedMessage(QueueId("0012345678901"), envelope, rows, TRACE, carried, Instant(0.0))
-        return await self.mailboxes.deliver(message, [(row, "/mail", f"/mail/{row.recipient.address}") for row in rows])
+        boxes = [(row, MaildirBox("/mail", f"/mail/{row.recipient.address}")) for row in rows]
+        return await self.mailboxes.deliver(message, boxes)
 
 
 class BrokenBody:

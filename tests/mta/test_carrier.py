@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
+from posthouse.message.boxes import Box
 from posthouse.message.outcome import Deferred, Delivered, Outcome, Refused
 from posthouse.message.reply import Reply
 from posthouse.mta.carrier import DISCARDED, Carrier, Channel
@@ -44,10 +45,10 @@ class FakeHosts:
 
 @dataclass
 class FakeMailboxes:
-    boxes: list[tuple[str, str, str]] = field(default_factory=list)
+    boxes: list[tuple[str, Box]] = field(default_factory=list)
 
-    async def deliver(self, message: QueuedMessage, boxes: Sequence[tuple[QueuedRecipient, str, str]]) -> list[Outcome]:
-        self.boxes += [(str(one.recipient.address), root, path) for one, root, path in boxes]
+    async def deliver(self, message: QueuedMessage, boxes: Sequence[tuple[QueuedRecipient, Box]]) -> list[Outcome]:
+        self.boxes += [(str(one.recipient.address), box) for one, box in boxes]
         return [Delivered(Reply(250)) for _ in boxes]
 
 
@@ -107,7 +108,7 @@ async def test_a_fallback_may_be_a_mailbox_here() -> None:
     way = make_way(REFUSED)
     (result,) = await way.channel.carry(part_for(replace(SITE, fallback=MaildirBox("/mail", "/mail/r1"))))
     assert isinstance(result, Delivered)
-    assert way.mailboxes.boxes == [("r1@b.example", "/mail", "/mail/r1")]
+    assert way.mailboxes.boxes == [("r1@b.example", MaildirBox("/mail", "/mail/r1"))]
 
 
 async def test_no_way_at_all_is_a_failure_of_the_site() -> None:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from posthouse.message.address import Address
+from posthouse.message.boxes import Box
 from posthouse.message.outcome import Deferred, Delivered, Outcome, Refused
 from posthouse.message.reply import Reply
 from posthouse.mta.lmtp_delivery import LmtpDelivery
@@ -19,6 +20,9 @@ ELSEWHERE = SmtpSite(SiteKey("smtp://10.0.0.5:25"), (SiteHost(0, "10.0.0.5", 25)
 
 
 class FakeRoutes:
+    def route_now(self, address: Address) -> Destination | None:
+        return None
+
     async def route(self, address: Address) -> Destination:
         if address.local == "forwarded":
             return ELSEWHERE
@@ -31,15 +35,15 @@ class FakeRoutes:
 class FakeMailboxes:
     delivered: list[str] = field(default_factory=list)
 
-    async def deliver(self, message: QueuedMessage, boxes: Sequence[tuple[QueuedRecipient, str, str]]) -> list[Outcome]:
+    async def deliver(self, message: QueuedMessage, boxes: Sequence[tuple[QueuedRecipient, Box]]) -> list[Outcome]:
         outcomes: list[Outcome] = []
-        for one, _, path in boxes:
+        for one, box in boxes:
             if one.recipient.address.local == "full":
                 outcomes.append(Deferred(Reply(452, "4.2.2", "Mailbox full")))
             elif one.recipient.address.local == "gone":
                 outcomes.append(Refused(Reply(550, "5.1.1", "No such user")))
             else:
-                self.delivered.append(path)
+                self.delivered.append(box.path if isinstance(box, MaildirBox) else str(one.recipient.address))
                 outcomes.append(Delivered(Reply(250, "2.0.0", "Delivered")))
         return outcomes
 

@@ -32,6 +32,7 @@ from posthouse.manage.operations import QueueOperations
 from posthouse.manage.rates import RateMeter
 from posthouse.manage.sessions import SessionOperations
 from posthouse.mda.delivery import LocalMailboxes
+from posthouse.mda.maildir_delivery import MaildirPostman
 from posthouse.message.instant import Instant
 from posthouse.message.peer import Peer
 from posthouse.mta.adapt import MessageAdapter
@@ -84,7 +85,8 @@ class Worker:
         self._sync = SiteSync(self._planner, context.shares)
         self._maildirs = FileMaildirs(context.settings.hostname)
         self._compute = ThreadCompute()
-        self._mailboxes = LocalMailboxes(self._maildirs, self._compute, context.log)
+        postman = MaildirPostman(self._maildirs, self._compute, context.log)
+        self._mailboxes = LocalMailboxes(postman, None, context.log)
         self._runner = self._make_runner()
         spool = Path(context.settings.data) / "spool"
         spool.mkdir(mode=0o700, exist_ok=True)

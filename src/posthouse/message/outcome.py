@@ -19,6 +19,7 @@ class Delivered:
     remote: str = ""
     relayed: bool = False  # True: went on by SMTP. A mailbox, LMTP or discard: False
     dsn_passed: bool = False  # the next hop announced DSN, so SUCCESS is its duty (RFC 3461 §5.2.2)
+    mailbox: str = ""  # where it lies in an account of ours, "ann@example.org/INBOX"; for the trace
 
 
 @dataclass(frozen=True, slots=True)

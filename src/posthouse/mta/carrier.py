@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol, assert_never
 
+from posthouse.message.boxes import Box
 from posthouse.message.outcome import Deferred, Delivered, Outcome, Refused
 from posthouse.message.reply import Reply
 from posthouse.mta.outbound import (
@@ -22,7 +23,7 @@ from posthouse.mta.outbound import (
     StaleConnection,
 )
 from posthouse.mta.planner import Part
-from posthouse.mta.targets import Destination, Discarded, MaildirBox, Rejected, SmtpSite, Unroutable
+from posthouse.mta.targets import AccountBox, Destination, Discarded, MaildirBox, Rejected, SmtpSite, Unroutable
 from posthouse.ports.spool import QueuedMessage, QueuedRecipient
 from posthouse.ports.stream import Endpoint
 
@@ -39,8 +40,8 @@ class Hosts(Protocol):
 class Mailboxes(Protocol):
     """Final delivery (mda/delivery.py)."""
 
-    async def deliver(self, message: QueuedMessage, boxes: Sequence[tuple[QueuedRecipient, str, str]]) -> list[Outcome]:
-        """`boxes`: recipient, root and path of its Maildir. One outcome each, in order."""
+    async def deliver(self, message: QueuedMessage, boxes: Sequence[tuple[QueuedRecipient, Box]]) -> list[Outcome]:
+        """One outcome for each recipient, in order. A delivery is durable when this returns."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,10 +90,10 @@ class Channel:
 
     async def _finish_here(self, part: Part, destination: Destination) -> list[DeliveryResult]:
         match destination:
-            case MaildirBox(root, path):
+            case AccountBox() | MaildirBox():
                 if self._carrier.mailboxes is None:
                     return [_NO_MAILBOXES for _ in part.recipients]
-                boxes = [(one, root, path) for one in part.recipients]
+                boxes: list[tuple[QueuedRecipient, Box]] = [(one, destination) for one in part.recipients]
                 return list(await self._carrier.mailboxes.deliver(part.message, boxes))
             case Discarded():
                 return [DISCARDED for _ in part.recipients]

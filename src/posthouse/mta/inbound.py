@@ -7,6 +7,9 @@ is refused at RCPT (550 5.1.1), never by a later bounce.
 
 250 is answered when the spool says that the message is on disk, not before. A crash earlier leaves nothing of it.
 
+Aliases are followed here (mta/expansion.py), so that each end of them is a row in the spool. A mailbox that is full
+is refused at RCPT as well, from a figure at hand; what it cannot tell yet, delivery finds out.
+
 RFC 5321 §3.3, §3.6, §4.4, §6.3; RFC 3461; RFC 6531. LMTP's final delivery is in mta/lmtp_delivery.py.
 """
 
@@ -22,6 +25,7 @@ from posthouse.message.envelope import Envelope, Recipient
 from posthouse.message.header import HeadFacts, inspect_head
 from posthouse.message.ids import QueueId
 from posthouse.message.instant import Instant
+from posthouse.message.mailbox import AccountId
 from posthouse.message.peer import Network, Peer, is_in_networks
 from posthouse.message.reply import Reply
 from posthouse.message.trace import (
@@ -32,8 +36,10 @@ from posthouse.message.trace import (
     received_prefix,
     with_protocol,
 )
+from posthouse.mta.expansion import Expansion, Named, expand_recipients, join_replies
+from posthouse.mta.refusals import FailedWriter, refusal_for
 from posthouse.ports.clock import Clock
-from posthouse.ports.directory import Directory, Standing
+from posthouse.ports.directory import Directory, DirectoryError, Standing
 from posthouse.ports.observe import Counter, Journal, Log
 from posthouse.ports.spool import (
     Body,
@@ -42,9 +48,7 @@ from posthouse.ports.spool import (
     NewMessage,
     QueuedMessage,
     Spool,
-    SpoolBroken,
     SpoolError,
-    SpoolFull,
 )
 from posthouse.protocol.smtp import server as smtp
 
@@ -79,7 +83,13 @@ class LocalDelivery(Protocol):
     """LMTP: delivery to mailboxes before the answer (mta/lmtp_delivery.py)."""
 
     async def deliver(self, new: NewMessage, spool: Spool) -> list[Reply]:
-        """One reply per recipient, in order. Raises SpoolError."""
+        """One reply per recipient of the envelope, in order. Raises SpoolError."""
+
+
+class Room(Protocol):
+    """The store's `Quotas`, as far as RCPT wants to know."""
+
+    def has_room(self, account: AccountId, octets: int) -> bool: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,6 +101,8 @@ class InboundSettings:
     max_header_octets: int = 1 << 20
     inline_limit: int = 64 * 1024
     write_slice: int = 256 * 1024
+    max_targets: int = 10_000  # recipients of one message when aliases have been followed
+    refuses_full: bool = False  # a mailbox that is full is 552, not 452
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,6 +127,7 @@ class Desk:
     journal: Journal
     figures: InboundFigures
     mailboxes: LocalDelivery | None = None  # set for LMTP
+    room: Room | None = None  # None: quotas are looked at in delivery only
 
 
 _ROLES = frozenset({"postmaster", "abuse"})
@@ -123,10 +136,11 @@ _OK_RECIPIENT = Reply(250, "2.1.5", "Recipient ok")
 _GO_AHEAD = Reply(354, "", "End data with <CR><LF>.<CR><LF>")
 _NO_RELAY = Reply(550, "5.7.1", "Relaying denied")
 _UNKNOWN = Reply(550, "5.1.1", "There is no such mailbox here")
+_TOO_MANY = Reply(452, "4.5.3", "Too many recipients for one message, send it to the rest in another")
+_NO_DIRECTORY = Reply(451, "4.3.0", "The address cannot be looked up now, try again later")
+_FULL_NOW = Reply(452, "4.2.2", "The mailbox is full, try again later")
+_FULL_MAILBOX = Reply(552, "5.2.2", "The mailbox is full")
 _LOOP = Reply(554, "5.4.6", "Too many hops: this message goes round in circles")
-_FULL = Reply(452, "4.3.1", "Not enough room for mail now, try again later")
-_BROKEN = Reply(451, "4.3.0", "The mail could not be stored, try again later")
-_BUSY = Reply(451, "4.3.2", "Too much mail is waiting here, try again later")
 _OVERLOADED = Reply(421, "4.3.2", "Too much mail is waiting here, try again later")
 
 
@@ -145,6 +159,7 @@ class InboundSession:
         "_recipients",
         "_size",
         "_spool",
+        "_targets",
         "_writer",
         "is_trusted",
         "peer",
@@ -160,7 +175,8 @@ class InboundSession:
         self._prefix = b""
         self._prefix_name = ""
         self._mail: smtp.MailFrom | None = None
-        self._recipients: list[Recipient] = []
+        self._recipients: list[Named] = []
+        self._targets = 0  # of all recipients
         self._pieces: list[bytes] = []
         self._size = 0
         self._head: HeadFacts | None = None
@@ -185,21 +201,63 @@ class InboundSession:
 
     def rcpt(self, event: smtp.RcptTo) -> Reply:
         recipient = event.recipient
-        for stage in RECIPIENT_STAGES:
-            reply = stage(self, recipient.address)
-            if reply is not None:
-                self._desk.figures.refused_recipients.inc()
-                self._desk.log.info(
-                    "recipient refused",
-                    peer=self.peer.address,
-                    helo=self._helo,
-                    sender=str(self._sender or ""),
-                    recipient=str(recipient.address),
-                    reply=str(reply),
-                )
-                return reply
-        self._recipients.append(recipient)
+        try:
+            found = self._examine(recipient.address)
+        except DirectoryError as error:
+            self._desk.log.warning("directory failed", recipient=str(recipient.address), error=str(error))
+            found = _NO_DIRECTORY
+        if isinstance(found, Reply):
+            return self._refuse(recipient, found)
+        self._recipients.append(Named(recipient, found))
+        self._targets += len(found)
         return _OK_RECIPIENT
+
+    def _examine(self, address: Address) -> Sequence[Address] | Reply:
+        """What it stands for, or why it is not taken. Raises DirectoryError."""
+        for stage in RECIPIENT_STAGES:
+            reply = stage(self, address)
+            if reply is not None:
+                return reply
+        targets = self._find_targets(address)
+        for check in TARGET_STAGES:
+            reply = check(self, targets)
+            if reply is not None:
+                return reply
+        return targets
+
+    def _refuse(self, recipient: Recipient, reply: Reply) -> Reply:
+        self._desk.figures.refused_recipients.inc()
+        self._desk.log.info(
+            "recipient refused",
+            peer=self.peer.address,
+            helo=self._helo,
+            sender=str(self._sender or ""),
+            recipient=str(recipient.address),
+            reply=str(reply),
+        )
+        return reply
+
+    def _find_targets(self, address: Address) -> Sequence[Address]:
+        """What an address stands for. Role addresses become the postmaster setting, and what that stands for."""
+        desk = self._desk
+        if self.is_role_address(address):
+            address = desk.settings.postmaster or self._nobody
+        return desk.directory.expand(address) if address.domain else (address,)
+
+    @property
+    def _nobody(self) -> Address:
+        """Stands for the postmaster that nobody named: mail to it is held."""
+        return Address(LocalPart("postmaster"), Domain(self._desk.settings.hostname.lower()))
+
+    def _is_nobodys(self, target: Address) -> bool:
+        """A role address that leads to nobody: no postmaster is set, and there is no administrator."""
+        desk = self._desk
+        if target.local.lower() not in _ROLES:
+            return False
+        if desk.settings.postmaster is None and target == self._nobody:
+            return True
+        is_ours = desk.directory.look_up(target) is Standing.KNOWN and not desk.policy.is_open_to_anyone(target)
+        return is_ours and desk.directory.mailbox_of(target) is None
 
     def data(self) -> Reply:
         return _GO_AHEAD
@@ -242,6 +300,7 @@ class InboundSession:
             self._writer = None
         self._mail = None
         self._recipients = []
+        self._targets = 0
         self._pieces = []
         self._size = 0
         self._head = None
@@ -268,7 +327,7 @@ class InboundSession:
         except SpoolError as error:
             # The peer goes on sending; what comes is dropped and `end` answers.
             self._desk.log.warning("body could not be written", peer=self.peer.address, reason=str(error))
-            self._writer = _FailedWriter(error)
+            self._writer = FailedWriter(error)
 
     async def _accept_large(self, writer: BodyWriter) -> Reply:
         try:
@@ -291,15 +350,17 @@ class InboundSession:
             self.reset()
             return _LOOP
         spool = self._spool or self._desk.spool()
-        return Acceptance(self, spool, self._make_message(spool, body, head)).reply
+        expansion = expand_recipients(self._recipients)
+        return Acceptance(self, spool, self._make_message(spool, body, head, expansion)).reply
 
-    def _make_message(self, spool: Spool, body: Body, head: HeadFacts) -> NewMessage:
+    def _make_message(self, spool: Spool, body: Body, head: HeadFacts, expansion: Expansion) -> NewMessage:
         desk, mail = self._desk, self._mail
         assert mail is not None
         now = desk.clock.now()
         queue_id = spool.reserve_id()
-        recipients, is_held = self._resolve_postmaster()
-        sole = recipients[0].address if len(recipients) == 1 else None
+        recipients, named = expansion.recipients, self._recipients
+        sole = named[0].recipient.address if len(named) == 1 else None
+        is_held = any(self._is_nobodys(one.address) for one in recipients)
         trace = self._make_trace(mail, queue_id, sole, now)
         envelope = Envelope(mail.sender, recipients, mail.body, mail.smtputf8, mail.ret, mail.envid, mail.mt_priority)
         return NewMessage(
@@ -339,18 +400,6 @@ class InboundSession:
             return False
         return desk.directory.look_up(address) is Standing.ELSEWHERE and not desk.policy.is_open_to_anyone(address)
 
-    def _resolve_postmaster(self) -> tuple[tuple[Recipient, ...], bool]:
-        """Role addresses become the postmaster setting; without one the message is held."""
-        roles = [each for each in self._recipients if self.is_role_address(each.address)]
-        if not roles:
-            return tuple(self._recipients), False
-        target = self._desk.settings.postmaster
-        address = target or Address(LocalPart("postmaster"), Domain(self._desk.settings.hostname.lower()))
-        resolved = tuple(
-            Recipient(address, each.notify, each.orcpt) if each in roles else each for each in self._recipients
-        )
-        return resolved, target is None
-
     def _origin(self) -> Origin:
         peer = self.peer
         tls = describe_tls(peer.tls_version, peer.tls_cipher, peer.tls_bits) if peer.tls_version else ""
@@ -368,11 +417,13 @@ class InboundSession:
                 body = InlineBody(b"".join(self._pieces))
             head = self._head or inspect_head(body.inline or b"")
             spool = self._spool or self._desk.spool()
-            new = self._make_message(spool, body, head)
             if head.received_count > self._desk.settings.max_received:
-                return [_LOOP] * len(new.envelope.recipients)
+                return [_LOOP] * len(self._recipients)
+            expansion = expand_recipients(self._recipients)
+            new = self._make_message(spool, body, head, expansion)
             self.note_received(new)
-            return await mailboxes.deliver(new, spool)
+            replies = await mailboxes.deliver(new, spool)
+            return [join_replies([replies[place] for place in places]) for places in expansion.places]
         except SpoolError as error:
             return [refusal_for(error)] * len(self._recipients)
         finally:
@@ -381,7 +432,8 @@ class InboundSession:
     def note_received(self, new: NewMessage) -> None:
         """We have it: journal, log and figures."""
         desk, size = self._desk, len(new.trace) + new.body.size
-        recipients = new.envelope.recipients
+        targets = [str(recipient.address) for recipient in new.envelope.recipients]
+        named = [str(each.recipient.address) for each in self._recipients]
         sender = str(new.envelope.sender or "")
         desk.figures.accepted.inc()
         desk.figures.accepted_octets.inc(size)
@@ -389,14 +441,15 @@ class InboundSession:
             "received",
             new.id,
             sender=sender,
-            recipients=[str(recipient.address) for recipient in recipients],
+            recipients=named,
+            targets=targets if targets != named else None,
             size=size,
             peer=new.source,
             helo=self._helo,
             tls=self.peer.tls_version,
             message_id=new.message_id,
         )
-        desk.log.info("received", id=new.id, sender=sender, recipients=len(recipients), size=size, peer=new.source)
+        desk.log.info("received", id=new.id, sender=sender, recipients=len(targets), size=size, peer=new.source)
 
     def _note_refusal(self, reply: Reply) -> None:
         self._desk.figures.put_off.inc()
@@ -443,33 +496,6 @@ class Acceptance:
             self.reply.set_result(reply)
 
 
-class _FailedWriter:
-    """Takes the place of a writer that failed, so that the rest of the message is dropped."""
-
-    size = 0
-
-    def __init__(self, error: SpoolError) -> None:
-        self._error = error
-
-    async def write(self, data: bytes) -> None:
-        return None
-
-    async def finish(self) -> Body:
-        raise self._error
-
-    def discard(self) -> None:
-        return None
-
-
-def refusal_for(error: BaseException) -> Reply:
-    """What the peer hears when the spool could not take a message: always 4xx."""
-    if isinstance(error, SpoolFull):
-        return _FULL
-    if isinstance(error, SpoolBroken) or not isinstance(error, SpoolError):
-        return _BROKEN
-    return _BUSY
-
-
 async def _as_future(answer: Reply | asyncio.Future[Reply]) -> Reply:
     return answer if isinstance(answer, Reply) else await answer
 
@@ -512,5 +538,29 @@ def refuse_unknown(session: InboundSession, address: Address) -> Reply | None:
     return None
 
 
+# -- stages for what it stands for
+
+
+def refuse_too_many(session: InboundSession, targets: Sequence[Address]) -> Reply | None:
+    """A message to many large aliases comes in several transactions."""
+    limit = session._desk.settings.max_targets
+    return _TOO_MANY if session._targets and session._targets + len(targets) > limit else None
+
+
+def refuse_full(session: InboundSession, targets: Sequence[Address]) -> Reply | None:
+    """Of an alias those that have room get it; the others' fate is told by a report."""
+    desk = session._desk
+    if desk.room is None:
+        return None
+    octets = session._mail.size if session._mail is not None else 0
+    for target in targets:
+        box = desk.directory.mailbox_of(target)
+        if box is None or desk.room.has_room(box.account, octets):
+            return None
+    return _FULL_MAILBOX if desk.settings.refuses_full else _FULL_NOW
+
+
 RecipientStage = Callable[[InboundSession, Address], Reply | None]
 RECIPIENT_STAGES: tuple[RecipientStage, ...] = (refuse_relaying, refuse_second_address, refuse_unknown)
+TargetStage = Callable[[InboundSession, Sequence[Address]], Reply | None]
+TARGET_STAGES: tuple[TargetStage, ...] = (refuse_too_many, refuse_full)

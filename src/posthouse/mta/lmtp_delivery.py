@@ -12,17 +12,29 @@ from dataclasses import replace
 from typing import Protocol, assert_never
 
 from posthouse.message.address import Address
+from posthouse.message.boxes import Box
 from posthouse.message.outcome import Outcome, Refused
 from posthouse.message.reply import Reply
 from posthouse.mta.carrier import DISCARDED, Mailboxes
 from posthouse.mta.inbound import refusal_for
 from posthouse.mta.outcomes import OutcomeNotes
-from posthouse.mta.targets import Destination, Discarded, MaildirBox, Rejected, SmtpSite, Unroutable
+from posthouse.mta.targets import (
+    STORE_SITE,
+    AccountBox,
+    Destination,
+    Discarded,
+    MaildirBox,
+    Rejected,
+    SmtpSite,
+    Unroutable,
+)
 from posthouse.ports.clock import Clock
 from posthouse.ports.spool import NewMessage, QueuedMessage, QueuedRecipient, Spool, SpoolError, Status
 
 
 class Routes(Protocol):
+    def route_now(self, address: Address) -> Destination | None: ...
+
     async def route(self, address: Address) -> Destination: ...
 
 
@@ -44,20 +56,21 @@ class LmtpDelivery:
         """A reply for each recipient, in order."""
         message = as_queued(new)
         replies: dict[int, Reply] = {}
-        boxes: list[tuple[QueuedRecipient, str, str]] = []
+        boxes: list[tuple[QueuedRecipient, Box]] = []
         onward: list[QueuedRecipient] = []
         for one in message.recipients:
-            destination = await self._routes.route(one.recipient.address)
-            if isinstance(destination, MaildirBox):
-                one.next_hop = f"maildir:{destination.root}"
-                boxes.append((one, destination.root, destination.path))
+            address = one.recipient.address
+            destination = self._routes.route_now(address) or await self._routes.route(address)
+            if isinstance(destination, AccountBox | MaildirBox):
+                one.next_hop = f"maildir:{destination.root}" if isinstance(destination, MaildirBox) else STORE_SITE
+                boxes.append((one, destination))
             elif isinstance(destination, SmtpSite):
                 onward.append(one)
             else:
                 self._note(message, one, _outcome_of(destination), replies)
         if boxes:
             outcomes = await self._mailboxes.deliver(message, boxes)
-            for (one, _, _), outcome in zip(boxes, outcomes, strict=True):
+            for (one, _), outcome in zip(boxes, outcomes, strict=True):
                 self._note(message, one, outcome, replies)
         if onward:
             await self._queue(new, spool, onward, replies)

@@ -37,6 +37,7 @@ class OutcomeNotes:
             recipient=recipient,
             next_hop=one.next_hop,
             remote=outcome.remote,
+            mailbox=outcome.mailbox if isinstance(outcome, Delivered) else "",
             reply=reply,
             attempt=one.attempts + 1,
         )
@@ -44,7 +45,7 @@ class OutcomeNotes:
             step,
             id=message.id,
             recipient=recipient,
-            remote=outcome.remote or one.next_hop,
+            remote=outcome.remote or (outcome.mailbox if isinstance(outcome, Delivered) else "") or one.next_hop,
             delay=round(now - message.arrived, 3),
             reply=reply,
         )

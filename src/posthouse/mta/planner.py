@@ -28,14 +28,14 @@ from posthouse.mta.planner_active import ActiveSet
 from posthouse.mta.planner_turns import MANY, Job, Part, Turns, flow_of
 from posthouse.mta.schedule import NEVER
 from posthouse.mta.sites import Site, Sites
-from posthouse.mta.targets import Destination, MaildirBox, SiteKey
+from posthouse.mta.targets import STORE_SITE, AccountBox, Destination, MaildirBox, SiteKey
 
 __all__ = ["Action", "Job", "Part", "Planner", "PlannerSettings", "Rest", "Slot", "SlotState", "Verb", "flow_of"]
 
 _YIELD_AFTER = 10  # transactions of a site until it gives a connection to a site that has none
 _SLOW_STOCK_S = 300  # of a slowed-down site no more is kept in memory than it takes in this time
 _MIN_STOCK = 20
-_DISK_WINDOW = 64.0  # deliveries to Maildirs at one time: they share their disk syncs
+_DISK_WINDOW = 64.0  # deliveries to the store or to Maildirs at one time: they share their disk syncs
 _NEWCOMERS = 3  # a mailing that fills its site's part must not keep others out of it
 
 
@@ -121,7 +121,7 @@ class PlannerSettings:
     max_octets: int = 512 * 1024 * 1024
     max_connections: int = 500
     keep_idle_s: float = 5.0
-    is_local: Callable[[SiteKey], bool] = lambda key: key.startswith(("maildir:", "lmtp"))
+    is_local: Callable[[SiteKey], bool] = lambda key: key.startswith(("maildir:", "lmtp", STORE_SITE))
 
 
 class Planner:
@@ -167,7 +167,7 @@ class Planner:
             return False
         if queue is None:
             is_local = self.settings.is_local(job.site)
-            if isinstance(job.destination, MaildirBox):
+            if isinstance(job.destination, AccountBox | MaildirBox):
                 site.window = max(site.window, _DISK_WINDOW)
             queue = self._queues[job.site] = _SiteQueue(site, job.destination, is_local)
         self.active.add(job)

@@ -1,4 +1,4 @@
-"""Where mail for an address goes: hosted domains, then the first route that matches, then MX (RFC 5321 §5.1).
+"""Where mail for an address goes: accounts, hosted domains, the first route that matches, then MX (RFC 5321 §5.1).
 
 The router answers from tables and caches at once (`route_now`, on the path of every message) or asks DNS
 (`route`). Questions about one domain that come together are asked once; answers are kept as long as their TTL
@@ -35,6 +35,7 @@ from posthouse.mta.routing_hosts import HostFinder, RoutingSettings, is_ip
 from posthouse.mta.routing_paths import BoxMaker
 from posthouse.mta.schedule import NEVER
 from posthouse.mta.targets import (
+    AccountBox,
     Destination,
     Discarded,
     Mode,
@@ -47,6 +48,7 @@ from posthouse.mta.targets import (
     Unroutable,
 )
 from posthouse.ports.clock import Clock, Random
+from posthouse.ports.directory import Directory, DirectoryError, FakeDirectory, Standing
 from posthouse.ports.resolver import DnsTemporaryError, MxRecord, NameNotFound, Resolver
 from posthouse.ports.stream import Endpoint
 
@@ -67,6 +69,8 @@ class Route:
 
 _HOST_NAME = re.compile(r"[a-z0-9_-]+(?:\.[a-z0-9_-]+)*")
 _MX_ROUTE = Route("*", (MxHop(),))
+_ACCOUNT = AccountBox()
+_GONE = Unroutable(Refused(Reply(550, "5.1.1", "There is no such mailbox here any more")))
 
 
 class _Known:
@@ -114,8 +118,10 @@ class Router:
         settings: RoutingSettings,
         clock: Clock,
         random: Random,
+        directory: Directory | None = None,
     ) -> None:
         self._table = RouteTable(routes)
+        self._directory = directory or FakeDirectory()
         self._resolver = resolver
         self._settings = settings
         self._clock = clock
@@ -138,7 +144,9 @@ class Router:
         return route is not None and route.is_open
 
     def delivers_here(self, address: Address) -> bool:
-        """Its route ends in a mailbox of ours, or nowhere: no next host reads a second address out of it."""
+        """It ends in a mailbox of ours, at other addresses or nowhere: no next host reads a second one out of it."""
+        if self._directory.mailbox_of(address) is not None or tuple(self._directory.expand(address)) != (address,):
+            return True
         route = self.find_route(address)
         return route is not None and isinstance(route.hops[0], MaildirHop | DiscardHop | RejectHop)
 
@@ -146,6 +154,9 @@ class Router:
 
     def route_now(self, address: Address) -> Destination | None:
         """The answer when no question to DNS is needed, or None."""
+        ours = self._find_ours(address)
+        if ours is not None:
+            return ours
         known = self._known.get(address.domain)
         if known is None:
             known = self._route_statically(address)
@@ -154,6 +165,19 @@ class Router:
         if known.expires != NEVER and known.expires <= self._clock.monotonic():
             return None
         return known.to if known.boxes is None else known.boxes.make(address)
+
+    def _find_ours(self, address: Address) -> Destination | None:
+        """What the directory says. An alias has been followed before; one that is new since is no mailbox any more."""
+        directory = self._directory
+        try:
+            if directory.mailbox_of(address) is not None:
+                return _ACCOUNT
+            standing = directory.look_up(address)
+        except DirectoryError as error:
+            return Unroutable(Deferred(Reply(451, "4.3.0", f"Directory: {error}")))
+        if standing is Standing.ELSEWHERE or (standing is Standing.KNOWN and self.find_route(address) is not None):
+            return None
+        return _GONE
 
     async def route(self, address: Address) -> Destination:
         at_hand = self.route_now(address)

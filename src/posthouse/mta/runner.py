@@ -28,7 +28,17 @@ from posthouse.mta.planner import Job, Planner, flow_of
 from posthouse.mta.reports import ReportSettings
 from posthouse.mta.rounds import Round
 from posthouse.mta.schedule import RetrySchedule, Vigil
-from posthouse.mta.targets import Destination, Discarded, MaildirBox, Rejected, SiteKey, SmtpSite, Unroutable
+from posthouse.mta.targets import (
+    STORE_SITE,
+    AccountBox,
+    Destination,
+    Discarded,
+    MaildirBox,
+    Rejected,
+    SiteKey,
+    SmtpSite,
+    Unroutable,
+)
 from posthouse.mta.telling import Teller, TellerParts
 from posthouse.ports.clock import Clock, Random
 from posthouse.ports.observe import Log
@@ -283,6 +293,8 @@ class Runner:
             self._drop(round_, some)
         elif isinstance(destination, SmtpSite):
             self.offer(round_, destination.key, destination, some)
+        elif isinstance(destination, AccountBox):
+            self.offer(round_, STORE_SITE, destination, some)
         elif isinstance(destination, MaildirBox):
             self.offer(round_, SiteKey(f"maildir:{destination.root}"), destination, some)
         elif isinstance(destination, Unroutable):

@@ -10,11 +10,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import NewType
 
+from posthouse.message.boxes import AccountBox, MaildirBox
 from posthouse.message.outcome import Deferred, Refused
 from posthouse.message.reply import Reply
 from posthouse.mta.outbound_types import Mode, SmtpAuth, TlsPolicy
 
 __all__ = [
+    "STORE_SITE",
+    "AccountBox",
     "Destination",
     "Discarded",
     "MaildirBox",
@@ -29,6 +32,7 @@ __all__ = [
 ]
 
 SiteKey = NewType("SiteKey", str)
+STORE_SITE = SiteKey("store")  # all deliveries into accounts
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,14 +69,6 @@ class SmtpSite:
 
 
 @dataclass(frozen=True, slots=True)
-class MaildirBox:
-    """One Maildir; directories are made below `root` only."""
-
-    root: str
-    path: str
-
-
-@dataclass(frozen=True, slots=True)
 class Discarded:
     """Thrown away on purpose, with a success for whoever asked (`to = "discard"`)."""
 
@@ -91,4 +87,4 @@ class Unroutable:
     outcome: Refused | Deferred
 
 
-Destination = SmtpSite | MaildirBox | Discarded | Rejected | Unroutable
+Destination = SmtpSite | AccountBox | MaildirBox | Discarded | Rejected | Unroutable

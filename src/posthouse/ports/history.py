@@ -20,7 +20,7 @@ class History(Protocol):
 
 
 TERM_FIELDS = ("id", "message_id", "sender", "recipient", "report", "about")
-LIST_FIELDS = ("recipients", "reports")
+LIST_FIELDS = ("recipients", "targets", "reports")
 
 
 def list_terms(record: Record) -> set[str]:
