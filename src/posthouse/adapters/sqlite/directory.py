@@ -163,6 +163,13 @@ class SqliteDirectory:
         self.refresh()
         return self._generation
 
+    def query(self, sql: str, bindings: tuple[int | str, ...] = ()) -> list[tuple[object, ...]]:
+        """A few rows more, for the other parts of the directory. Raises DirectoryError."""
+        try:
+            return cast(list[tuple[object, ...]], self._connection.execute(sql, bindings).fetchall())
+        except apsw.Error as error:
+            raise DirectoryError(f"directory cannot be read: {error}") from error
+
     def _note_version(self, version: object) -> None:
         # The version first, then the generation: a commit in between is seen by the next call.
         generation = self._guard(self._read_generation)

@@ -37,7 +37,7 @@ _CHECKPOINT_PAGES = 1000
 _PAGE = 500
 _NOBODY = LocalPart("a" * 64)  # whom only a catch-all takes
 
-_RAISE_GENERATION = "UPDATE meta SET value = value + 1 WHERE key = 'generation'"
+RAISE_GENERATION = "UPDATE meta SET value = value + 1 WHERE key = 'generation'"
 _ADD_DOMAIN = "INSERT INTO domain (domain, spelled, alias_of, created) VALUES (?, ?, ?, ?)"
 _REMOVE_DOMAIN = "DELETE FROM domain WHERE domain = ?"
 _READ_DOMAIN = "SELECT domain, coalesce(alias_of, '') FROM domain WHERE domain = ?"
@@ -200,7 +200,7 @@ class SqliteDirectoryAdmin:
                 yield
             finally:
                 self.directory.forget()
-            self._run(_RAISE_GENERATION)
+            self._run(RAISE_GENERATION)
 
     def _run(self, sql: str, *values: object) -> list[tuple[object, ...]]:
         return self.connection.execute(sql, cast(tuple[str, ...], values)).fetchall()

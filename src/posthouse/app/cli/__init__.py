@@ -9,6 +9,7 @@ from __future__ import annotations
 import click
 
 from posthouse import __version__
+from posthouse.app.cli.accounts import account, alias, domain
 from posthouse.app.cli.common import Context
 from posthouse.app.cli.queue import queue
 from posthouse.app.cli.server import check, demo, fsck, init, serve, sessions
@@ -28,5 +29,5 @@ def main(context: click.Context, file: str | None) -> None:
     context.obj = Context(file)
 
 
-for _command in (init, check, serve, demo, queue, trace, sendmail, sessions, fsck):
+for _command in (init, check, serve, demo, domain, account, alias, queue, trace, sendmail, sessions, fsck):
     main.add_command(_command)
