@@ -22,11 +22,13 @@ from posthouse.app.sendmail import (
     read_lines,
     split_header,
 )
+from posthouse.app.sendmail_smtp import Dialogue
 from posthouse.app.submit_protocol import (
     SubmitDone,
     SubmitEnvelope,
     SubmitError,
     SubmitFrame,
+    SubmitVerdict,
     decode_submit,
     encode_submit,
     exit_code_of,
@@ -133,10 +135,10 @@ def test_replies_have_their_exit_codes(code: int, enhanced: str, expected: int) 
 class FakeSubmit:
     """Takes one message on submit.sock and gives `answer`."""
 
-    def __init__(self, path: Path, answer: SubmitFrame, reads: bool = True) -> None:
+    def __init__(self, path: Path, *answers: SubmitFrame, reads: bool = True) -> None:
         self.envelope: SubmitEnvelope | None = None
         self.body = b""
-        self._answer = answer
+        self._answers = answers
         self._reads = reads
         self._socket = socket.socket(socket.AF_UNIX)
         self._socket.bind(str(path))
@@ -145,15 +147,17 @@ class FakeSubmit:
         self._thread.start()
 
     def _run(self) -> None:
-        connection, _ = self._socket.accept()
-        with connection, connection.makefile("rb") as stream:
-            while self._reads:
-                frame = decode_submit(stream.read(int.from_bytes(stream.read(4), "big")))
-                self.envelope = frame.submit or self.envelope
-                self.body += frame.body
-                if frame.end:
-                    break
-            connection.sendall(encode_submit(self._answer))
+        """One client for each answer."""
+        for answer in self._answers:
+            connection, _ = self._socket.accept()
+            with connection, connection.makefile("rb") as stream:
+                while self._reads:
+                    frame = decode_submit(stream.read(int.from_bytes(stream.read(4), "big")))
+                    self.envelope = frame.submit or self.envelope
+                    self.body += frame.body
+                    if frame.end or frame.verify:
+                        break
+                connection.sendall(encode_submit(answer))
 
     def close(self) -> None:
         self._thread.join(10)
@@ -200,7 +204,7 @@ def test_a_refusal_is_told_with_its_exit_code_even_when_it_comes_early(
     sendmail: Sendmail, tmp_path: Path, reads: bool
 ) -> None:
     refusal = SubmitFrame(error=SubmitError(550, "5.1.1 There is no such mailbox here", 67))
-    server = FakeSubmit(tmp_path / "submit.sock", refusal, reads)
+    server = FakeSubmit(tmp_path / "submit.sock", refusal, reads=reads)
     result = sendmail("nobody@mail.example.org", text=MESSAGE)
     server.close()
     assert (result.exit_code, result.output) == (67, "sendmail: 550 5.1.1 There is no such mailbox here\n")
@@ -214,7 +218,56 @@ def test_without_a_server_it_is_a_temporary_failure(sendmail: Sendmail) -> None:
 
 def test_without_recipients_it_is_a_usage_error(sendmail: Sendmail) -> None:
     assert sendmail("-t", text=b"Subject: x\n\nhello\n").exit_code == 64
-    assert sendmail("-bs").exit_code == 64
+    assert sendmail("-bd").exit_code == 64
+    assert sendmail("-bv").exit_code == 64
+
+
+def test_addresses_are_verified_without_a_message(sendmail: Sendmail, tmp_path: Path) -> None:
+    verdicts = [SubmitVerdict("b@b.example", 250, "2.1.5 Ok"), SubmitVerdict("no@b.example", 550, "5.1.1 No such")]
+    server = FakeSubmit(tmp_path / "submit.sock", SubmitFrame(verdicts=verdicts))
+    result = sendmail("-bv", "b@b.example", "no@b.example")
+    server.close()
+    assert result.exit_code == 67
+    assert result.output == "b@b.example... deliverable\nno@b.example... not deliverable: 550 5.1.1 No such\n"
+
+
+@pytest.mark.parametrize(("option", "exit_code"), [("-q", 0), ("-qRb.example", 0), ("-qI001K0ZR7R822Z", 0)])
+def test_the_queue_is_flushed(sendmail: Sendmail, tmp_path: Path, option: str, exit_code: int) -> None:
+    (tmp_path / "data" / "spool").mkdir(parents=True)
+    assert sendmail(option).exit_code == exit_code
+
+
+def test_without_a_data_directory_there_is_nothing_to_flush(sendmail: Sendmail) -> None:
+    assert sendmail("-q").exit_code == 75
+
+
+def test_smtp_on_standard_input_hands_over_what_it_answers_250_for(tmp_path: Path) -> None:
+    answers = [
+        SubmitFrame(verdicts=[SubmitVerdict("b@b.example", 250, "2.1.5 Ok")]),
+        SubmitFrame(verdicts=[SubmitVerdict("no@b.example", 550, "5.1.1 No such mailbox")]),
+        SubmitFrame(done=SubmitDone("001K0ZR7R822Z")),
+    ]
+    server = FakeSubmit(tmp_path / "submit.sock", *answers)
+    dialogue = Dialogue([str(tmp_path)], "mail.example.org", 1 << 20)
+    commands = (
+        b"EHLO me\r\nMAIL FROM:<a@a.example>\r\nRCPT TO:<b@b.example>\r\nRCPT TO:<no@b.example>\r\nDATA\r\n"
+        b"Subject: x\r\n\r\n..dot\r\n.\r\nQUIT\r\n"
+    )
+    output = b"".join(dialogue.receive(commands[at : at + 7]) for at in range(0, len(commands), 7))
+    server.close()
+    assert [line[:3] for line in output.splitlines() if line[3:4] == b" "] == [
+        b"220", b"250", b"250", b"250", b"550", b"354", b"250", b"221",
+    ]  # fmt: skip
+    assert b"queued as 001K0ZR7R822Z" in output
+    assert server.envelope == SubmitEnvelope("a@a.example", ["b@b.example"])
+    assert server.body == b"Subject: x\r\n\r\n.dot\r\n"
+    assert dialogue.is_over
+
+
+def test_smtp_on_standard_input_without_a_server_is_451(tmp_path: Path) -> None:
+    dialogue = Dialogue([str(tmp_path)], "mail.example.org", 1 << 20)
+    output = dialogue.receive(b"EHLO me\r\nMAIL FROM:<>\r\nRCPT TO:<b@b.example>\r\nDATA\r\n")
+    assert [line[:3] for line in output.splitlines()][-2:] == [b"451", b"503"] or output.count(b"451 ") == 1
 
 
 def test_a_broken_configuration_is_not_passed_over(tmp_path: Path) -> None:

@@ -70,3 +70,19 @@ async def test_a_backlog_that_is_too_large_makes_sendmail_try_again_later(lab: L
     assert answer.error is not None
     assert (answer.error.code, answer.error.exit) == (421, EX_TEMPFAIL)
     assert lab.desktop.onward.taken == []
+
+
+async def test_addresses_are_verified_one_by_one_and_nothing_is_queued(lab: Lab) -> None:
+    reader, writer = await asyncio.open_unix_connection(lab.path)
+    envelope = SubmitEnvelope("alice@ours.example", ["bob@ours.example", "nobody@ours.example", "no address"])
+    writer.write(encode_submit(SubmitFrame(verify=envelope)))
+    async with asyncio.timeout(5):
+        answer = decode_submit((await reader.read())[4:])
+    writer.close()
+    assert answer.verdicts is not None
+    assert [(each.address, each.code) for each in answer.verdicts] == [
+        ("bob@ours.example", 250),
+        ("nobody@ours.example", 550),
+        ("no address", 501),
+    ]
+    assert lab.desktop.onward.taken == []

@@ -10,8 +10,9 @@ from __future__ import annotations
 import email.utils
 import getpass
 import socket
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from itertools import chain
 from typing import BinaryIO, NamedTuple
 
 from posthouse.app.launch import submit_path
@@ -26,6 +27,7 @@ from posthouse.app.submit_protocol import (
     MAX_PIECE,
     SubmitEnvelope,
     SubmitFrame,
+    SubmitVerdict,
     decode_submit,
     encode_submit,
 )
@@ -47,11 +49,24 @@ class SendmailError(Exception):
         self.code = code
 
 
+class SubmitRefusedError(SendmailError):
+    """The server's words: `reply_code` as in SMTP, `words` with the enhanced code in front."""
+
+    def __init__(self, code: int, reply_code: int, words: str) -> None:
+        super().__init__(code, f"{reply_code} {words}")
+        self.reply_code = reply_code
+        self.words = words
+
+
 @dataclass(slots=True)
 class Options:
-    """`mode`: m deliver, p print the queue, s and others are not for us."""
+    """`mode`: m deliver, p print the queue, s SMTP on standard input, v verify; others are not for us.
+
+    `flush`: of `-q`; "" everything, else "I" with a queue id or "R" with a domain.
+    """
 
     mode: str = "m"
+    flush: str | None = None
     sender: str | None = None
     name: str = ""
     from_header: bool = False
@@ -100,8 +115,8 @@ def _apply(options: Options, letter: str, value: str, word: str) -> None:
     match letter:
         case "f" | "r":
             options.sender = value.removeprefix("<").removesuffix(">")
-        case "F":
-            options.name = value
+        case "F" | "V":
+            setattr(options, {"F": "name", "V": "envid"}[letter], value)
         case "t":
             options.from_header = True
         case "i" | "o":
@@ -110,8 +125,8 @@ def _apply(options: Options, letter: str, value: str, word: str) -> None:
             options.mode = value or "m"
         case "N" | "R":
             setattr(options, {"N": "notify", "R": "ret"}[letter], value.upper())
-        case "V":
-            options.envid = value
+        case "q" if value[:1] in ("", "I", "R"):  # with a time it is an order to a daemon
+            options.flush = value
         case _:
             if letter not in _IGNORED:
                 raise SendmailError(EX_USAGE, f"unknown option {word}")
@@ -187,12 +202,34 @@ def send(options: Options, stream: BinaryIO, runtimes: Sequence[str], hostname: 
     recipients = list(dict.fromkeys(_complete(address, hostname) for address in recipients))
     if not recipients:
         raise SendmailError(EX_USAGE, "no recipients given (neither as arguments nor, with -t, in the header)")
-    sender = _complete(options.sender, hostname) if options.sender is not None else f"{getpass.getuser()}@{hostname}"
+    sender = _find_sender(options, hostname)
     head = complete_header(fields, sender or f"{getpass.getuser()}@{hostname}", options.name, hostname) + first
     envelope = SubmitEnvelope(sender, recipients, options.notify, options.ret, options.envid)
-    with _connect(runtimes) as connection:
-        connection.settimeout(ANSWER_S)
-        return _talk(connection, envelope, make_pieces(head, lines))
+    return submit(envelope, make_pieces(head, lines), runtimes)
+
+
+def _find_sender(options: Options, hostname: str) -> str:
+    return _complete(options.sender, hostname) if options.sender is not None else f"{getpass.getuser()}@{hostname}"
+
+
+def submit(envelope: SubmitEnvelope, pieces: Iterator[bytes], runtimes: Sequence[str]) -> str:
+    """A message in CRLF form; its queue id. Raises SendmailError."""
+    body = (SubmitFrame(body=piece) for piece in pieces)
+    answer = _ask([SubmitFrame(submit=envelope)], body, [SubmitFrame(end=True)], runtimes)
+    return answer.done.id if answer.done is not None else ""
+
+
+def verify(options: Options, runtimes: Sequence[str], hostname: str) -> list[SubmitVerdict]:
+    """Whether mail to these addresses would be taken (`-bv`). Raises SendmailError."""
+    recipients = [_complete(address, hostname) for address in options.recipients]
+    if not recipients:
+        raise SendmailError(EX_USAGE, "say which addresses to verify")
+    return ask_verdicts(SubmitEnvelope(_find_sender(options, hostname), recipients), runtimes)
+
+
+def ask_verdicts(envelope: SubmitEnvelope, runtimes: Sequence[str]) -> list[SubmitVerdict]:
+    """Raises SendmailError."""
+    return _ask([SubmitFrame(verify=envelope)], (), (), runtimes).verdicts or []
 
 
 def _complete(address: str, hostname: str) -> str:
@@ -211,13 +248,19 @@ def _connect(runtimes: Sequence[str]) -> socket.socket:
     raise SendmailError(EX_TEMPFAIL, f"no server answers ({'; '.join(reasons)})")
 
 
-def _talk(connection: socket.socket, envelope: SubmitEnvelope, pieces: Iterator[bytes]) -> str:
+def _ask(
+    first: Iterable[SubmitFrame], body: Iterable[SubmitFrame], last: Iterable[SubmitFrame], runtimes: Sequence[str]
+) -> SubmitFrame:
+    with _connect(runtimes) as connection:
+        connection.settimeout(ANSWER_S)
+        return _talk(connection, chain(first, body, last))
+
+
+def _talk(connection: socket.socket, frames: Iterable[SubmitFrame]) -> SubmitFrame:
     try:
         try:
-            connection.sendall(encode_submit(SubmitFrame(submit=envelope)))
-            for piece in pieces:
-                connection.sendall(encode_submit(SubmitFrame(body=piece)))
-            connection.sendall(encode_submit(SubmitFrame(end=True)))
+            for frame in frames:
+                connection.sendall(encode_submit(frame))
         except (BrokenPipeError, ConnectionResetError):
             pass  # it refused early: the reason is there to be read
         answer = _read_answer(connection)
@@ -226,8 +269,8 @@ def _talk(connection: socket.socket, envelope: SubmitEnvelope, pieces: Iterator[
     except ValueError as error:
         raise SendmailError(EX_TEMPFAIL, f"the server's answer makes no sense: {error}") from None
     if answer.error is not None:
-        raise SendmailError(answer.error.exit or EX_UNAVAILABLE, f"{answer.error.code} {answer.error.text}")
-    return answer.done.id if answer.done is not None else ""
+        raise SubmitRefusedError(answer.error.exit or EX_UNAVAILABLE, answer.error.code, answer.error.text)
+    return answer
 
 
 def _read_answer(connection: socket.socket) -> SubmitFrame:

@@ -21,6 +21,7 @@ from posthouse.app.submit_protocol import (
     SubmitEnvelope,
     SubmitError,
     SubmitFrame,
+    SubmitVerdict,
     decode_submit,
     encode_submit,
     exit_code_of,
@@ -75,7 +76,7 @@ class SubmitServer:
         async with self._places:
             role = self._make_role(Peer("", uid=_peer_uid(writer)))
             try:
-                answer = SubmitFrame(done=SubmitDone(await self._take(reader, role)))
+                answer = await self._answer(reader, role)
             except _Refused as refused:
                 reply = refused.reply
                 text = f"{reply.enhanced} {reply.text}".strip()
@@ -90,12 +91,17 @@ class SubmitServer:
                     await asyncio.wait_for(writer.drain(), _STEP_S)
             writer.close()
 
-    async def _take(self, reader: asyncio.StreamReader, role: InboundSession) -> str:
-        """One message from its envelope to its id."""
+    async def _answer(self, reader: asyncio.StreamReader, role: InboundSession) -> SubmitFrame:
         first = await _read_frame(reader)
+        if first.verify is not None:
+            return SubmitFrame(verdicts=await _verify(role, first.verify))
         if first.submit is None:
             raise _Refused(Reply(503, "5.5.1", "The envelope comes first"), EX_DATAERR)
-        await _open_transaction(role, first.submit)
+        return SubmitFrame(done=SubmitDone(await self._take(reader, role, first.submit)))
+
+    async def _take(self, reader: asyncio.StreamReader, role: InboundSession, envelope: SubmitEnvelope) -> str:
+        """One message from its envelope to its id."""
+        await _open_transaction(role, envelope)
         size = 0
         while not (frame := await _read_frame(reader)).end:
             size += len(frame.body)
@@ -128,6 +134,21 @@ async def _open_transaction(role: InboundSession, envelope: SubmitEnvelope) -> N
     _expect_ok(answer if isinstance(answer, Reply) else await answer)
     for address in addresses:
         _expect_ok(role.rcpt(RcptTo(Recipient(address, notify))), str(address))
+
+
+async def _verify(role: InboundSession, envelope: SubmitEnvelope) -> list[SubmitVerdict]:
+    """Each recipient by itself; nothing is kept."""
+    verdicts = []
+    for address in envelope.recipients:
+        try:
+            await _open_transaction(role, SubmitEnvelope(envelope.sender, [address]))
+            verdicts.append(SubmitVerdict(address, 250, "2.1.5 Would be taken"))
+        except _Refused as refused:
+            reply = refused.reply
+            text = f"{reply.enhanced} {reply.text.removeprefix(f'{address}: ')}".strip()
+            verdicts.append(SubmitVerdict(address, reply.code, text))
+        role.reset()
+    return verdicts
 
 
 def _expect_ok(reply: Reply, about: str = "") -> None:

@@ -5,7 +5,9 @@ Frames are four octets of length (big-endian) and one msgpack map:
     {"submit": {"sender", "recipients", "notify", "ret", "envid"}}    the envelope; `sender` "" is the empty one
     {"body": octets}*                                                 the message in CRLF form, in pieces
     {"end": true}
+    {"verify": envelope}                                              instead of all that: would these be taken?
     {"done": {"id"}} | {"error": {"code", "text", "exit"}}            the answer, once; an error may come earlier
+    {"verdicts": [{"address", "code", "text"}]}                       the answer to `verify`, one per recipient
 
 Who submits is the peer's uid (SO_PEERCRED), whatever the envelope says. 250 of SMTP is `done`: it is on disk.
 """
@@ -49,13 +51,23 @@ class SubmitError(msgspec.Struct, frozen=True):
     exit: int
 
 
+class SubmitVerdict(msgspec.Struct, frozen=True):
+    """What RCPT would have been answered."""
+
+    address: str
+    code: int
+    text: str
+
+
 class SubmitFrame(msgspec.Struct, frozen=True, omit_defaults=True):
     """Exactly one field is set."""
 
     submit: SubmitEnvelope | None = None
+    verify: SubmitEnvelope | None = None
     body: bytes = b""
     end: bool = False
     done: SubmitDone | None = None
+    verdicts: list[SubmitVerdict] | None = None
     error: SubmitError | None = None
 
 
