@@ -13,6 +13,7 @@ from posthouse.protocol.smtp.grammar import (
     CommandError,
     parse_chunk,
     parse_forward_path,
+    parse_hello_name,
     parse_reverse_path,
 )
 from posthouse.protocol.smtp.server import MailFrom, RcptTo
@@ -146,3 +147,15 @@ def test_bad_xtext(text: str) -> None:
 def test_bad_utf8_addresses(text: str) -> None:
     with pytest.raises(XtextError):
         decode_utf8_address(text)
+
+
+@pytest.mark.parametrize("name", ["c.example", "[192.0.2.1]", "[IPv6:2001:db8::1]", "my_pc", "x"])
+def test_a_name_or_a_literal_is_a_greeting(name: str) -> None:
+    assert parse_hello_name(name) == name
+
+
+@pytest.mark.parametrize("name", ["[192.0.2.1", "192.0.2.1]", "[]", "[a]b", "", "two words", "(x)"])
+def test_a_literal_that_does_not_end_is_501(name: str) -> None:
+    with pytest.raises(CommandError) as caught:
+        parse_hello_name(name)
+    assert caught.value.reply.code == 501

@@ -24,7 +24,7 @@ _SOURCE_ROUTE = re.compile(r"@[^@,:\s\"\[\]]+(?:,@[^@,:\s\"\[\]]+)*:")
 # esmtp-param = esmtp-keyword [ "=" esmtp-value ], the value with RFC 6531 §3.3's UTF-8
 _PARAMETER = re.compile(r"([A-Za-z0-9][A-Za-z0-9-]*)(?:=([!-<>-~\u0080-\U0010ffff]+))?")
 # What may stand in a Received field as it is: printable, none of RFC 5322's specials but the ones literals need.
-_HELLO_NAME = re.compile(r"[A-Za-z0-9!#$%&'*+\-./=?^_`{|}~:\[\]]{1,255}")
+_HELLO_NAME = re.compile(r"[A-Za-z0-9!#$%&'*+\-./=?^_`{|}~:]{1,255}|\[[A-Za-z0-9.:-]{1,253}\]")
 _ETRN_NODE = re.compile(r"[@#]?[A-Za-z0-9_][A-Za-z0-9_.-]{0,254}")
 # sasl-mech of RFC 4954 §8, and the initial response, which is looked at as base64 elsewhere
 _AUTH = re.compile(r"([A-Za-z0-9_-]{1,20})(?: ([^ ]+))?")
