@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from posthouse.manage.sessions import SessionOperations
+from posthouse.manage.sessions import KILLED, SessionOperations
 from posthouse.message.peer import Peer
 
 
@@ -12,8 +12,8 @@ class FakeSession:
         self.started_at = 0.5
         self.is_ended = False
 
-    def abort(self) -> None:
-        self.is_ended = True
+    def kick(self, reason: str) -> None:
+        self.is_ended = reason == KILLED
 
 
 async def test_sessions_of_all_services_are_listed_and_one_is_ended() -> None:

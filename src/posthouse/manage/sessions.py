@@ -27,9 +27,11 @@ class OpenSession(Protocol):
     def started_at(self) -> float:
         """An Instant."""
 
-    def abort(self) -> None:
-        """End it now."""
+    def kick(self, reason: str) -> None:
+        """Say 421 (or what the protocol has for it) with this reason, and close."""
 
+
+KILLED = "The administrator of this server has ended this session"
 
 Sessions = Callable[[], Iterable[tuple[str, Iterable[OpenSession]]]]
 """The services that are open, each with its sessions."""
@@ -59,7 +61,7 @@ class SessionOperations:
     async def kill(self, args: Arguments) -> int:
         found = [session for identity, _, session in self._walk() if identity == args.get("id")]
         for session in found:
-            session.abort()
+            session.kick(KILLED)
         return len(found)
 
     def _walk(self) -> Iterator[tuple[str, str, OpenSession]]:
