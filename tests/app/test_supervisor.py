@@ -121,12 +121,12 @@ def test_the_coordinator_killed_comes_back_and_is_filled_again(make_server: Make
 
 
 def test_a_hanging_worker_is_aborted_with_a_stack_dump(make_server: MakeServer) -> None:
-    server, port = make_server(silence_s=5.0, tick_s=0.05), free_port()
+    server, port = make_server(silence_s=5.0, dump_s=60.0, tick_s=0.05), free_port()
     server.write_config(smtp(port))
     server.start_ready()
     client = server.connect(port)
     client.send("stall")
-    assert server.wait_log("process silent, aborted")["pid"] == client.pid
+    server.wait_log("process silent, aborted", pid=client.pid)  # on a busy machine others may be silent, too
     assert server.wait_log("process ended", pid=client.pid)["code"] == -signal.SIGABRT
     wait_until(lambda: server.has_logged("standin_worker.py") and server.has_logged("_obey"), "the stack dump")
     wait_workers(server)
