@@ -64,6 +64,12 @@ def received_prefix(origin: Origin) -> bytes:
     return f"Received: from {helo} ({peer}){tls}\r\n\tby {hostname} (Posthouse) with ".encode("ascii")
 
 
+def hidden_prefix(origin: Origin) -> bytes:
+    """As `received_prefix`, without a word about the client: for mail of people who logged in."""
+    tls = f"\r\n\t({origin.tls})" if origin.tls else ""
+    return f"Received: by {_safe_name(origin.hostname)} (Posthouse){tls} with ".encode("ascii")
+
+
 def complete_received(prefix: bytes, protocol: str, queue_id: str, sole: Address | None, now: Instant) -> bytes:
     """A whole Received field with its CRLF. `sole`: the recipient when there is only one, else None.
 

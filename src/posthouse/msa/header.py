@@ -90,7 +90,8 @@ def _find_block(octets: bytes, fields: Sequence[Field]) -> tuple[Value, ...]:
                 break
             seen.add(field.name)
         block.append(Value(field.name, octets[field.value : field.end]))
-    return tuple(block)
+    # RFC 5322 §3.6.6: a block has a Resent-From; without one nobody answers for it.
+    return tuple(block) if any(value.name == b"resent-from" for value in block) else ()
 
 
 # -- addresses
