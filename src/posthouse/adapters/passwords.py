@@ -2,7 +2,8 @@
 
 19 MiB, two passes, one lane: about 22 ms of a core, and the interpreter is free meanwhile. The file has a line for each
 login, `user:{ARGON2ID}$argon2id$...`, as Dovecot's passwd-file has; fields behind the hash are ignored, and so are
-lines with another scheme, since theirs would take another time. It is read again when it has changed. Nothing is written.
+lines with another scheme, since theirs would take another time. It is read again when it has
+changed. Nothing is written.
 """
 
 from __future__ import annotations

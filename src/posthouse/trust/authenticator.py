@@ -145,7 +145,6 @@ class Authenticator:
     _by_account: Throttle = field(init=False)
     _by_address: Throttle = field(init=False)
     _running: dict[bytes, asyncio.Future[Found]] = field(init=False, default_factory=dict)
-    _waiting: int = field(init=False, default=0)
     _uses: dict[tuple[AccountId, CredentialId, str], Instant] = field(init=False, default_factory=dict)
     _noted: dict[tuple[AccountId, CredentialId, str], Instant] = field(init=False, default_factory=dict)
     _places: dict[tuple[AccountId, str], Instant] = field(init=False, default_factory=dict)
@@ -167,17 +166,23 @@ class Authenticator:
 
     def check_password(self, attempt: Attempt, password: str) -> Verdict | asyncio.Future[Verdict]:
         """`password` prepared. At once when it was right a moment ago or must not be looked at, else a future."""
+        digest = self._successes.digest(attempt.key, password)
+        running = self._running.get(digest)
+        if running is not None:  # the same is being found out already: that tells nobody more
+            return asyncio.ensure_future(self._wait_for(running, attempt, digest))
         if self.must_wait(attempt):
             return self._deny(attempt, _TOO_FAST)
-        now = self.parts.clock.monotonic()
-        digest = self._successes.digest(attempt.key, password)
-        match = self._successes.get(digest, now)
+        match = self._successes.get(digest, self.parts.clock.monotonic())
         if match is not None and self._is_still_there(match):
             self.parts.figures.remembered.inc()
             return self._conclude(attempt, match)
-        if match is not None:
-            self._successes.drop(digest)
-        return asyncio.ensure_future(self._check_password(attempt, password, digest))
+        limit = self.settings.max_waiting
+        if len(self._running) >= (limit if attempt.is_known_place else limit // 2):
+            return self._deny(attempt, _UNAVAILABLE)
+        # Counted before anything is awaited, or a hundred guesses at once would all pass.
+        self._by_account.begin(attempt.key)
+        running = self._running[digest] = asyncio.ensure_future(self._find_out(attempt, password, digest))
+        return asyncio.ensure_future(self._wait_for(running, attempt, digest))
 
     def check_token(self, attempt: Attempt, token: str) -> Verdict | asyncio.Future[Verdict]:
         if self.must_wait(attempt):
@@ -241,29 +246,27 @@ class Authenticator:
 
     # -- passwords
 
-    async def _check_password(self, attempt: Attempt, password: str, digest: bytes) -> Verdict:
-        running = self._running.get(digest)
-        is_first = running is None
-        if running is None:
-            limit = self.settings.max_waiting
-            if self._waiting >= (limit if attempt.is_known_place else limit // 2):
-                return self._deny(attempt, _UNAVAILABLE)
-            running = self._running[digest] = asyncio.ensure_future(self._find_match(attempt, password))
-            self._by_account.begin(attempt.key)
-        try:
-            found = await asyncio.shield(running)
-        finally:
-            if is_first:
-                self._running.pop(digest, None)
+    async def _wait_for(self, running: asyncio.Future[Found], attempt: Attempt, digest: bytes) -> Verdict:
+        found = await asyncio.shield(running)
         now = self.parts.clock.monotonic()
-        if is_first:
-            self._by_account.end(attempt.key, now, failed=found is SourceAnswer.NO)
         if found is SourceAnswer.UNAVAILABLE:
             return self._deny(attempt, _UNAVAILABLE)
         if not isinstance(found, Match):
             return await self._hold(attempt, now)
         self._successes.keep(digest, found, now + self.settings.remember_success_s)
         return self._conclude(attempt, found)
+
+    async def _find_out(self, attempt: Attempt, password: str, digest: bytes) -> Found:
+        found: Found = SourceAnswer.UNAVAILABLE
+        try:
+            found = await self._find_match(attempt, password)
+        except Exception as error:  # noqa: BLE001 - a source that breaks is one that cannot tell
+            self.parts.log.error("a password could not be checked", reason=repr(error))
+        finally:
+            del self._running[digest]
+            now = self.parts.clock.monotonic()
+            self._by_account.end(attempt.key, now, failed=found is SourceAnswer.NO)
+        return found
 
     async def _find_match(self, attempt: Attempt, password: str) -> Found:
         account = attempt.account
@@ -282,13 +285,8 @@ class Authenticator:
         """Without a row it is the decoy, which nothing fits."""
         hasher = self.parts.hasher
         self.parts.figures.hashed.inc()
-        self._waiting += 1
-        try:
-            return await self.parts.compute.run(
-                partial(hasher.verify, row.secret if row is not None else hasher.decoy, password)
-            )
-        finally:
-            self._waiting -= 1
+        encoded = row.secret if row is not None else hasher.decoy
+        return await self.parts.compute.run(partial(hasher.verify, encoded, password))
 
     async def _ask_sources(self, attempt: Attempt, password: str) -> Found:
         account, is_down = attempt.account, False

@@ -47,6 +47,3 @@ class Successes:
         self._entries[digest] = match, until
         if len(self._entries) > self._max_entries:
             del self._entries[next(iter(self._entries))]
-
-    def drop(self, digest: bytes) -> None:
-        self._entries.pop(digest, None)
