@@ -9,13 +9,18 @@ import click
 from rich.progress import Progress
 
 from posthouse.adapters.files import Files
+from posthouse.adapters.sqlite.directory_fsck import DIRECTORY, TOLD, check_directory
 from posthouse.adapters.sqlite.fsck import Finding, check_shard
 from posthouse.adapters.sqlite.shards import list_shards
 from posthouse.app.cli.common import FailedError, draw_table, make_console, print_json
+from posthouse.app.directory import directory_options, directory_path
 from posthouse.app.lockfile import LockHeldError, take_lock
 
 if TYPE_CHECKING:
     from posthouse.config import Settings
+
+
+_TOLD = {"owned", TOLD}  # no fault
 
 
 def run_fsck(settings: Settings, *, repair: bool, as_json: bool) -> int:
@@ -28,12 +33,16 @@ def run_fsck(settings: Settings, *, repair: bool, as_json: bool) -> int:
     except LockHeldError as error:
         if repair:
             raise FailedError(f"--repair needs the server to be stopped: {error}") from None
-        findings = _check(directory, repair=False, shows=not as_json)
+        findings = _check(directory, repair=False, shows=not as_json) + _check_accounts(settings, repair=False)
     else:
-        findings = _check(directory, repair=repair, shows=not as_json)
+        findings = _check(directory, repair=repair, shows=not as_json) + _check_accounts(settings, repair=repair)
         lock.release()
     _report(findings, as_json=as_json)
-    return 1 if any(not finding.is_repaired and finding.what != "owned" for finding in findings) else 0
+    return 1 if any(not finding.is_repaired and finding.what not in _TOLD for finding in findings) else 0
+
+
+def _check_accounts(settings: Settings, *, repair: bool) -> list[Finding]:
+    return check_directory(directory_path(settings), directory_options(settings), repair=repair)
 
 
 def _check(directory: str, *, repair: bool, shows: bool) -> list[Finding]:
@@ -47,11 +56,18 @@ def _check(directory: str, *, repair: bool, shows: bool) -> list[Finding]:
 def _report(findings: list[Finding], *, as_json: bool) -> None:
     if as_json:
         print_json(
-            {"shard": each.shard, "what": each.what, "detail": each.detail, "repaired": each.is_repaired}
+            {"shard": _name_place(each), "what": each.what, "detail": each.detail, "repaired": each.is_repaired}
             for each in findings
         )
     elif findings:
-        rows = ((str(each.shard), each.what, each.detail, "repaired" if each.is_repaired else "") for each in findings)
+        rows = (
+            (str(_name_place(each)), each.what, each.detail, "repaired" if each.is_repaired else "")
+            for each in findings
+        )
         draw_table(("shard", "what", "detail", ""), rows)
     else:
         click.echo("Everything is as it should be.")
+
+
+def _name_place(finding: Finding) -> int | str:
+    return "directory" if finding.shard == DIRECTORY else finding.shard
