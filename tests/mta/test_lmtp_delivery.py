@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from posthouse.message.address import Address
+from posthouse.message.address import Address, parse_address
 from posthouse.message.boxes import Box
 from posthouse.message.outcome import Deferred, Delivered, Outcome, Refused
 from posthouse.message.reply import Reply
 from posthouse.mta.lmtp_delivery import LmtpDelivery
 from posthouse.mta.outcomes import OutcomeFigures, OutcomeNotes
 from posthouse.mta.targets import Destination, MaildirBox, Rejected, SiteHost, SiteKey, SmtpSite
+from posthouse.ports.directory import FakeDirectory
 from posthouse.ports.observe import FakeFigure
 from posthouse.ports.spool import QueuedMessage, QueuedRecipient
 from tests.mta.inbound_kit import Client, Desktop
@@ -111,3 +112,26 @@ async def test_the_trace_says_lmtp() -> None:
     client, desktop, _ = open_lmtp()
     await send(client, "forwarded")
     assert b"with LMTP id" in desktop.onward.taken[0].trace
+
+
+async def test_an_alias_of_several_has_one_answer_the_worst_of_theirs() -> None:
+    client, desktop, mailboxes = open_lmtp()
+    directory = desktop.desk.directory
+    assert isinstance(directory, FakeDirectory)
+    directory.aliases["team@far.example"] = [parse_address("one@far.example"), parse_address("full@far.example")]
+    directory.aliases["all@far.example"] = [parse_address("one@far.example"), parse_address("two@far.example")]
+    replies = await send(client, "team", "two", "all")
+    assert [reply[:9] for reply in replies] == ["452 4.2.2", "250 2.0.0", "250 2.0.0"]
+    assert mailboxes.delivered == ["/mail/one", "/mail/two"]
+
+
+async def test_of_an_alias_only_what_is_forwarded_is_queued() -> None:
+    client, desktop, mailboxes = open_lmtp()
+    directory = desktop.desk.directory
+    assert isinstance(directory, FakeDirectory)
+    directory.aliases["both@far.example"] = [parse_address("one@far.example"), parse_address("forwarded@far.example")]
+    replies = await send(client, "both")
+    assert [reply[:9] for reply in replies] == ["250 2.0.0"]
+    (queued,) = desktop.onward.taken
+    assert [str(each.recipient.address) for each in queued.recipients] == ["forwarded@far.example"]
+    assert mailboxes.delivered == ["/mail/one"]

@@ -24,6 +24,7 @@ import uvloop
 from posthouse.adapters.clock import SystemClock
 from posthouse.adapters.log import StderrLog
 from posthouse.adapters.metrics import COUNTER, HISTOGRAM, PlainMetrics, Sample, Snapshot, merge, render
+from posthouse.app import feed
 from posthouse.app.control import Asked, ControlServer, Unanswered, add_up, ask_all, merge_pages
 from posthouse.app.exchange import News, Report, to_arguments
 from posthouse.app.launch import Launch
@@ -108,6 +109,7 @@ class Shared:
         handlers.requests["hello"] = welcome
         handlers.requests["metrics"] = tell_metrics
         handlers.notices["report"] = lambda args: self._take_report(number, args)
+        handlers.notices[feed.OP] = lambda args: self._pass_on(number, args)
         handlers.notices["bye"] = lambda args: self._take_figures(number, args.get("metrics"))
         try:
             await channel.run()
@@ -132,6 +134,12 @@ class Shared:
         self._counts.forget(number)
         self._flush_soon()
         self._log.debug("worker left", worker=worker.name, pid=worker.hello.pid)
+
+    def _pass_on(self, number: int, args: Arguments) -> None:
+        """A hint for all other workers (app/feed.py)."""
+        for worker in self.workers.values():
+            if worker.number != number:
+                worker.channel.notify(feed.OP, args)
 
     def _take_report(self, number: int, args: Arguments) -> None:
         report = msgspec.convert(args, Report)

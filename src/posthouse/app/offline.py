@@ -16,6 +16,7 @@ from posthouse.adapters.clock import SystemClock
 from posthouse.adapters.journal import HourJournal
 from posthouse.adapters.sqlite.shards import ShardPool
 from posthouse.app.control_client import Arguments, ControlError
+from posthouse.app.directory import open_for_worker
 from posthouse.app.wiring import Wiring
 from posthouse.config.settings import Settings
 from posthouse.manage.operations import QueueOperations, add_changes
@@ -92,7 +93,9 @@ class OfflineControl:
             raise ControlError("; ".join(pool.refused.values()))
         journal = HourJournal(data / "journal", "command", clock)
         self._stack.callback(journal.flush)
-        reports, schedule, chance = wiring.runner().reports, wiring.schedule(), random.SystemRandom()
+        directory = open_for_worker(self._settings)
+        self._stack.callback(directory.close)
+        reports, schedule, chance = wiring.reports(directory.expand), wiring.schedule(), random.SystemRandom()
 
         async def make_bounce(spool: Spool, message: QueuedMessage, now: Instant) -> Settlement:
             return await plan_bounce(spool, message, now, reports, schedule, chance)

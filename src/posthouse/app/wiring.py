@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
@@ -60,6 +60,8 @@ class Wiring:
             max_received=smtp.max_received,
             max_header_octets=smtp.max_header_size,
             inline_limit=inline_limit,
+            max_targets=self.settings.delivery.max_recipients,
+            refuses_full=self.settings.delivery.over_quota == "refuse",
         )
 
     def listener(self, listener: Listener) -> SmtpServiceSettings:
@@ -120,8 +122,12 @@ class Wiring:
             keep_idle_s=outbound.keep_idle.total_seconds(),
         )
 
-    def runner(self) -> RunnerSettings:
-        queue, reports = self.settings.queue, ReportSettings(self.settings.hostname, self.postmaster)
+    def reports(self, expand: Callable[[Address], Sequence[Address]]) -> ReportSettings:
+        """`expand` is the directory's: reports too may go to an alias."""
+        return ReportSettings(self.settings.hostname, self.postmaster, expand=expand)
+
+    def runner(self, reports: ReportSettings) -> RunnerSettings:
+        queue = self.settings.queue
         return RunnerSettings(reports, slow_above=queue.slow_above, refuse_above=queue.refuse_above)
 
     def rules(self) -> Rules:

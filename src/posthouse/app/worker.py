@@ -21,6 +21,7 @@ from posthouse.adapters.maildir import FileMaildirs
 from posthouse.adapters.net.dialer import NetDialer
 from posthouse.adapters.net.tls import ClientContexts, make_server_context
 from posthouse.adapters.sqlite.shards import ShardPool
+from posthouse.app.directory import open_for_worker
 from posthouse.app.journal_tending import tend_forever
 from posthouse.app.shards import Shards
 from posthouse.app.site_sync import SiteSync
@@ -28,6 +29,7 @@ from posthouse.app.submit import SubmitServer
 from posthouse.app.wiring import Wiring, inbound_figures, outcome_figures, smtp_figures
 from posthouse.app.worker_context import Accepting, OpenListener, TlsFiles, WorkerContext
 from posthouse.app.worker_figures import Sources, WorkerFigures
+from posthouse.config.directory import CombinedDirectory
 from posthouse.manage.operations import QueueOperations
 from posthouse.manage.rates import RateMeter
 from posthouse.manage.sessions import SessionOperations
@@ -79,6 +81,9 @@ class Worker:
         self._submit: SubmitServer | None = None
         self._figures = outcome_figures(context.metrics)
         self._resolver = self._make_resolver()
+        self._people = open_for_worker(context.settings)
+        self._directory = CombinedDirectory(self._people, self._wiring.directory())
+        self._reports = self._wiring.reports(self._directory.expand)
         self._names = PeerNames(self._resolver) if context.settings.smtp.look_up_names else None
         self._router = self._make_router()
         self._planner = Planner(Sites(self._wiring.sites()), self._wiring.planner())
@@ -111,7 +116,8 @@ class Worker:
     def _make_router(self) -> Router:
         wiring = self._wiring
         clock = self._context.clock
-        return Router(wiring.routes(), self._resolver, wiring.routing(), clock, random.SystemRandom())
+        chance = random.SystemRandom()
+        return Router(wiring.routes(), self._resolver, wiring.routing(), clock, chance, self._directory)
 
     def _make_runner(self) -> Runner:
         context, wiring = self._context, self._wiring
@@ -138,7 +144,7 @@ class Worker:
                 clock=context.clock,
                 random=random.Random(),
                 log=context.log,
-                settings=wiring.runner(),
+                settings=wiring.runner(self._reports),
             )
         )
 
@@ -147,7 +153,7 @@ class Worker:
         return Desk(
             settings=self._wiring.inbound(self._shards.current().inline_limit),
             policy=self._router,
-            directory=self._wiring.directory(),
+            directory=self._directory,
             spool=self._shards.current,
             onward=self._runner,
             clock=context.clock,
@@ -232,8 +238,7 @@ class Worker:
             context.link.register(op, handler)
 
     async def _plan_bounce(self, spool: Spool, message: QueuedMessage, now: Instant) -> Settlement:
-        reports = self._wiring.runner().reports
-        return await plan_bounce(spool, message, now, reports, self._wiring.schedule(), random.Random())
+        return await plan_bounce(spool, message, now, self._reports, self._wiring.schedule(), random.Random())
 
     async def _every(self, seconds: float, work: Callable[[], Awaitable[None]]) -> None:
         while True:
@@ -287,6 +292,7 @@ class Worker:
         await self._shards.close()
         await self._maildirs.close()
         self._compute.close()
+        self._people.close()
 
 
 def _value(counter: object) -> float:

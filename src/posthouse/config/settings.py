@@ -31,6 +31,7 @@ from posthouse.config.kinds import (
     Whole,
 )
 from posthouse.config.settings_directory import DirectorySettings
+from posthouse.config.settings_store import Delivery
 from posthouse.message.nexthop import MaildirHop, NextHop
 
 
@@ -418,6 +419,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     dns: Dns = Dns()
     smtp: Smtp = Smtp()
     directory: DirectorySettings = DirectorySettings()
+    delivery: Delivery = Delivery()
     route: tuple[Route, ...] = ()
     outbound: Outbound = Outbound()
     queue: Queue = Queue()

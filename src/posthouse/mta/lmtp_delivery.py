@@ -16,8 +16,8 @@ from posthouse.message.boxes import Box
 from posthouse.message.outcome import Outcome, Refused
 from posthouse.message.reply import Reply
 from posthouse.mta.carrier import DISCARDED, Mailboxes
-from posthouse.mta.inbound import refusal_for
 from posthouse.mta.outcomes import OutcomeNotes
+from posthouse.mta.refusals import refusal_for
 from posthouse.mta.targets import (
     STORE_SITE,
     AccountBox,

@@ -12,7 +12,7 @@ postmaster gets it (a double bounce) or, when there is no postmaster, it is held
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import assert_never
 
@@ -56,11 +56,12 @@ Result = Outcome | Expired | Delayed
 
 @dataclass(frozen=True, slots=True)
 class ReportSettings:
-    """`max_original`: beyond it only the header section of a message is returned."""
+    """`max_original`: beyond it only the header section of a message is returned. `expand`: of the directory."""
 
     hostname: str
     postmaster: Address | None = None
     max_original: int = 1_000_000
+    expand: Callable[[Address], Sequence[Address]] = lambda address: (address,)
 
 
 @dataclass(frozen=True, slots=True)

@@ -62,7 +62,8 @@ class Teller:
             original = await read_original(message, original_length(message, told, settings.max_original))
             now = parts.clock.now()
             drafts = await asyncio.to_thread(plan_reports, message, told, settings, now, original)
-            reports = [make_report(round_.spool, draft, now, parts.schedule, parts.random) for draft in drafts]
+            schedule, random, expand = parts.schedule, parts.random, settings.expand
+            reports = [make_report(round_.spool, draft, now, schedule, random, expand) for draft in drafts]
             settlement.reports = reports
             await round_.spool.settle(settlement)
         except SpoolError as error:
