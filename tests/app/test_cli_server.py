@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -20,13 +21,16 @@ from posthouse.app.check import (
     check_clock,
     check_configuration,
     check_data,
+    check_directory,
     check_mail_roots,
     check_network,
     check_ports,
+    check_program,
     is_good,
+    run_as,
 )
 from posthouse.app.cli import main
-from posthouse.app.privileges import find_identity
+from posthouse.app.privileges import Identity, find_identity, find_unreadable
 from posthouse.app.sockets import open_listener
 from posthouse.config import Settings, load, parse
 from posthouse.config.kinds import Bind
@@ -53,10 +57,19 @@ def test_init_writes_a_valid_commented_configuration_and_private_directories(tmp
     settings = load(str(file))
     assert settings.hostname == "mail.example.org"
     assert (tmp_path / "data").stat().st_mode & 0o777 == 0o700
-    assert list(check_mail_roots(settings, find_identity(None))) == [
-        Finding("mailboxes", "ok", f"below {tmp_path}/data/mail")
-    ]
+    assert list(check_directory(settings, find_identity(None))) == [Finding("directory", "ok", "1 domain hosted")]
     assert file.read_text().count("#") > 10
+
+
+def test_init_makes_an_administrator_whose_password_is_shown_once(tmp_path: Path) -> None:
+    arguments = ("--hostname", "mail.example.org", "--domain", "example.org", "--data", str(tmp_path / "data"))
+    first = run("-c", str(tmp_path / "posthouse.toml"), "init", *arguments)
+    assert re.search(r"Account admin@example\.org, .* shown only now: [a-z2-7]{4}(-[a-z2-7]{4}){5}\n", first.output)
+    listed = run("-c", str(tmp_path / "posthouse.toml"), "account", "list", "--json")
+    assert [json.loads(line)["admin"] for line in listed.output.splitlines()] == [True]
+    again = run("-c", str(tmp_path / "second.toml"), "init", *arguments)
+    assert again.exit_code == 0
+    assert "admin@" not in again.output
 
 
 def test_init_overwrites_nothing(tmp_path: Path) -> None:
@@ -256,4 +269,26 @@ async def test_dns_that_fails_is_an_error_and_one_without_a_way_out_a_warning() 
     failing = FakeResolver(failing=["mail.example.org"])
     assert (await probe(make_settings(""), failing))[0].startswith("error: no answer: mail.example.org: SERVFAIL")
     inside = FakeResolver(ipv4={"mail.example.org": ["192.0.2.1"]}, ptr={"192.0.2.1": ["mail.example.org"]})
-    assert await probe(make_settings(""), inside) == ["warning: answers, but does not know gmail.com: no way out?"]
+    not_tried = "warning: port 25 of other hosts was not tried: no host to try it with"
+    assert (await probe(make_settings(""), failing))[1:] == [not_tried]
+    unknown = "warning: answers, but does not know gmail.com: no way out?"
+    assert await probe(make_settings(""), inside) == [unknown, not_tried]
+
+
+def test_a_user_who_cannot_run_the_program_is_told_why() -> None:
+    other = Identity("mail", 1, 1, (), is_other=True)
+    assert texts(list(check_program(other, lambda _: ""))) == ["ok: mail can run it"]
+    told = texts(list(check_program(other, lambda _: "/root/python3: Permission denied")))
+    assert told == ["error: mail cannot run it: /root/python3: Permission denied"]
+    assert list(check_program(find_identity(None), lambda _: "never asked")) == []
+
+
+def test_whoever_runs_this_can_run_the_program() -> None:
+    here = find_identity(None)
+    assert run_as(here) == ""
+
+
+def test_a_file_that_may_not_be_read_is_named(tmp_path: Path) -> None:
+    missing = str(tmp_path / "none")
+    assert find_unreadable([__file__, missing]) == missing
+    assert find_unreadable([__file__]) is None

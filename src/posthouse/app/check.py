@@ -11,6 +11,8 @@ import os
 import pwd
 import resource
 import stat
+import subprocess
+import sys
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -21,12 +23,16 @@ from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
 from posthouse.adapters.files import Space
 from posthouse.adapters.journal import list_files
+from posthouse.adapters.sqlite.directory_admin import list_hosted
+from posthouse.app.directory import directory_path
 from posthouse.app.lockfile import LockHeldError, take_lock
 from posthouse.app.privileges import Identity, acting_as
 from posthouse.app.sockets import BindError, open_listener
 from posthouse.config.settings import Settings
+from posthouse.message.address import to_ascii_domain
 from posthouse.message.nexthop import MaildirHop
 from posthouse.ports.clock import Clock
+from posthouse.ports.directory import DirectoryError
 from posthouse.ports.resolver import DnsError, NameNotFound, Resolver
 
 OK, WARNING, ERROR = "ok", "warning", "error"
@@ -35,6 +41,7 @@ EXPIRY_WARNING = timedelta(days=14)
 PROBED_DOMAIN = "gmail.com"  # somewhere that surely takes mail on port 25
 CONNECT_S = 8.0
 DNS_S = 20.0
+_RUN_S = 30.0
 SPARE_DESCRIPTORS = 500
 OLDEST_NOW = datetime(2025, 1, 1, tzinfo=UTC).timestamp()
 
@@ -55,18 +62,64 @@ def check_configuration(settings: Settings) -> Iterator[Finding]:
         yield Finding(area, WARNING, "no [[listener]]: the server would take no mail")
     if settings.postmaster is None:
         yield Finding(area, WARNING, "postmaster is not set: mail for it and double bounces are held in the queue")
-    if not any(route.is_hosted for route in settings.route):
-        yield Finding(area, WARNING, 'no domain is hosted (a route with accept = "anyone" and maildir:)')
     for name, key in _list_named_files(settings):
         if not os.access(name, os.R_OK):
             yield Finding(area, ERROR, f"{key}: {name} cannot be read")
     yield Finding(area, OK, f"{_count(len(settings.listener), 'listener')}, {_count(len(settings.route), 'route')}")
 
 
+def check_directory(settings: Settings, identity: Identity) -> Iterator[Finding]:
+    """Domains of accounts and of routes; what is in both is the accounts'."""
+    area = "directory"
+    try:
+        with acting_as(identity):  # files that SQLite makes must be the server's
+            hosted = list_hosted(directory_path(settings))
+    except DirectoryError as error:
+        yield Finding(area, ERROR, str(error))
+        return
+    routed = {to_ascii_domain(route.domain) for route in settings.route if route.is_hosted}
+    for domain in sorted(routed.intersection(hosted)):
+        yield Finding(area, WARNING, f"{domain} has a [[route]] and accounts: its mail goes to the accounts only")
+    if not hosted and not routed:
+        yield Finding(area, WARNING, "no domain is hosted (posthouse domain add)")
+    else:
+        yield Finding(area, OK, f"{_count(len(routed.union(hosted)), 'domain')} hosted")
+
+
 def may_use(path: str, identity: Identity) -> bool:
     """Whether the server's user may read and write there."""
     with acting_as(identity):
         return os.access(path, os.R_OK | os.W_OK | os.X_OK, effective_ids=True)
+
+
+def check_program(identity: Identity, run: Callable[[Identity], str]) -> Iterator[Finding]:
+    """Whether the server's user can start what workers are. `run` tries it and says what went wrong, "" if nothing."""
+    if not identity.is_other:
+        return
+    problem = run(identity)
+    if problem:
+        yield Finding("program", ERROR, f"{identity.name} cannot run it: {problem}")
+    else:
+        yield Finding("program", OK, f"{identity.name} can run it")
+
+
+def run_as(identity: Identity) -> str:
+    """The interpreter and every module of a worker, with the rights of `identity`."""
+    command = [sys.executable, "-c", "import posthouse.app.worker_process, posthouse.app.worker"]
+    try:
+        done = subprocess.run(
+            command,
+            user=identity.uid,
+            group=identity.gid,
+            extra_groups=identity.groups,
+            capture_output=True,
+            timeout=_RUN_S,
+            check=False,
+        )
+    except (OSError, subprocess.TimeoutExpired) as error:
+        return f"{sys.executable}: {getattr(error, 'strerror', None) or 'time-out'}"
+    lines = done.stderr.decode("utf-8", "replace").splitlines()
+    return "" if done.returncode == 0 else f"{sys.executable}: {lines[-1] if lines else f'exit {done.returncode}'}"
 
 
 def check_mail_roots(settings: Settings, identity: Identity) -> Iterator[Finding]:
@@ -242,11 +295,16 @@ async def check_network(settings: Settings, resolver: Resolver, connect: Connect
             findings = await _check_names(settings, resolver)
             address = await _find_probe(resolver)
     except (DnsError, TimeoutError) as error:
-        return [Finding("DNS", ERROR, f"no answer: {str(error) or 'time-out'}")]
+        return [Finding("DNS", ERROR, f"no answer: {str(error) or 'time-out'}"), _not_tried(settings.queue.mx_port)]
     if address is None:
-        return [*findings, Finding("DNS", WARNING, f"answers, but does not know {PROBED_DOMAIN}: no way out?")]
+        unknown = Finding("DNS", WARNING, f"answers, but does not know {PROBED_DOMAIN}: no way out?")
+        return [*findings, unknown, _not_tried(settings.queue.mx_port)]
     findings.append(Finding("DNS", OK, "answers"))
     return [*findings, await _check_outbound(address, settings.queue.mx_port, connect)]
+
+
+def _not_tried(port: int) -> Finding:
+    return Finding("outbound", WARNING, f"port {port} of other hosts was not tried: no host to try it with")
 
 
 async def _find_probe(resolver: Resolver) -> str | None:
@@ -301,6 +359,8 @@ def check_all(settings: Settings, identity: Identity, clock: Clock) -> list[Find
     return [
         *check_configuration(settings),
         *check_data(settings, identity, measure_space),
+        *check_directory(settings, identity),
+        *check_program(identity, run_as),
         *check_mail_roots(settings, identity),
         *check_ports(settings, identity, find_holder(settings.data, identity)),
         *check_certificate(settings, now),

@@ -10,7 +10,7 @@ import contextlib
 import os
 import pwd
 import stat
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 
@@ -58,6 +58,11 @@ def become(identity: Identity) -> None:
     os.setgroups(identity.groups)
     os.setresgid(identity.gid, identity.gid, identity.gid)
     os.setresuid(identity.uid, identity.uid, identity.uid)
+
+
+def find_unreadable(paths: Iterable[str]) -> str | None:
+    """The first of these files that we may not read."""
+    return next((path for path in paths if not os.access(path, os.R_OK, effective_ids=True)), None)
 
 
 @contextlib.contextmanager

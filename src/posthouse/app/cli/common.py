@@ -84,13 +84,18 @@ class Context:
 
 
 def become_user(settings: Settings) -> None:
-    from posthouse.app.privileges import PrivilegeError, become, find_identity
+    from posthouse.app.privileges import PrivilegeError, become, find_identity, find_unreadable
 
     try:
-        become(find_identity(settings.user))
+        identity = find_identity(settings.user)
+        become(identity)
     except PrivilegeError as error:
         raise FailedError(str(error)) from None
     os.umask(0o077)
+    # Most of the program is imported only now.
+    unreadable = find_unreadable([os.__file__, click.__file__, __file__])
+    if unreadable is not None:
+        raise FailedError(f"user {identity.name!r} cannot read {unreadable}: install posthouse where it can")
 
 
 def print_json(items: Iterable[object]) -> int:
