@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import os
 import socket
+import subprocess
+import sys
 from collections.abc import Iterator
 
 import pytest
@@ -111,3 +113,53 @@ async def test_when_the_other_worker_is_dead_nobody_waits_for_it(memory: int) ->
         acceptor.close()
         for _, writer in clients:
             writer.close()
+
+
+async def test_without_descriptors_connections_wait_at_the_socket_and_are_served_later(memory: int) -> None:
+    clock, log, room = FakeClock(), FakeLog(), [True]
+    worker = Worker(memory, 0, 1, clock)
+    listener = socket.create_server(("127.0.0.1", 0))
+    acceptor = Acceptor(listener, worker.make_protocol, worker.board, 100, log, lambda: room[0])
+    await acceptor.start()
+    port = listener.getsockname()[1]
+    room[0] = False
+    connections = [socket.create_connection(("127.0.0.1", port))]
+    async with asyncio.timeout(5):
+        await worker.arrived.wait()
+        while not log.events:
+            await asyncio.sleep(0)
+    assert log.events == [("warning", "accepting pauses: out of descriptors", {})]
+    worker.arrived.clear()
+    connections.append(socket.create_connection(("127.0.0.1", port)))
+    for _ in range(50):
+        await asyncio.sleep(0)
+    assert worker.open == 1
+    room[0] = True
+    async with asyncio.timeout(5):
+        await worker.arrived.wait()
+    assert worker.open == 2
+    acceptor.close()
+    for connection in connections:
+        connection.close()
+
+
+def test_the_last_descriptors_are_kept_for_open_sessions() -> None:
+    command = (
+        "import os, resource\n"
+        "from posthouse.app.acceptor import SPARE_DESCRIPTORS, has_descriptors\n"
+        "resource.setrlimit(resource.RLIMIT_NOFILE, (200, 200))\n"
+        "count = 0\n"
+        "while has_descriptors():\n"
+        "    os.dup(0)\n"
+        "    count += 1\n"
+        "left = 0\n"
+        "try:\n"
+        "    while True:\n"
+        "        os.dup(0)\n"
+        "        left += 1\n"
+        "except OSError:\n"
+        "    assert not has_descriptors()\n"
+        "    print(count > 100, left == SPARE_DESCRIPTORS)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", command], capture_output=True, text=True, check=True)
+    assert done.stdout == "True True\n"

@@ -6,6 +6,9 @@ leaves the next connections to it for a moment. A worker that has not written fo
 for. While nobody is ahead, the event loop's own accepting is used, which costs 35 us less per connection than
 accepting in Python.
 
+A worker that is nearly out of descriptors stops accepting, too: connections wait at the socket, for another worker or
+until some are free again. Left to itself libuv would accept them and close them at once.
+
 Nothing is trusted here but our own workers, and nothing is lost with a worker: what it did not accept stays queued
 at the socket.
 """
@@ -14,6 +17,8 @@ from __future__ import annotations
 
 import asyncio
 import mmap
+import os
+import resource
 import socket
 from collections.abc import Callable
 
@@ -23,6 +28,7 @@ from posthouse.ports.observe import Log
 PAUSE_S = 0.002
 _BACK_OFF_S = 0.5
 _FRESH_MS = 1000
+SPARE_DESCRIPTORS = 32  # for the sessions that are open: files, next hops, names
 _FIELDS = 2  # connections, and when that was written: milliseconds of the monotonic clock, which processes share
 
 
@@ -59,12 +65,30 @@ def board_size(workers: int) -> int:
     return workers * _FIELDS * 8
 
 
+def has_descriptors() -> bool:
+    """The kernel gives the lowest number that is free: how high it is tells how many are left. Costs about 1 us."""
+    limit, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    try:
+        number = os.dup(0)
+    except OSError:
+        return False
+    os.close(number)
+    return number < limit - SPARE_DESCRIPTORS
+
+
 class Acceptor:
     """Accepts for one listener. `factory` makes the protocol of each connection, as for `loop.create_server`."""
 
     def __init__(
-        self, listener: socket.socket, factory: Callable[[], asyncio.Protocol], board: Board, backlog: int, log: Log
+        self,
+        listener: socket.socket,
+        factory: Callable[[], asyncio.Protocol],
+        board: Board,
+        backlog: int,
+        log: Log,
+        has_room: Callable[[], bool] = has_descriptors,
     ) -> None:
+        self._has_room = has_room
         self._listener = listener
         self._factory = factory
         self._board = board
@@ -104,7 +128,7 @@ class Acceptor:
 
     def _look_around(self) -> None:
         self._board.publish()
-        if self._pausing is None and not self._is_closed and self._board.is_ahead():
+        if self._pausing is None and not self._is_closed and (self._board.is_ahead() or not self._has_room()):
             self._pausing = asyncio.get_running_loop().create_task(self._pause())
 
     async def _pause(self) -> None:
@@ -115,15 +139,19 @@ class Acceptor:
         while self._board.is_ahead():
             await asyncio.sleep(PAUSE_S)
             self._board.publish()
-        while not await self._try_start():
-            await asyncio.sleep(_BACK_OFF_S)
+        if not await self._try_start():
+            self._log.warning("accepting pauses: out of descriptors")
+            while not await self._try_start():
+                await asyncio.sleep(_BACK_OFF_S)
+            self._log.info("accepting goes on")
         self._pausing = None
 
     async def _try_start(self) -> bool:
-        """False without a free descriptor: connections wait at the socket, others accept them perhaps."""
+        """False without free descriptors."""
+        if not self._has_room():
+            return False
         try:
             await self.start()
-        except OSError as error:
-            self._log.warning("accepting pauses", reason=str(error))
+        except OSError:
             return False
         return True
