@@ -18,6 +18,7 @@ from posthouse.mta.outbound import DeliveryResult
 from posthouse.mta.outcomes import OutcomeFigures, OutcomeNotes
 from posthouse.mta.planner import Part, Planner, PlannerSettings
 from posthouse.mta.provider_policy import ProviderPolicy
+from posthouse.mta.recording import SubmittedMail
 from posthouse.mta.reports import ReportSettings
 from posthouse.mta.rules import Rules
 from posthouse.mta.runner import Runner, RunnerParts, RunnerSettings
@@ -117,7 +118,14 @@ class NoEvents:
 class Bench:
     """A runner over one shard. `settle` lets everything that can happen now happen."""
 
-    def __init__(self, hops: FakeHops | None = None, settings: Mapping[str, int] | None = None, **planner: Any) -> None:
+    def __init__(
+        self,
+        hops: FakeHops | None = None,
+        settings: Mapping[str, int] | None = None,
+        submitted: SubmittedMail | None = None,
+        **planner: Any,
+    ) -> None:
+        self.submitted = submitted
         self.clock = FakeClock()
         self.spool = MemorySpool(self.clock)
         self.hops = hops or FakeHops()
@@ -145,6 +153,7 @@ class Bench:
                 settings=RunnerSettings(
                     ReportSettings("mx.here.example", self.postmaster), start_spread_s=0.0, **settings
                 ),
+                submitted=self.submitted,
             )
         )
 

@@ -96,6 +96,15 @@ class Round:
         return Settlement(message.id, at_once + self.unsaved, warned=_has_delay(self.reported))
 
 
+def list_final(message: QueuedMessage) -> list[RecipientChange]:
+    """The rows of a message that has ended, where it cannot leave yet."""
+    return [
+        RecipientChange(one.number, one.status, None, one.attempts, one.last_reply, one.last_remote, one.next_hop)
+        for one in message.recipients
+        if one.status.is_final
+    ]
+
+
 def _has_delay(told: Told) -> bool:
     return any(isinstance(result, Delayed) for _, result in told)
 

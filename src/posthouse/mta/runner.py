@@ -25,6 +25,7 @@ from posthouse.mta.carrier import DISCARDED
 from posthouse.mta.crew import Crew, CrewParts
 from posthouse.mta.outcomes import OutcomeNotes
 from posthouse.mta.planner import Job, Planner, flow_of
+from posthouse.mta.recording import Recording, SubmittedMail
 from posthouse.mta.reports import ReportSettings
 from posthouse.mta.rounds import Round
 from posthouse.mta.schedule import RetrySchedule, Vigil
@@ -96,6 +97,7 @@ class RunnerParts:
     random: Random
     log: Log
     settings: RunnerSettings
+    submitted: SubmittedMail | None = None
 
 
 _MAX_SITES = 10_000
@@ -112,7 +114,8 @@ class Runner:
         self._unrouted: dict[Domain, list[tuple[Round, QueuedRecipient]]] = {}
         self._backlog = Backlog(parts.settings.max_parked)
         self._crew = Crew(parts.crew, self)
-        self._starting: set[QueueId] = set()  # picked up at a start, not begun yet
+        self._starting: set[QueueId] = set()  # picked up at a start or announced, not begun yet
+        self._recording = Recording(parts.submitted, parts.log)
         self._vigil = Vigil(parts.clock)
         self._teller = Teller(
             TellerParts(parts.settings.reports, parts.schedule, parts.notes, parts.clock, parts.random, parts.log)
@@ -134,7 +137,9 @@ class Runner:
         try:
             for row in await spool.load_sites():
                 parts.planner.sites.restore(row)
-            found = await spool.load_unfinished(parts.clock.now(), parts.settings.start_limit)
+            found = await self._recording.clear(
+                await spool.load_unfinished(parts.clock.now(), parts.settings.start_limit)
+            )
         except SpoolError as error:
             parts.log.warning("shard could not be read", shard=spool.shard, error=str(error))
         # Until their turn comes they count as held, so that they are not claimed as due meanwhile and sent twice.
@@ -216,6 +221,17 @@ class Runner:
             self._backlog.add(message.id, flow)
             return
         self._begin(message, message.recipients)
+
+    def announce(self, queue_id: QueueId) -> None:
+        """It will come with `take_announced`; until then nobody else picks it up."""
+        self._starting.add(queue_id)
+
+    def take_announced(self, message: QueuedMessage) -> None:
+        """Nothing happens when it was held or deleted meanwhile."""
+        if message.id in self._starting:
+            self._starting.discard(message.id)
+            if not self.holds(message.id):
+                self.take(message)
 
     def count_held(self) -> tuple[int, int, int]:
         """Messages in memory; those that wait on disk for room; about how many of these we have no id of."""
@@ -368,6 +384,8 @@ class Runner:
         if not round_.is_over:
             if at_once:
                 self._store(round_, Settlement(message.id, at_once))
+                if message.submission is not None:
+                    self._crew.start(self._recording.note(message))
             return
         if round_.is_telling:
             round_.unsaved += at_once
@@ -376,10 +394,15 @@ class Runner:
             round_.spool.unmark_in_hand(message.id)
         if round_.reported:
             self._crew.start(self._tell_at_end(round_, at_once))
-        elif at_once or round_.unsaved:
-            self._store(round_, round_.conclude(at_once))
-        else:
+        elif not at_once and not round_.unsaved:
             del self._rounds[message.id]
+        elif message.submission is not None:
+            self._crew.start(self._store_recorded(round_, at_once))
+        else:
+            self._store(round_, round_.conclude(at_once))
+
+    async def _store_recorded(self, round_: Round, at_once: list[RecipientChange]) -> None:
+        self._store(round_, await self._recording.conclude(round_, round_.conclude(at_once)))
 
     def _store(self, round_: Round, settlement: Settlement) -> None:
         future = round_.spool.settle(settlement)
@@ -401,7 +424,8 @@ class Runner:
     async def _tell_at_end(self, round_: Round, at_once: list[RecipientChange]) -> None:
         """The end of a round that has something to tell: rows and reports in one transaction."""
         try:
-            reports = await self._teller.tell(round_, round_.conclude(at_once), round_.reported)
+            settlement = await self._recording.conclude(round_, round_.conclude(at_once))
+            reports = await self._teller.tell(round_, settlement, round_.reported)
         finally:
             self._rounds.pop(round_.message.id, None)
         await self._take_reports(round_.spool, reports or ())
@@ -466,6 +490,8 @@ class Runner:
 
     async def claim_due(self) -> None:
         """Every second or so: mail whose time has come, as long as there is room."""
+        if self._recording.has_untold:
+            self._crew.start(self._recording.tell_again())
         is_all = True
         for spool in list(self._spools.values()):
             is_all &= await self._claim_from(spool)
@@ -485,7 +511,7 @@ class Runner:
                 parts.log.warning("due mail could not be read", shard=spool.shard, error=str(error))
                 return False
             self._backlog.note_claimed(len(found))
-            for message in found:
+            for message in await self._recording.clear(found):
                 if message.id not in self._rounds:
                     self._begin(message, _due(message, now))
             if len(found) < limit:
