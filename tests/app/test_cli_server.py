@@ -72,6 +72,27 @@ def test_init_makes_an_administrator_whose_password_is_shown_once(tmp_path: Path
     assert "admin@" not in again.output
 
 
+def test_a_domain_that_is_hosted_twice_is_a_warning(tmp_path: Path) -> None:
+    file = init(tmp_path)
+    (tmp_path / "mail").mkdir()
+    route = f'[[route]]\ndomain = "example.org"\nto = "maildir:{tmp_path}/mail/{{local}}"\naccept = "anyone"\n'
+    settings = parse(file.read_text() + route, str(file))
+    assert texts(list(check_directory(settings, find_identity(None))))[0] == (
+        "warning: example.org has a [[route]] and accounts: its mail goes to the accounts only"
+    )
+    assert list(check_mail_roots(settings, find_identity(None))) == [
+        Finding("mailboxes", "ok", f"below {tmp_path}/mail")
+    ]
+
+
+def test_nothing_hosted_is_a_warning_and_makes_no_file(tmp_path: Path) -> None:
+    settings = parse(f'{HEAD}data = "{tmp_path}"\n')
+    assert texts(list(check_directory(settings, find_identity(None)))) == [
+        "warning: no domain is hosted (posthouse domain add)"
+    ]
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_init_overwrites_nothing(tmp_path: Path) -> None:
     file = init(tmp_path)
     before = file.read_text()

@@ -58,8 +58,8 @@ def test_a_manual_without_its_marks_is_not_written_over() -> None:
 
 
 def test_the_example_of_init_is_a_valid_configuration() -> None:
-    settings = parse(render_example("mx.example.org", "example.org", '/var/"odd"', "/var/mail"))
+    settings = parse(render_example("mx.example.org", "example.org", '/var/"odd"'))
     assert settings.hostname == "mx.example.org"
     assert settings.data == '/var/"odd"'
     assert [listener.service for listener in settings.listener] == ["smtp", "smtp", "http"]
-    assert settings.route[0].is_hosted
+    assert settings.postmaster == "admin@example.org"

@@ -122,7 +122,7 @@ def _render_tables() -> Iterator[str]:
     yield ""
 
 
-def render_example(hostname: str, domain: str, data: str, mail_root: str) -> str:
+def render_example(hostname: str, domain: str, data: str) -> str:
     """The commented configuration that `init` writes: what must be decided, and where the rest is described."""
     tables = {page.name: page for page in list_tables()}
 
@@ -141,7 +141,7 @@ hostname = {quote(hostname)}
 data = {quote(data)}
 
 {comment("", "postmaster")}
-postmaster = {quote(f"postmaster@{domain}")}
+postmaster = {quote(f"admin@{domain}")}
 
 {comment("", "user")}
 # user = "posthouse"
@@ -173,15 +173,8 @@ bind = "127.0.0.1:8025"
 trusted_networks = ["127.0.0.0/8", "::1/128"]
 max_message_size = "50M"
 
+# Domains and their accounts are no settings: posthouse domain add, posthouse account add, posthouse alias add.
 # {Route.__doc__}
-# This one hosts {domain}: mail for it ends in Maildirs below {mail_root}.
-[[route]]
-domain = {quote(domain)}
-to = {quote(f"maildir:{mail_root}/{{domain}}/{{local}}")}
-accept = "anyone"
-{comment("route", "recipients")}
-# recipients = ["alice", "bob"]
-
 # Everything else goes to the MX hosts of its domain. To send by way of a smarthost instead:
 # [[route]]
 # domain = "*"

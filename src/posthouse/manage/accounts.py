@@ -81,6 +81,9 @@ class AccountOperations:
             raise DirectoryRefusal(f"there is no account {login}")
         return found
 
+    def knows(self, login: str) -> bool:
+        return self._accounts.find(login) is not None
+
     def add(self, address: str, new: AccountChange) -> Account:
         return self._admin.add_account(
             NewAccount(

@@ -76,6 +76,8 @@ class DirectoryAdmin(Protocol):
     def remove_domain(self, domain: str) -> None:
         """Refused while accounts or aliases have an address in it, or another domain is an alias of it."""
 
+    def find_domain(self, domain: str) -> DomainEntry | None: ...
+
     def list_domains(self) -> Sequence[DomainEntry]: ...
 
     # -- accounts

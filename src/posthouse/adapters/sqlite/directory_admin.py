@@ -15,7 +15,7 @@ from typing import cast
 
 import apsw
 
-from posthouse.adapters.sqlite.database import DatabaseRefused, open_database, open_reader, roll_back
+from posthouse.adapters.sqlite.database import DatabaseRefused, open_database, open_existing, open_reader, roll_back
 from posthouse.adapters.sqlite.directory import DirectoryOptions, SqliteDirectory, read_account
 from posthouse.adapters.sqlite.directory_names import Name, key_of, name_domain, name_of, show_alias
 from posthouse.message.address import Address, AddressError, LocalPart, parse_address
@@ -46,10 +46,11 @@ _COUNT_IN_DOMAIN = """
 SELECT (SELECT count(DISTINCT account) FROM address WHERE domain = ?1 AND is_removed = 0),
        (SELECT count(DISTINCT local) FROM alias WHERE domain = ?1)
 """
-_LIST_DOMAINS = """
+_SELECT_DOMAIN = """
 SELECT d.domain, d.spelled, coalesce(m.spelled, '') FROM domain d LEFT JOIN domain m ON m.domain = d.alias_of
-ORDER BY d.domain
 """
+_FIND_DOMAIN = f"{_SELECT_DOMAIN} WHERE d.domain = ?"
+_LIST_DOMAINS = f"{_SELECT_DOMAIN} ORDER BY d.domain"
 _COUNT_SHARD = "SELECT count(*) FROM account WHERE shard = ?"
 _ADD_ACCOUNT = """
 INSERT INTO account (display_name, quota_octets, quota_emails, is_disabled, is_admin, shard, created)
@@ -165,6 +166,17 @@ def open_directory(path: str, options: DirectoryOptions | None = None) -> Sqlite
         raise DirectoryError(f"{path}: {error}") from error
 
 
+def list_hosted(path: str) -> list[str]:
+    """The domains in the file, as A-labels; changes and makes nothing. Raises DirectoryError."""
+    if not os.path.exists(path):
+        return []
+    try:
+        with contextlib.closing(open_existing(path)) as connection:
+            return [str(domain) for (domain,) in connection.execute("SELECT domain FROM domain ORDER BY domain")]
+    except apsw.Error as error:
+        raise DirectoryError(f"{path}: {error}") from error
+
+
 @contextlib.contextmanager
 def transaction(connection: apsw.Connection, path: str) -> Iterator[None]:
     """A change, alone and durable at its end. Raises DirectoryError when the disk or somebody else is in the way."""
@@ -236,12 +248,16 @@ class SqliteDirectoryAdmin:
                 raise DirectoryRefusal(f"{others[0][0]} is an alias of {domain}: remove it first")
             self._run(_REMOVE_DOMAIN, name)
 
+    def find_domain(self, domain: str) -> DomainEntry | None:
+        entries = [self._count_domain(row) for row in self._run(_FIND_DOMAIN, _name(domain))]
+        return entries[0] if entries else None
+
     def list_domains(self) -> Sequence[DomainEntry]:
-        entries = []
-        for name, spelled, main in self._run(_LIST_DOMAINS):
-            accounts, aliases = cast(tuple[int, int], self._run(_COUNT_IN_DOMAIN, name)[0])
-            entries.append(DomainEntry(str(spelled), str(main), accounts, aliases))
-        return entries
+        return [self._count_domain(row) for row in self._run(_LIST_DOMAINS)]
+
+    def _count_domain(self, row: tuple[object, ...]) -> DomainEntry:
+        accounts, aliases = cast(tuple[int, int], self._run(_COUNT_IN_DOMAIN, row[0])[0])
+        return DomainEntry(str(row[1]), str(row[2]), accounts, aliases)
 
     def _check_hosted(self, shown: str, name: str) -> None:
         if not self._run(_READ_DOMAIN, name):

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 @click.option("--data", required=True, metavar="DIR", help="Where everything is kept.")
 @click.pass_obj
 def init(context: Context, hostname: str, domain: str, data: str) -> None:
-    """Write a commented configuration and make the data directory. Overwrites nothing."""
+    """Write a commented configuration, make the data directory and an administrator. Overwrites nothing."""
     import os
 
     from posthouse.app.init import InitError, initialise
@@ -33,9 +33,11 @@ def init(context: Context, hostname: str, domain: str, data: str) -> None:
         raise BadConfigurationError("\n".join(f"{each.key}: {each.text}" for each in error.problems)) from None
     except InitError as error:
         raise FailedError(str(error)) from None
-    click.echo(f"Wrote {written.file}; data goes to {written.data}, mail to {written.mail_root}/{domain}/.")
+    click.echo(f"Wrote {written.file}; data goes to {written.data}.")
+    if written.password:
+        click.echo(f"Account {written.account}, an administrator; its password, shown only now: {written.password}")
     click.echo("Next:")
-    click.echo(f"  1. read and adapt {written.file} (certificate, user, recipients)")
+    click.echo(f"  1. read and adapt {written.file} (certificate, user)")
     click.echo(f"  2. in DNS: an MX record of {domain} to {hostname}, and {hostname} to this machine and back")
     click.echo(f"  3. posthouse -c {written.file} check")
     click.echo(f"  4. posthouse -c {written.file} serve")
