@@ -31,6 +31,7 @@ from posthouse.config.kinds import (
     Whole,
 )
 from posthouse.config.settings_directory import DirectorySettings
+from posthouse.config.settings_login import LoginSettings
 from posthouse.config.settings_store import Delivery
 from posthouse.message.nexthop import MaildirHop, NextHop
 
@@ -88,6 +89,15 @@ class Tls(msgspec.Struct, frozen=True, kw_only=True):
     key: Annotated[
         str | None,
         Key(FilePath(), "PEM file with the private key.", "the one in the data directory", '"/etc/posthouse/key.pem"'),
+    ] = None
+    client_ca: Annotated[
+        str | None,
+        Key(
+            FilePath(),
+            "PEM file of authorities whose client certificates may log in (EXTERNAL) where mail is submitted.",
+            "no client is asked for a certificate",
+            '"/etc/posthouse/client-ca.pem"',
+        ),
     ] = None
 
 
@@ -419,6 +429,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     dns: Dns = Dns()
     smtp: Smtp = Smtp()
     directory: DirectorySettings = DirectorySettings()
+    login: LoginSettings = LoginSettings()
     delivery: Delivery = Delivery()
     route: tuple[Route, ...] = ()
     outbound: Outbound = Outbound()
