@@ -19,7 +19,13 @@ from posthouse.message.content_type import MESSAGE_RFC822, TEXT_PLAIN, ContentTy
 
 # A whole header section in one match: fields with their continuation lines, no blank line needed at the end.
 _HEADER = re.compile(rb"(?:[!-9;-~]++[ \t]*+:[^\r]*+(?:\r(?:\n[ \t]|(?!\n))[^\r]*+)*+(?:\r\n|\Z))*+")
-_VALUE = re.compile(rb"[ \t]*+:([^\r]*+(?:\r(?:\n[ \t]|(?!\n))[^\r]*+)*+)")
+# The fields of RFC 2045 and its like that say something of a part: what is behind "Content-", and the value.
+_CONTENT_FIELD = re.compile(
+    rb"content-(type|transfer-encoding|id|description|disposition|md5|language|location)[ \t]*+:"
+    rb"([^\r]*+(?:\r(?:\n[ \t]|(?!\n))[^\r]*+)*+)",
+    re.IGNORECASE,
+)
+_MAX_CONTENT_FIELDS = 100  # of one entity; more are not looked at
 _DELIMITER_REST = re.compile(rb"(--)?[ \t]*(?:\r\n|\Z)")
 _MAX_BOUNDARY = 200  # RFC 2046 §5.1.1 says 70
 _IDENTITY = frozenset({"", "7bit", "8bit", "binary"})
@@ -39,10 +45,22 @@ class Part:
     """One entity: fields `start:fields_end`, body `body:end`, between them the blank line when there is one.
 
     `encoding` is the Content-Transfer-Encoding in lower case, "" when there is no such field. `children` are the
-    parts of a multipart, or the one message inside message/rfc822.
+    parts of a multipart, or the one message inside message/rfc822. `fields` has the first value of each Content-*
+    field that says something of the part, as it stands there, by what is behind "content-" in lower case.
     """
 
-    __slots__ = ("body", "boundary", "children", "content_type", "depth", "encoding", "end", "fields_end", "start")
+    __slots__ = (
+        "body",
+        "boundary",
+        "children",
+        "content_type",
+        "depth",
+        "encoding",
+        "end",
+        "fields",
+        "fields_end",
+        "start",
+    )
 
     def __init__(self, start: int, depth: int) -> None:
         self.start = self.fields_end = self.body = self.end = start
@@ -51,6 +69,7 @@ class Part:
         self.encoding = ""
         self.boundary = b""
         self.children: list[Part] = []
+        self.fields: dict[bytes, bytes] = {}
 
     @property
     def is_multipart(self) -> bool:
@@ -196,22 +215,13 @@ class _Scan:
         part.fields_end = end
         # The blank line, unless its CRLF belongs to a delimiter.
         part.body = end + 2 if end + 2 <= limit and data.startswith(b"\r\n", end) else end
-        lower = (b"\r\n" + data[start:end]).lower()
-        value = self._find_value(lower, b"\r\ncontent-type", start, end)
+        part.fields = fields = _read_content_fields(data, start, end)
+        value = fields.get(b"type")
         if value is not None:
             part.content_type = parse_content_type(value)
-        value = self._find_value(lower, b"\r\ncontent-transfer-encoding", start, end)
+        value = fields.get(b"transfer-encoding")
         if value is not None:
             part.encoding = value.strip(b" \t\r\n").lower().decode("latin-1")
-
-    def _find_value(self, lower: bytes, name: bytes, start: int, end: int) -> bytes | None:
-        at = lower.find(name)
-        while at >= 0:
-            value = _VALUE.match(self._data, start + at + len(name) - 2, end)
-            if value is not None:
-                return value[1]
-            at = lower.find(name, at + len(name))
-        return None
 
     def _open_multipart(self, part: Part, boundary: str) -> None:
         octets = boundary.encode("latin-1", "replace").rstrip()
@@ -231,3 +241,17 @@ class _Scan:
             self._is_truncated = True
             return False
         return True
+
+
+def _read_content_fields(data: bytes, start: int, end: int) -> dict[bytes, bytes]:
+    lower = b"\r\n" + data[start:end].lower()
+    fields: dict[bytes, bytes] = {}
+    at = lower.find(b"\r\ncontent-")
+    seen = 0
+    while at >= 0 and seen < _MAX_CONTENT_FIELDS:
+        found = _CONTENT_FIELD.match(data, start + at, end)
+        if found is not None:
+            fields.setdefault(found[1].lower(), found[2])
+        seen += 1
+        at = lower.find(b"\r\ncontent-", at + 10)
+    return fields
