@@ -51,6 +51,7 @@ bench: install
 soak: install
 	$(BIN)/python -m pytest -m soak --timeout 7200 tests
 	$(BIN)/python -m tests.fuzz.mutate 600
+	! $(BIN)/python -c 'import atheris' 2>/dev/null || { mkdir -p build/fuzz; $(BIN)/python -m tests.fuzz.fuzz_smtp_server build/fuzz tests/fuzz/seeds/smtp_server -max_total_time=600; }
 
 # The tables of the manual come from the settings.
 manual: install
