@@ -10,6 +10,7 @@ from posthouse.message.nexthop import NextHop, parse_next_hop
 from posthouse.mta.routing import Route, Router, RoutingSettings
 from posthouse.mta.targets import Destination, SmtpSite, Unroutable
 from posthouse.ports.clock import FakeClock
+from posthouse.ports.directory import Directory
 from posthouse.ports.resolver import FakeResolver
 
 ANN = parse_address("ann@example.net")
@@ -24,9 +25,10 @@ def make_router(
     resolver: FakeResolver | None = None,
     clock: FakeClock | None = None,
     settings: RoutingSettings | None = None,
+    directory: Directory | None = None,
 ) -> Router:
     settings = settings or RoutingSettings("mail.example.org")
-    return Router(routes, resolver or FakeResolver(), settings, clock or FakeClock(), random.Random(1))
+    return Router(routes, resolver or FakeResolver(), settings, clock or FakeClock(), random.Random(1), directory)
 
 
 def must_be_site(destination: Destination | None) -> SmtpSite:
