@@ -254,6 +254,53 @@ def test_what_expired_has_its_last_reply() -> None:
     assert "Diagnostic-Code" not in block
 
 
+@pytest.mark.parametrize("status", ["5.7.1", "5.0.0", "5.3.5", "5.5.1", "5.6.1", "5.1.8"])
+def test_what_we_refuse_ourselves_is_not_put_on_another_server(status: str) -> None:
+    (draft,) = plan(make_message(to("bob@example.net")), Refused(Reply(550, status, "Not by us")))
+    text = parts_of(draft)[0]
+    assert "This mail system" in text
+    assert "other server" not in text
+    assert "other mail system" not in text
+    (draft,) = plan(make_message(to("bob@example.net")), Refused(Reply(550, status, "Not by us"), REMOTE))
+    assert "other server" in parts_of(draft)[0] or "other mail system" in parts_of(draft)[0] or status == "5.5.1"
+
+
+@pytest.mark.parametrize("reply", [Reply(556, "5.1.10", "null MX"), Reply(550, "5.4.4", "neither MX nor address")])
+def test_a_domain_that_takes_no_mail_is_not_said_to_be_missing(reply: Reply) -> None:
+    (draft,) = plan(make_message(to("bob@example.net")), Refused(reply))
+    assert "does not exist" not in parts_of(draft)[0]
+
+
+@pytest.mark.parametrize(
+    ("subject", "shown"),
+    [
+        (b"=?utf-8?Q?Gr=C3=BC=C3=9Fe?=", "Gr\u00fc\u00dfe"),
+        (b"Re: =?iso-8859-1?Q?caf=E9?= =?iso-8859-1?Q?_au_lait?=", "Re: caf\u00e9 au lait"),
+        (b"=?utf-8?B?YQ0KQmNjOiB4?=", "a Bcc: x"),
+        (b"plain", "plain"),
+    ],
+)
+def test_the_subject_is_told_in_readable_letters(subject: bytes, shown: str) -> None:
+    message = make_message(to("bob@example.net"), body=b"Subject: " + subject + b"\r\n\r\nhello\r\n")
+    (draft,) = plan(message, Refused(Reply(550, "5.1.1", "no"), REMOTE))
+    assert f'The subject of the message: "{shown}".' in parts_of(draft)[0]
+
+
+@pytest.mark.parametrize(
+    ("trace", "shown"),
+    [
+        (b"Received: from relay.example.org (r.example.org [192.0.2.9])\r\n\tby mx; now\r\n",
+         "dns; relay.example.org ([192.0.2.9])"),
+        (b"Received: from [192.0.2.9] ([192.0.2.9])\r\n\tby mx; now\r\n", "dns; [192.0.2.9]"),
+        (b"", "dns; [192.0.2.9]"),
+    ],
+)  # fmt: skip
+def test_who_gave_us_the_message_is_named_as_it_called_itself(trace: bytes, shown: str) -> None:
+    message = replace(make_message(to("bob@example.net")), trace=trace, source="192.0.2.9")
+    (draft,) = plan(message, Refused(Reply(550, "5.1.1", "no"), REMOTE))
+    assert parts_of(draft)[1][0]["Received-From-MTA"] == shown
+
+
 def test_our_own_words_are_not_called_smtp() -> None:
     (draft,) = plan(make_message(to("bob@example.net")), Refused(Reply(556, "5.1.10", "Domain takes no mail")))
     _, (_, block), _ = parts_of(draft)

@@ -144,7 +144,7 @@ async def test_a_host_that_cannot_be_looked_up_does_not_hide_another() -> None:
 
 
 async def test_a_domain_with_neither_mx_nor_address_takes_no_mail() -> None:
-    assert failure(await look_up(FakeResolver(mx={"example.net": []}))) == (Refused, 550, "5.1.2")
+    assert failure(await look_up(FakeResolver(mx={"example.net": []}))) == (Refused, 550, "5.4.4")
 
 
 async def test_a_smarthost_is_reached_by_its_addresses_never_its_mx() -> None:

@@ -22,7 +22,9 @@ _TABLE: dict[str, Hint] = {
     ".1.1": Hint(
         "There is no such mailbox.", "Check the part before the @ for typing errors, or ask for the new address."
     ),
-    ".1.2": Hint("The domain in the address does not exist.", "Check the part behind the @ for typing errors."),
+    ".1.2": Hint(
+        "The domain in the address does not exist or takes no mail.", "Check the part behind the @ for typing errors."
+    ),
     ".1.3": Hint("The address is not written correctly.", "Check the address for typing errors."),
     ".1.6": Hint("The mailbox has moved and left no new address.", "Ask the recipient for the new address."),
     ".1.8": Hint("The other server does not accept the sender's domain.", _ASK_OURS),
@@ -87,8 +89,24 @@ _UNKNOWN = Hint(
 )
 
 
-def find_hint(status: str) -> Hint:
-    """The hint for an enhanced status code like "5.1.1"."""
+# Said by ourselves, where the table above speaks of another server; the key is the subject.
+_OWN_TABLE: dict[str, Hint] = {
+    ".3": Hint("This mail system has a problem.", "Try again later."),
+    ".7": Hint("This mail system does not let mail go to this address.", _ASK_OURS),
+}
+_OWN_UNKNOWN = Hint(
+    "This mail system does not deliver mail to this address.",
+    "Read its words below; if they do not help, " + _ASK_OURS[0].lower() + _ASK_OURS[1:],
+)
+_OF_OTHERS = ("The other ", "The two ")
+_ALWAYS_OF_OTHERS = (".4", ".6.7")  # only ever said about a next host
+
+
+def find_hint(status: str, is_own: bool = False) -> Hint:
+    """The hint for an enhanced status code like "5.1.1". `is_own`: no other server said so, we did."""
     _, _, rest = status.partition(".")
     subject, _, _ = rest.partition(".")
-    return _TABLE.get(f".{rest}") or _TABLE.get(f".{subject}") or _UNKNOWN
+    hint = _TABLE.get(f".{rest}") or _TABLE.get(f".{subject}") or _UNKNOWN
+    if is_own and hint.what.startswith(_OF_OTHERS) and not f".{rest}".startswith(_ALWAYS_OF_OTHERS):
+        return _OWN_TABLE.get(f".{subject}", _OWN_UNKNOWN)
+    return hint

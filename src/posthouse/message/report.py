@@ -18,6 +18,7 @@ from dataclasses import dataclass
 
 from posthouse.message.address import Address
 from posthouse.message.dates import format_date
+from posthouse.message.encoded_words import decode_value
 from posthouse.message.encodings import encode_quoted_printable, is_line_text
 from posthouse.message.envelope import Recipient
 from posthouse.message.header import MAX_LINE_OCTETS, find_header_end, first_value, make_field
@@ -28,9 +29,11 @@ from posthouse.message.reply import Reply
 MAX_RETURNED_HEADER = 131_072
 _MAX_REPLY_TEXT = 2000
 _MAX_SUBJECT = 200
+_MAX_SUBJECT_OCTETS = 4000
 _CONTROLS = re.compile(r"[\x00-\x1f\x7f]+")
 _BARE = re.compile(rb"\r(?!\n)|(?<!\r)\n|\x00")
 _REMOTE = re.compile(r"([^\s\[\]]*)\[([^\]]+)\](?::\d+)?")
+_RECEIVED_FROM = re.compile(rb"Received: from ([A-Za-z0-9._-]{1,255})[ \r]")
 _ADDRESS_LITERAL = re.compile(r"[0-9a-fA-F:.]+")
 
 
@@ -172,12 +175,18 @@ def _text_lines(report: Report) -> list[str]:
     lines += [*textwrap.wrap(_OPENINGS[report.kind], 72), ""]
     for group in _group_alike(report.recipients):
         lines += _group_lines(report, group)
-    subject = first_value(report.original[:MAX_RETURNED_HEADER], b"subject") or b""
-    if subject.isascii() and b"=?" not in subject and (text := _clean(subject.decode("ascii"))):
-        lines += textwrap.wrap(f'The subject of the message: "{text[:_MAX_SUBJECT]}".', 72)
+    if subject := _read_subject(report.original):
+        lines += textwrap.wrap(f'The subject of the message: "{subject}".', 72)
     lines += textwrap.wrap(f"The message was received on {_date(report.arrived)}.", 72)
     lines += textwrap.wrap(f"Its number here is {report.queue_id}; name it when you ask for help.", 72)
     return lines
+
+
+def _read_subject(original: bytes) -> str:
+    """For people: encoded words decoded (RFC 2047 §6.2), nothing in it that could change what stands around it."""
+    value = first_value(original[:MAX_RETURNED_HEADER], b"subject") or b""
+    text = decode_value(value[:_MAX_SUBJECT_OCTETS])
+    return " ".join("".join(ch if ch.isprintable() else " " for ch in text).split())[:_MAX_SUBJECT]
 
 
 def _group_alike(recipients: Sequence[ReportedRecipient]) -> list[list[ReportedRecipient]]:
@@ -206,7 +215,7 @@ def _explain(one: ReportedRecipient) -> str:
         return "It has been delivered."
     if one.action is ReportAction.RELAYED:
         return "It was passed on to a server that sends no receipts; you may hear nothing more."
-    hint = find_hint(one.status)
+    hint = find_hint(one.status, is_own=not one.remote)
     return hint.what if one.action is ReportAction.DELAYED else f"{hint.what} {hint.do}"
 
 
@@ -238,10 +247,17 @@ def _message_fields(report: Report) -> list[tuple[str, str]]:
         fields.append(("Original-Envelope-Id", _ascii(report.envid)))
     fields.append(("Reporting-MTA", f"dns; {report.hostname}"))
     if _ADDRESS_LITERAL.fullmatch(report.source):
-        fields.append(("Received-From-MTA", f"dns; {_literal(report.source)}"))
+        fields.append(("Received-From-MTA", f"dns; {_name_source(report)}"))
     fields.append(("Arrival-Date", _date(report.arrived)))
     fields.append(("X-Posthouse-Queue-ID", report.queue_id))
     return fields
+
+
+def _name_source(report: Report) -> str:
+    """As it called itself, with its address as a comment (RFC 3464 §2.2.4); our Received field is the first of all."""
+    literal = _literal(report.source)
+    hello = _RECEIVED_FROM.match(report.original)
+    return f"{hello[1].decode('ascii')} ({literal})" if hello is not None else literal
 
 
 def _recipient_fields(one: ReportedRecipient, now: Instant) -> list[tuple[str, str]]:

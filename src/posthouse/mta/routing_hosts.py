@@ -235,9 +235,9 @@ def _loop(site: SmtpSite) -> Refused:
 
 
 def _no_address(site: SmtpSite, answers: Sequence[_HostAnswer]) -> Refused:
-    """All hosts are known to have no address. Postfix bounces this as 5.4.4 too; an implicit MX is a bad domain."""
+    """All hosts are known to have no address. Postfix bounces this as 5.4.4, too."""
     hosts = ", ".join(answer.host.name for answer in answers)
     if site.is_implicit:
-        return Refused(Reply(550, "5.1.2", f"The domain {hosts} takes no mail: it has neither MX nor address records"))
+        return Refused(Reply(550, "5.4.4", f"The domain {hosts} takes no mail: it has neither MX nor address records"))
     what = "has no address we can use" if any(answer.exists for answer in answers) else "does not exist"
     return Refused(Reply(550, "5.4.4", f"Mail host {hosts} {what}"))
