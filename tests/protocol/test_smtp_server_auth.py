@@ -5,6 +5,8 @@ from __future__ import annotations
 import base64
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from posthouse.message.reply import Reply
 from posthouse.protocol.smtp.server import NEED_DATA, Closing, ServerSettings, SmtpServer, StartTls
@@ -184,3 +186,23 @@ def test_a_malformed_auth_parameter_of_mail(value: bytes) -> None:
 
 def test_secrets_are_not_in_the_repr_of_events() -> None:
     assert "right" not in repr(AuthStarted("PLAIN", b"right")) + repr(AuthData(b"right"))
+
+
+WORDS = [
+    *(HELLO, PLAIN, WRONG, b"AUTH LOGIN\r\n", b"dGlt\r\n"),
+    *(b"*\r\n", b"=\r\n", b"\r\n", b"AUTH \r\n", b"QUIT\r\n", b"\xff\r\n", b"a\nb\r\n"),
+]
+
+
+@given(st.lists(st.one_of(st.sampled_from(WORDS), st.binary(max_size=20)), max_size=12), st.integers(1, 30))
+def test_whatever_comes_only_events_and_replies_come_out_however_it_is_cut(words: list[bytes], size: int) -> None:
+    octets = b"".join(words)
+    whole_events, whole_output = feed(make(), octets)
+    core = make()
+    events: list[Event] = []
+    output = b""
+    for start in range(0, len(octets), size):
+        more, said = feed(core, octets[start : start + size])
+        events += more
+        output += said
+    assert (events, output) == (whole_events, whole_output)
