@@ -45,9 +45,11 @@ def catch_all(domain: str) -> Address:
 
 
 @contextmanager
-def open_town(directory: Path, options: DirectoryOptions | None = None, shards: int = 1) -> Iterator[Town]:
+def open_town(
+    directory: Path, options: DirectoryOptions | None = None, shards: int = 1, page: int = 500
+) -> Iterator[Town]:
     path, clock = str(directory / "directory.db"), FakeClock()
-    admin = SqliteDirectoryAdmin(path, clock, options, shards)
+    admin = SqliteDirectoryAdmin(path, clock, options, shards, page=page)
     worker = open_directory(path, options)
     if not admin.list_domains():
         admin.add_domain("example.org")

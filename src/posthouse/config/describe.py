@@ -174,6 +174,7 @@ trusted_networks = ["127.0.0.0/8", "::1/128"]
 max_message_size = "50M"
 
 # Domains and their accounts are no settings: posthouse domain add, posthouse account add, posthouse alias add.
+#
 # {Route.__doc__}
 # Everything else goes to the MX hosts of its domain. To send by way of a smarthost instead:
 # [[route]]

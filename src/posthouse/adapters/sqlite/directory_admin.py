@@ -34,7 +34,7 @@ from posthouse.ports.directory_admin import (
 
 FILE = "directory.db"
 _CHECKPOINT_PAGES = 1000
-_PAGE = 500
+PAGE = 500  # rows of a list read at one time
 _NOBODY = LocalPart("a" * 64)  # whom only a catch-all takes
 
 RAISE_GENERATION = "UPDATE meta SET value = value + 1 WHERE key = 'generation'"
@@ -196,8 +196,10 @@ def transaction(connection: apsw.Connection, path: str) -> Iterator[None]:
 class SqliteDirectoryAdmin:
     """`directory` answers on the same connection: what is written is seen at once. `shards`: how many the store has."""
 
-    def __init__(self, path: str, clock: Clock, options: DirectoryOptions | None = None, shards: int = 1) -> None:
-        self._path, self._clock, self._shards = path, clock, shards
+    def __init__(
+        self, path: str, clock: Clock, options: DirectoryOptions | None = None, shards: int = 1, *, page: int = PAGE
+    ) -> None:
+        self._path, self._clock, self._shards, self._page = path, clock, shards, page
         self.connection = open_for_writing(path)
         self.directory = SqliteDirectory(self.connection, options)
 
@@ -328,7 +330,7 @@ class SqliteDirectoryAdmin:
 
     def list_accounts(self, domain: str = "") -> Iterator[Account]:
         only, after = _name(domain) if domain else "", ("", "")
-        while rows := self._run(_LIST_ACCOUNTS, *after, only, _PAGE):
+        while rows := self._run(_LIST_ACCOUNTS, *after, only, self._page):
             for _, _, account in rows:
                 found = read_account(self.connection, AccountId(cast(int, account)))
                 if found is not None:
@@ -407,7 +409,7 @@ class SqliteDirectoryAdmin:
 
     def list_aliases(self, domain: str = "") -> Iterator[AliasEntry]:
         only, after = _name(domain) if domain else "", ("", "")
-        while rows := self._run(_LIST_ALIASES, *after, only, _PAGE):
+        while rows := self._run(_LIST_ALIASES, *after, only, self._page):
             entries: dict[tuple[str, str], tuple[str, list[str]]] = {}
             for each_domain, local, spelled, target in cast(list[tuple[str, str, str, str]], rows):
                 entries.setdefault((each_domain, local), (spelled, []))[1].append(target)
