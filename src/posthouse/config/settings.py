@@ -33,6 +33,7 @@ from posthouse.config.kinds import (
 from posthouse.config.settings_directory import DirectorySettings
 from posthouse.config.settings_login import LoginSettings
 from posthouse.config.settings_store import Delivery
+from posthouse.config.settings_submission import Submission
 from posthouse.message.nexthop import MaildirHop, NextHop
 
 
@@ -51,7 +52,9 @@ _LOOPBACK: tuple[Network, ...] = tuple(_NETWORK.read(text) for text in ("127.0.0
 class Listener(msgspec.Struct, frozen=True, kw_only=True):
     """A door: what is spoken where. Repeat the table for each; IPv4 and IPv6 are two listeners."""
 
-    service: Annotated[str, Key(Choice(("smtp", "lmtp", "http")), "What is spoken on this listener.", example='"smtp"')]
+    service: Annotated[
+        str, Key(Choice(("smtp", "submission", "lmtp", "http")), "What is spoken on this listener.", example='"smtp"')
+    ]
     bind: Annotated[Bind, Key(BindKind(), "Address and port, or unix socket, to listen on.", example='"0.0.0.0:25"')]
     tls: Annotated[
         str,
@@ -433,6 +436,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     delivery: Delivery = Delivery()
     route: tuple[Route, ...] = ()
     outbound: Outbound = Outbound()
+    submission: Submission = Submission()
     queue: Queue = Queue()
     provider_rules: ProviderRules = ProviderRules()
     limits: Limits = Limits()
