@@ -59,7 +59,7 @@ class House:
         self.store, self.log, self.compute = MemoryStore(FakeClock()), FakeLog(), FakeCompute()
         self.directory = TaggedDirectory(accounts={"ann@ours.example": ANN, "bob@ours.example": BOB})
         self.parsed = 0
-        parts = PostmanParts(self.store.messages, self.directory, self._parse, self.compute, self.log)
+        parts = PostmanParts(self.store.messages, self.directory, self._parse, self.compute, self.log, lambda _: 0)
         settings = PostmanSettings(inline_limit=64 * 1024, retries_full=retries_full)
         postman = AccountPostman(parts, (*extra, ByDetail(self.store.mailboxes)), settings)
         maildirs = MaildirPostman(FakeMaildirs(), self.compute, self.log)

@@ -21,11 +21,12 @@ from functools import partial
 from posthouse.mda.filing import INBOX, Filing, Parcel, Stage
 from posthouse.mda.prefix import make_prefix
 from posthouse.message.ids import QueueId
+from posthouse.message.mailbox import AccountId
 from posthouse.message.outcome import Deferred, Delivered, Outcome, Refused
 from posthouse.message.parsed import ParsedMessage
 from posthouse.message.reply import Reply
 from posthouse.ports.compute import Compute
-from posthouse.ports.directory import Directory, DirectoryError, LocalMailbox
+from posthouse.ports.directory import Directory, DirectoryError
 from posthouse.ports.observe import Log
 from posthouse.ports.spool import Body, InlineBody, QueuedMessage, QueuedRecipient, SpoolError
 from posthouse.ports.store import (
@@ -64,11 +65,17 @@ class PostmanSettings:
 
 @dataclass(frozen=True, slots=True)
 class PostmanParts:
+    """`shard_of`: accounts of one shard of the store may be given one file."""
+
     messages: Messages
     directory: Directory
     parse: Parse
     compute: Compute
     log: Log
+    shard_of: Callable[[AccountId], int]
+
+
+Files = dict[int, Body]  # a large body's file in each shard
 
 
 class AccountPostman:
@@ -81,12 +88,14 @@ class AccountPostman:
 
     async def deliver(self, message: QueuedMessage, recipients: Sequence[QueuedRecipient]) -> list[Outcome]:
         """One outcome each, in order. Raises SpoolError when the message cannot be read."""
-        parsed = await self._parse(message)
+        parsed, files = await self._parse(message), Files()
         if len(recipients) == 1:
-            return [await self._deliver_one(message, parsed, recipients[0])]
-        return await asyncio.gather(*(self._deliver_one(message, parsed, one) for one in recipients))
+            return [await self._deliver_one(message, parsed, recipients[0], files)]
+        return await asyncio.gather(*(self._deliver_one(message, parsed, one, files) for one in recipients))
 
-    async def _deliver_one(self, message: QueuedMessage, parsed: ParsedMessage, one: QueuedRecipient) -> Outcome:
+    async def _deliver_one(
+        self, message: QueuedMessage, parsed: ParsedMessage, one: QueuedRecipient, files: Files
+    ) -> Outcome:
         try:
             box = self._parts.directory.mailbox_of(one.recipient.address)
             if box is None:
@@ -97,7 +106,7 @@ class AccountPostman:
                 return filing
             if not filing.mailboxes:
                 return _DROPPED
-            return await self._add(parcel, one, filing)
+            return await self._add(parcel, one, filing, files)
         except (StoreError, StoreRefusal, DirectoryError) as error:
             return self._judge(message, one, error)
 
@@ -108,8 +117,8 @@ class AccountPostman:
                 return filing
         return INBOX
 
-    async def _add(self, parcel: Parcel, one: QueuedRecipient, filing: Filing) -> Outcome:
-        body = await self._hand_over(parcel.message.body, parcel.box)
+    async def _add(self, parcel: Parcel, one: QueuedRecipient, filing: Filing, files: Files) -> Outcome:
+        body = await self._hand_over(parcel.message.body, parcel.box.account, files)
         prefix = make_prefix(parcel.message, one.recipient)
         try:
             await self._send(parcel, filing, body, prefix)
@@ -163,19 +172,25 @@ class AccountPostman:
             self._parsed[message.id] = parsed
         return parsed
 
-    async def _hand_over(self, body: Body, box: LocalMailbox) -> Body:
-        """A small body goes as it is; a large one is copied into a file of the store, piece by piece."""
+    async def _hand_over(self, body: Body, account: AccountId, files: Files) -> Body:
+        """A small body goes as it is; a large one is copied into a file of the account's shard, piece by piece."""
         if body.size <= self._settings.inline_limit:
             return body if body.inline is not None else InlineBody(await _read_whole(body))
+        shard = self._parts.shard_of(account)
         async with self._large:
-            writer = self._parts.messages.open_body(box.account)
-            try:
-                for offset in range(0, body.size, _PIECE):
-                    await writer.write(await body.read(offset, _PIECE))
-                return await writer.finish()
-            except BaseException:
-                writer.discard()
-                raise
+            if shard not in files:
+                files[shard] = await self._copy(body, account)
+            return files[shard]
+
+    async def _copy(self, body: Body, account: AccountId) -> Body:
+        writer = self._parts.messages.open_body(account)
+        try:
+            for offset in range(0, body.size, _PIECE):
+                await writer.write(await body.read(offset, _PIECE))
+            return await writer.finish()
+        except BaseException:
+            writer.discard()
+            raise
 
 
 async def _read_whole(body: Body) -> bytes:
