@@ -18,14 +18,15 @@ import itertools
 import os
 import shutil
 import struct
-import threading
 import time
 import zlib
 from collections.abc import Iterator
+from operator import itemgetter
 from pathlib import Path
 
 import msgspec
 
+from posthouse.adapters.gathering import Gatherer
 from posthouse.ports.clock import Clock
 
 GATHER_S = 0.1
@@ -45,19 +46,8 @@ class HourJournal:
         self.dropped = 0
         self._directory = root / worker
         self._clock = clock
-        self._gather_s = gather_s
-        self._limit = limit
         self._encode = msgspec.json.Encoder(enc_hook=str).encode
-        self._lock = threading.Lock()
-        self._lines: list[bytes] = []
-        self._size = 0
-        self._hour = 0
-        self._closed: list[tuple[int, list[bytes]]] = []
-        self._has_lines = threading.Event()
-        self._is_urgent = threading.Event()
-        self._is_idle = threading.Event()
-        self._is_idle.set()
-        self._thread: threading.Thread | None = None
+        self._lines: Gatherer[tuple[int, bytes]] = Gatherer("journal", self._write_batch, gather_s, limit, BATCH_OCTETS)
         self._open_hour = -1
         self._descriptor = -1
 
@@ -68,56 +58,18 @@ class HourJournal:
             line = self._encode(record) + b"\n"
         except (UnicodeError, TypeError, ValueError, OverflowError):
             line = self._encode({key: _make_plain(value) for key, value in record.items()}) + b"\n"
-        hour = int(at) // 3600
-        with self._lock:
-            if hour != self._hour:
-                self._turn_hour(hour)
-            if self._size > self._limit:
-                self.dropped += 1
-                return
-            self._lines.append(line)
-            self._size += len(line)
-            if not self._has_lines.is_set():
-                self._wake()
-            if self._size > BATCH_OCTETS:
-                self._is_urgent.set()
+        if not self._lines.put((int(at) // 3600, line), len(line)):
+            self.dropped += 1
 
     def flush(self, timeout_s: float = 5.0) -> bool:
         """Wait until all records are written; False when that took too long."""
-        self._is_urgent.set()
-        return self._is_idle.wait(timeout_s)
+        return self._lines.flush(timeout_s)
 
-    def _turn_hour(self, hour: int) -> None:
-        if self._lines:
-            self._closed.append((self._hour, self._lines))
-            self._lines = []
-        self._hour = hour
-
-    def _wake(self) -> None:
-        self._is_idle.clear()
-        self._has_lines.set()
-        if self._thread is None:
-            self._thread = threading.Thread(target=self._run, name="journal", daemon=True)
-            self._thread.start()
-
-    def _run(self) -> None:
-        while True:
-            self._has_lines.wait()
-            self._is_urgent.wait(self._gather_s)
-            with self._lock:
-                self._is_urgent.clear()
-                self._has_lines.clear()
-                batches = [*self._closed, (self._hour, self._lines)]
-                self._closed, self._lines, self._size = [], [], 0
-            for hour, lines in batches:
-                self._write(hour, lines)
-            with self._lock:
-                if not self._has_lines.is_set():
-                    self._is_idle.set()
+    def _write_batch(self, batch: list[tuple[int, bytes]]) -> None:
+        for hour, lines in itertools.groupby(batch, key=itemgetter(0)):
+            self._write(hour, [line for _, line in lines])
 
     def _write(self, hour: int, lines: list[bytes]) -> None:
-        if not lines:
-            return
         try:
             if hour != self._open_hour:
                 self._open(hour)

@@ -20,6 +20,7 @@ from collections.abc import Callable, Mapping
 
 import msgspec
 
+from posthouse.adapters.gathering import Gatherer
 from posthouse.ports.clock import Clock
 
 LEVELS = {"debug": 10, "info": 20, "warning": 30, "error": 40}
@@ -38,17 +39,10 @@ class LineWriter:
     def __init__(self, descriptor: int, limit: int = BUFFER_OCTETS, gather_s: float = GATHER_S) -> None:
         self.dropped = 0
         self._descriptor = descriptor
-        self._limit = limit
         self._gather_s = gather_s
+        self._lines = Gatherer("log", self._write, gather_s, limit, limit)
         self._lock = threading.Lock()
-        self._waiting: list[bytes] = []
-        self._size = 0
         self._untold = 0
-        self._thread: threading.Thread | None = None
-        self._has_lines = threading.Event()
-        self._is_urgent = threading.Event()
-        self._is_idle = threading.Event()
-        self._is_idle.set()
         self._make_notice: Callable[[int], bytes] = _plain_notice
 
     def tell_dropped_with(self, make_notice: Callable[[int], bytes]) -> None:
@@ -56,45 +50,18 @@ class LineWriter:
         self._make_notice = make_notice
 
     def put(self, line: bytes, is_urgent: bool = False) -> None:
-        with self._lock:
-            if self._size > self._limit:
+        if not self._lines.put(line, len(line), is_urgent):
+            with self._lock:
                 self.dropped += 1
                 self._untold += 1
-                return
-            is_first = not self._waiting
-            self._waiting.append(line)
-            self._size += len(line)
-            if is_first:
-                self._wake()
-        if is_urgent:
-            self._is_urgent.set()
 
     def flush(self, timeout_s: float) -> bool:
         """Wait until all that was put is written; False when that took too long."""
-        self._is_urgent.set()
-        return self._is_idle.wait(timeout_s)
+        return self._lines.flush(timeout_s)
 
-    def _wake(self) -> None:
-        self._is_idle.clear()
-        self._has_lines.set()
-        if self._thread is None:
-            self._thread = threading.Thread(target=self._run, name="log", daemon=True)
-            self._thread.start()
-
-    def _run(self) -> None:
-        while True:
-            self._has_lines.wait()
-            self._is_urgent.wait(self._gather_s)
-            with self._lock:
-                self._is_urgent.clear()
-                self._has_lines.clear()
-                waiting, self._waiting = self._waiting, []
-                self._size = 0
-            self._write_all(b"".join(waiting))
-            self._tell_dropped()
-            with self._lock:
-                if not self._waiting:
-                    self._is_idle.set()
+    def _write(self, lines: list[bytes]) -> None:
+        self._write_all(b"".join(lines))
+        self._tell_dropped()
 
     def _tell_dropped(self) -> None:
         with self._lock:
