@@ -7,9 +7,10 @@ from pathlib import Path
 import pytest
 
 from posthouse.config import ConfigError, parse
-from posthouse.config.directory import build_directory
+from posthouse.config.directory import CombinedDirectory, build_directory
 from posthouse.message.address import parse_address
-from posthouse.ports.directory import Directory, Standing
+from posthouse.message.mailbox import AccountId
+from posthouse.ports.directory import Directory, FakeDirectory, Standing
 
 HEAD = 'hostname = "mail.example.org"\ndata = "/d"\n'
 ROUTES = """
@@ -74,3 +75,24 @@ def test_a_people_file_that_cannot_be_read_is_a_configuration_error(tmp_path: Pa
     text = f'[[route]]\ndomain = "a.example"\nto = "mx"\naccept = "anyone"\nrecipients_file = "{tmp_path}/none"\n'
     with pytest.raises(ConfigError, match="recipients_file: cannot be read"):
         build_directory(parse(HEAD + text))
+
+
+def test_what_the_first_directory_does_not_host_is_asked_of_the_second(directory: Directory) -> None:
+    alias, target = parse_address("team@open.example"), parse_address("alice@bücher.example")
+    account = parse_address("bob@accounts.example")
+    first = FakeDirectory(
+        {"accounts.example": frozenset({"bob", "all"})},
+        aliases={"all@accounts.example": [target, account]},
+        accounts={"bob@accounts.example": AccountId(7)},
+    )
+    both = CombinedDirectory(first, directory)
+    assert both.look_up(account) is Standing.KNOWN
+    assert both.look_up(parse_address("no@accounts.example")) is Standing.UNKNOWN
+    assert both.look_up(parse_address("bob@bücher.example")) is Standing.UNKNOWN
+    assert both.look_up(parse_address("bob@elsewhere.example")) is Standing.ELSEWHERE
+    assert list(both.expand(parse_address("all@accounts.example"))) == [target, account]
+    assert list(both.expand(alias)) == [alias]
+    mailbox = both.mailbox_of(account)
+    assert mailbox is not None
+    assert mailbox.account == 7
+    assert both.mailbox_of(alias) is None
