@@ -16,7 +16,7 @@ from posthouse.message.address_list import MAX_ADDRESSES, ListedAddress, parse_a
 from posthouse.message.wire_strings import NIL, unfold_value, write_nstring, write_string
 
 MAX_HEADER_OCTETS = 262_144  # of one section are looked at
-MAX_FIELDS = 1000  # of those that count
+MAX_HEAD_LINES = 1000
 
 # What mail programs fetch beside ENVELOPE (Thunderbird, Apple Mail, K-9, mutt, aerc, Roundcube), in lower case.
 HEAD_FIELDS = frozenset(
@@ -30,41 +30,33 @@ ENVELOPE_FIELDS = frozenset(b"date subject from sender reply-to to cc bcc in-rep
 
 Fields = Mapping[bytes, Sequence[bytes]]
 
-_VALUE = rb"[ \t]*+:([^\r]*+(?:\r(?:\n[ \t]|(?!\n))[^\r]*+)*+)"
-
-
-def _make_pattern(names: frozenset[bytes]) -> re.Pattern[bytes]:
-    return re.compile(rb"\r\n(" + b"|".join(sorted(names, reverse=True)) + rb")" + _VALUE, re.IGNORECASE)
-
-
-_HEAD = _make_pattern(HEAD_FIELDS)
-_ENVELOPE = _make_pattern(ENVELOPE_FIELDS)
+# Any field: an alternation of all names would be tried name by name at each line.
+_FIELD = re.compile(rb"\r\n(([!-9;-~]++)[ \t]*+:([^\r]*+(?:\r(?:\n[ \t]|(?!\n))[^\r]*+)*+))")
 
 
 def read_fields(data: bytes, start: int, end: int) -> dict[bytes, list[bytes]]:
     """The fields that ENVELOPE needs of the header section `data[start:end]`: values by name in lower case."""
-    found, _ = _read(_ENVELOPE, data, start, end)
-    return found
+    return _read(ENVELOPE_FIELDS, data, start, end)[0]
 
 
 def read_head(data: bytes, start: int, end: int) -> tuple[dict[bytes, list[bytes]], list[bytes]]:
     """All HEAD_FIELDS, and each as it stands there without its last line break, in the message's order."""
-    return _read(_HEAD, data, start, end)
+    return _read(HEAD_FIELDS, data, start, end)
 
 
-def _read(
-    pattern: re.Pattern[bytes], data: bytes, start: int, end: int
-) -> tuple[dict[bytes, list[bytes]], list[bytes]]:
+def _read(wanted: frozenset[bytes], data: bytes, start: int, end: int) -> tuple[dict[bytes, list[bytes]], list[bytes]]:
     head = b"\r\n" + data[start : min(end, start + MAX_HEADER_OCTETS)]
     fields: dict[bytes, list[bytes]] = {}
     lines: list[bytes] = []
-    for found in pattern.finditer(head):
-        name, value = found.groups()
-        lines.append(found[0])
-        fields.setdefault(name.lower(), []).append(value)
-        if len(lines) >= MAX_FIELDS:
-            break
-    return fields, lines
+    for whole, name, value in _FIELD.findall(head):
+        key = name.lower()
+        if key in wanted:
+            lines.append(whole)
+            if key in fields:
+                fields[key].append(value)
+            else:
+                fields[key] = [value]
+    return fields, lines[:MAX_HEAD_LINES]
 
 
 def read_addresses(fields: Fields, name: bytes) -> tuple[ListedAddress, ...]:

@@ -12,8 +12,10 @@ missing closing delimiter ends the multipart where its parent's next one is. Lin
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
+from types import MappingProxyType
 
 from posthouse.message.content_type import MESSAGE_RFC822, TEXT_PLAIN, ContentType, parse_content_type
 
@@ -25,9 +27,12 @@ _CONTENT_FIELD = re.compile(
     rb"([^\r]*+(?:\r(?:\n[ \t]|(?!\n))[^\r]*+)*+)",
     re.IGNORECASE,
 )
+_MAX_REMEMBERED = 200  # octets of a header section
 _MAX_CONTENT_FIELDS = 100  # of one entity; more are not looked at
 _DELIMITER_REST = re.compile(rb"(--)?[ \t]*(?:\r\n|\Z)")
 _MAX_BOUNDARY = 200  # RFC 2046 §5.1.1 says 70
+_NO_FIELDS: Mapping[bytes, bytes] = MappingProxyType({})
+_ContentFields = tuple[Mapping[bytes, bytes], ContentType | None, str]
 _IDENTITY = frozenset({"", "7bit", "8bit", "binary"})
 _MESSAGES = frozenset({"rfc822", "global", "news"})
 
@@ -69,7 +74,7 @@ class Part:
         self.encoding = ""
         self.boundary = b""
         self.children: list[Part] = []
-        self.fields: dict[bytes, bytes] = {}
+        self.fields = _NO_FIELDS
 
     @property
     def is_multipart(self) -> bool:
@@ -124,13 +129,15 @@ class _Scan:
         self._count = 0
         self._false = 0
         self._is_truncated = False
+        self._known: _Level | None = None  # the nearest level, when that is known already
 
     def run(self) -> Structure:
         root = self._enter(0, None)
-        while (level := self._nearest()) is not None:
+        while (level := self._known or self._nearest()) is not None:
             if self._count >= self._limits.parts:
                 self._is_truncated = True
                 break
+            self._known = None
             self._close_above(level)
             if level.closes:
                 self._levels.pop()
@@ -188,10 +195,13 @@ class _Scan:
         self._position = start
         nearest = self._nearest()
         limit = len(self._data) if nearest is None else nearest.at
+        depth = len(self._levels)
         first = part = self._read_entity(start, limit, parent)
         while self._may_descend(part):
             part = self._read_entity(part.body, limit, part)
         self._position = part.body
+        if nearest is not None and len(self._levels) == depth and nearest.at >= part.body - 2:
+            self._known = nearest
         return first
 
     def _read_entity(self, start: int, limit: int, parent: Part | None) -> Part:
@@ -215,13 +225,14 @@ class _Scan:
         part.fields_end = end
         # The blank line, unless its CRLF belongs to a delimiter.
         part.body = end + 2 if end + 2 <= limit and data.startswith(b"\r\n", end) else end
-        part.fields = fields = _read_content_fields(data, start, end)
-        value = fields.get(b"type")
-        if value is not None:
-            part.content_type = parse_content_type(value)
-        value = fields.get(b"transfer-encoding")
-        if value is not None:
-            part.encoding = value.strip(b" \t\r\n").lower().decode("latin-1")
+        if end == start:
+            return
+        head = data[start:end]
+        part.fields, content_type, part.encoding = (
+            _remember_header(head) if end - start <= _MAX_REMEMBERED else _read_content_fields(head)
+        )
+        if content_type is not None:
+            part.content_type = content_type
 
     def _open_multipart(self, part: Part, boundary: str) -> None:
         octets = boundary.encode("latin-1", "replace").rstrip()
@@ -243,15 +254,21 @@ class _Scan:
         return True
 
 
-def _read_content_fields(data: bytes, start: int, end: int) -> dict[bytes, bytes]:
-    lower = b"\r\n" + data[start:end].lower()
+def _read_content_fields(head: bytes) -> _ContentFields:
+    lower = b"\r\n" + head.lower()
     fields: dict[bytes, bytes] = {}
     at = lower.find(b"\r\ncontent-")
     seen = 0
     while at >= 0 and seen < _MAX_CONTENT_FIELDS:
-        found = _CONTENT_FIELD.match(data, start + at, end)
+        found = _CONTENT_FIELD.match(head, at)
         if found is not None:
             fields.setdefault(found[1].lower(), found[2])
         seen += 1
         at = lower.find(b"\r\ncontent-", at + 10)
-    return fields
+    value = fields.get(b"type")
+    encoding = fields.get(b"transfer-encoding", b"").strip(b" \t\r\n").lower().decode("latin-1")
+    return fields, None if value is None else parse_content_type(value), encoding
+
+
+# Mail programs write the same few headers above their text parts again and again. What is remembered is never changed.
+_remember_header = lru_cache(maxsize=512)(_read_content_fields)

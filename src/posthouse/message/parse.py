@@ -218,8 +218,8 @@ def _decode_subject(fields: Fields) -> str:
 def _join_head(lines: Sequence[bytes]) -> bytes:
     if not lines:
         return b""
-    head = b"".join(lines)
-    return head[2:] + b"\r\n" if len(head) <= MAX_HEAD else b""
+    head = b"\r\n".join(lines) + b"\r\n"
+    return head if len(head) <= MAX_HEAD else b""
 
 
 def _read_message_id(fields: Fields) -> str:

@@ -19,7 +19,8 @@ from posthouse.message.parsed import ParsedMessage, PartFacts
 
 MAX_SEARCH_OCTETS = 16_777_216  # of text that is decoded for search, per message
 PREVIEW_CHARACTERS = 256
-_FIRST_WINDOW = 2_048
+_FIRST_WINDOW = 640
+_LOOKED_AT = 8 * PREVIEW_CHARACTERS  # of text with much white space
 _SECOND_WINDOW = 32_768
 _PAGE_WINDOW = 131_072
 _MAX_BOX = 65_536
@@ -204,5 +205,5 @@ def _shorten(text: str) -> str:
         text = _INVISIBLE.sub(" ", text).replace("\ufffd", "")
     elif not text.isprintable():
         text = text.replace("\x00", "")
-    words = " ".join(text[: 8 * PREVIEW_CHARACTERS].split())
+    words = " ".join(text[:_LOOKED_AT].split())
     return words[:PREVIEW_CHARACTERS].rstrip()
