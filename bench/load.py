@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import base64
 import json
 import resource
 import ssl
@@ -20,8 +21,8 @@ import uvloop
 LINE = b"The quick brown fox jumps over the lazy dog and then writes home about it.\r\n"
 
 
-def make_message(size: int) -> bytes:
-    head = b"From: <a@src.test>\r\nTo: <b@dst.test>\r\nSubject: a message of the load\r\n\r\n"
+def make_message(size: int, sender: bytes = b"a@src.test") -> bytes:
+    head = b"From: <" + sender + b">\r\nTo: <b@dst.test>\r\nSubject: a message of the load\r\n\r\n"
     return (head + LINE * (size // len(LINE) + 1))[: max(size - 2, len(head))] + b"\r\n"
 
 
@@ -32,15 +33,25 @@ class Session:
         self.reader = reader
         self.writer = writer
 
+    is_lmtp = False
+    sender = b"a@src.test"
+
     @classmethod
-    async def open(cls, port: int, context: ssl.SSLContext | None) -> Session:
-        session = cls(*await asyncio.open_connection("127.0.0.1", port))
+    async def open(cls, arguments: argparse.Namespace, context: ssl.SSLContext | None) -> Session:
+        session = cls(*await asyncio.open_connection("127.0.0.1", arguments.port))
+        session.is_lmtp = arguments.lmtp
+        hello = b"LHLO load.test\r\n" if arguments.lmtp else b"EHLO load.test\r\n"
         await session.expect(b"220")
-        await session.ask(b"EHLO load.test\r\n", b"250")
+        await session.ask(hello, b"250")
         if context:
             await session.ask(b"STARTTLS\r\n", b"220")
             await session.writer.start_tls(context)
-            await session.ask(b"EHLO load.test\r\n", b"250")
+            await session.ask(hello, b"250")
+        if arguments.auth:
+            name, _, password = arguments.auth.partition(":")
+            session.sender = name.encode()
+            token = base64.b64encode(f"\0{name}\0{password}".encode())
+            await session.ask(b"AUTH PLAIN %s\r\n" % token, b"235")
         return session
 
     async def expect(self, code: bytes) -> None:
@@ -56,14 +67,15 @@ class Session:
 
     async def send(self, recipients: list[bytes], message: bytes) -> float:
         """One transaction; seconds from the final dot to its 250."""
-        words = [b"MAIL FROM:<a@src.test>\r\n", *(b"RCPT TO:<%s>\r\n" % name for name in recipients), b"DATA\r\n"]
+        words = [b"MAIL FROM:<%s>\r\n" % self.sender, *(b"RCPT TO:<%s>\r\n" % name for name in recipients), b"DATA\r\n"]
         self.writer.write(b"".join(words))
         for _ in range(len(recipients) + 1):
             await self.expect(b"250")
         await self.expect(b"354")
         self.writer.writelines((message, b".\r\n"))
         start = time.perf_counter()
-        await self.expect(b"250")
+        for _ in range(len(recipients) if self.is_lmtp else 1):
+            await self.expect(b"250")
         return time.perf_counter() - start
 
     async def send_large(self, size: int, chunk: bytes) -> None:
@@ -107,7 +119,7 @@ class Work:
 async def run_session(work: Work) -> None:
     session = None
     while (recipients := work.take()) is not None:
-        session = session or await Session.open(work.arguments.port, work.context)
+        session = session or await Session.open(work.arguments, work.context)
         work.latencies.append(await session.send(recipients, work.message))
         if work.arguments.each:
             await session.quit()
@@ -118,7 +130,9 @@ async def run_session(work: Work) -> None:
 
 async def send(arguments: argparse.Namespace, context: ssl.SSLContext | None) -> dict[str, float]:
     """As many as the server takes, on `--sessions` connections."""
-    work = Work(arguments, context, make_message(arguments.size))
+    work = Work(
+        arguments, context, make_message(arguments.size, arguments.auth.partition(":")[0].encode() or b"a@src.test")
+    )
     start = time.perf_counter()
     await asyncio.gather(*(run_session(work) for _ in range(arguments.sessions)))
     return {"seconds": time.perf_counter() - start, **summarise(work.latencies)}
@@ -126,10 +140,12 @@ async def send(arguments: argparse.Namespace, context: ssl.SSLContext | None) ->
 
 async def pace(arguments: argparse.Namespace, context: ssl.SSLContext | None) -> dict[str, float]:
     """A steady `--rate`, each message begun at its time whether or not earlier ones are answered."""
-    work = Work(arguments, context, make_message(arguments.size))
+    work = Work(
+        arguments, context, make_message(arguments.size, arguments.auth.partition(":")[0].encode() or b"a@src.test")
+    )
     free: asyncio.Queue[Session] = asyncio.Queue()
     for _ in range(arguments.sessions):
-        free.put_nowait(await Session.open(arguments.port, context))
+        free.put_nowait(await Session.open(arguments, context))
     late = 0
 
     async def send_one(recipients: list[bytes]) -> None:
@@ -155,7 +171,7 @@ async def idle(arguments: argparse.Namespace, context: ssl.SSLContext | None) ->
 
     async def open_one() -> Session:
         async with gate:
-            return await Session.open(arguments.port, context)
+            return await Session.open(arguments, context)
 
     sessions = await asyncio.gather(*(open_one() for _ in range(arguments.sessions)))
     print(json.dumps({"open": len(sessions)}), flush=True)
@@ -166,8 +182,8 @@ async def idle(arguments: argparse.Namespace, context: ssl.SSLContext | None) ->
 async def large(arguments: argparse.Namespace, context: ssl.SSLContext | None) -> dict[str, float]:
     """`--sessions` clients each sending one message of `--size` at once, and one that asks NOOP all the while."""
     chunk = LINE * 800
-    probe = await Session.open(arguments.port, context)
-    senders = [await Session.open(arguments.port, context) for _ in range(arguments.sessions)]
+    probe = await Session.open(arguments, context)
+    senders = [await Session.open(arguments, context) for _ in range(arguments.sessions)]
     tasks = [asyncio.create_task(session.send_large(arguments.size, chunk)) for session in senders]
     waits: list[float] = []
     start = time.perf_counter()
@@ -178,7 +194,7 @@ async def large(arguments: argparse.Namespace, context: ssl.SSLContext | None) -
         await asyncio.sleep(0.01)
         if len(waits) % 90 == 0:  # servers end sessions that only say NOOP
             probe.writer.close()
-            probe = await Session.open(arguments.port, context)
+            probe = await Session.open(arguments, context)
     await asyncio.gather(*tasks)
     return {"seconds": time.perf_counter() - start, **summarise(waits)}
 
@@ -213,6 +229,8 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("--rate", type=float, default=0.0, help="messages a second (pace)")
     parser.add_argument("--each", action="store_true", help="a connection per message")
     parser.add_argument("--tls", action="store_true")
+    parser.add_argument("--lmtp", action="store_true")
+    parser.add_argument("--auth", default="", help="name:password; the name is also the sender")
     return parser.parse_args()
 
 

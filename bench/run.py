@@ -17,7 +17,7 @@ from pathlib import Path
 from bench.bench import Bench, Case, Row
 from bench.cases import ALL
 from bench.lab import LabError, make_base, raise_descriptors, remove_base
-from bench.sides import Postfix, Posthouse, Side, find_postfix
+from bench.sides import Posthouse, Side, find_postfix
 
 RESULTS = Path(__file__).parent / "results"
 Figures = list[dict[str, float]]
@@ -43,8 +43,8 @@ def run_once(case: Case, side: Side, seconds: float, learnt: dict[str, float]) -
 def run_case(case: Case, arguments: argparse.Namespace) -> dict[str, Figures]:
     """Runs alternate: ours, Postfix's, ours ..., so that a slow minute of the machine falls on both."""
     sides: list[Side] = [Posthouse()] if arguments.side in ("both", "posthouse") else []
-    if case.has_peer and arguments.side in ("both", "postfix"):
-        sides.append(Postfix())
+    if case.has_peer and arguments.side in ("both", "peer"):
+        sides.append(case.peer())
     figures: dict[str, Figures] = {side.name: [] for side in sides}
     learnt: dict[str, float] = {}
     for number in range(arguments.runs):
@@ -85,9 +85,10 @@ def judge(row: Row, ours: list[float], peers: list[float]) -> tuple[str, str]:
 
 
 def make_line(row: Row, figures: dict[str, Figures]) -> str:
-    ours, peers = collect(figures.get("posthouse", []), row), collect(figures.get("postfix", []), row)
+    peer = next((name for name in figures if name != "posthouse"), "")
+    ours, peers = collect(figures.get("posthouse", []), row), collect(figures.get(peer, []), row)
     ratio, is_met = judge(row, ours, peers)
-    factor = "" if row.kind == "under" else " x Postfix"
+    factor = "" if row.kind == "under" else f" x {peer or 'peer'}"
     limits = [
         "" if row.kind == "stated" or value is None else f"{row.kind} {value:.3g}{factor}"
         for value in (row.must, row.aim)
@@ -97,7 +98,7 @@ def make_line(row: Row, figures: dict[str, Figures]) -> str:
 
 
 def make_table(results: dict[str, dict[str, Figures]]) -> str:
-    lines = ["| case | Posthouse | Postfix | ratio | must | aim | met |", "|---|---|---|---|---|---|---|"]
+    lines = ["| case | Posthouse | peer | ratio | must | aim | met |", "|---|---|---|---|---|---|---|"]
     for case in ALL:
         if case.name in results:
             lines += [make_line(row, results[case.name]) for row in case.rows]
@@ -133,7 +134,7 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("--runs", type=int, default=5)
     parser.add_argument("--seconds", type=float, default=20.0, help="length of one run at least")
     parser.add_argument("--only", default="", help="names of cases, with commas")
-    parser.add_argument("--side", choices=("both", "posthouse", "postfix"), default="both")
+    parser.add_argument("--side", choices=("both", "posthouse", "peer"), default="both")
     return parser.parse_args()
 
 

@@ -15,13 +15,17 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
+from bench.accounts import make_accounts
 from bench.lab import LabError, Process, wait_port
 
 RELAY_PORT = 12525
 SINK_PORT = 12526
 HTTP_PORT = 12580
 PROGRAM = "from posthouse.app.cli import main; main()"
+LMTP_PORT = 12527
+IMAP_PORT = 12528
 USERS = 100  # u0@dst.test and so on, with maildirs
+
 PEERS = Path(__file__).parent / "peers"
 
 
@@ -38,6 +42,8 @@ class Setup:
     routes: Mapping[str, str] = field(default_factory=lambda: {"*": "127.0.0.1"})
     certificate: Certificate | None = None
     maildirs: Path | None = None  # instead of routes: deliver dst.test below this directory
+    users: int = 0  # instead of routes: so many mailboxes u0@dst.test ... in a message store
+    submission: bool = False  # routes, but for u0@dst.test ... with a password, over TLS
 
 
 class Side(Protocol):
@@ -48,6 +54,10 @@ class Side(Protocol):
     @property
     def pid(self) -> int:
         """Root of the process tree."""
+
+    @property
+    def pids(self) -> list[int]:
+        """Roots of all its trees."""
 
     def stop(self) -> None: ...
 
@@ -63,6 +73,10 @@ class Postfix:
     def pid(self) -> int:
         return self._pid
 
+    @property
+    def pids(self) -> list[int]:
+        return [self._pid]
+
     def _write(self, base: Path, setup: Setup) -> None:
         self._conf = base / "conf"
         for name in ("conf", "data", "queue"):
@@ -74,9 +88,9 @@ class Postfix:
             text = text.replace("@BASE@", str(base)).replace("@PREFIX@", prefix).replace("@PORT@", str(RELAY_PORT))
             (self._conf / name).write_text(text)
         with (self._conf / "main.cf").open("a") as stream:
-            stream.writelines(f"{line}\n" for line in self._list_settings(setup))
+            stream.writelines(f"{line}\n" for line in self._list_settings(base, setup))
 
-    def _list_settings(self, setup: Setup) -> list[str]:
+    def _list_settings(self, base: Path, setup: Setup) -> list[str]:
         lines = []
         if setup.certificate:
             lines += [
@@ -84,7 +98,22 @@ class Postfix:
                 "smtpd_tls_security_level=may",
                 "smtp_tls_security_level=may",
             ]
-        if setup.maildirs:
+        if setup.submission:
+            lines += [
+                "smtpd_sasl_auth_enable=yes",
+                "smtpd_sasl_type=dovecot",
+                f"smtpd_sasl_path={base}/dovecot/run/auth-bench",
+                "smtpd_tls_auth_only=yes",
+                "smtpd_relay_restrictions=permit_sasl_authenticated,reject",
+            ]
+        if setup.users:
+            lines += [
+                "virtual_mailbox_domains=dst.test",
+                f"virtual_transport=lmtp:inet:127.0.0.1:{LMTP_PORT}",
+                "lmtp_destination_concurrency_limit=20",
+                "lmtp_destination_recipient_limit=1",
+            ]
+        elif setup.maildirs:
             setup.maildirs.mkdir(mode=0o755)
             shutil.chown(setup.maildirs, "postfix", "postfix")
             identity = setup.maildirs.stat()
@@ -144,24 +173,25 @@ class Posthouse:
         assert self._process is not None
         return self._process.pid
 
+    @property
+    def pids(self) -> list[int]:
+        return [self.pid]
+
     def _write(self, base: Path, setup: Setup) -> Path:
         lines = [
             'hostname = "ph.test"',
             f'data = "{base}/data"',
             f'runtime = "{base}/run"',
-            "[[listener]]",
-            'service = "smtp"',
-            f'bind = "127.0.0.1:{RELAY_PORT}"',
-            f'tls = "{"starttls" if setup.certificate else "off"}"',
-            "[[listener]]",
-            'service = "http"',
-            f'bind = "127.0.0.1:{HTTP_PORT}"',
+            *_listener("submission" if setup.submission else "smtp", RELAY_PORT, has_tls=setup.certificate is not None),
+            *_listener("http", HTTP_PORT),
             "[smtp]",
             "look_up_names = false",
         ]
         if setup.certificate:
             lines += ["[tls]", f'certificate = "{setup.certificate.chain}"', f'key = "{setup.certificate.key}"']
-        if setup.maildirs:
+        if setup.users:
+            lines += _listener("lmtp", LMTP_PORT)
+        elif setup.maildirs:
             setup.maildirs.mkdir()
             template = f"maildir:{setup.maildirs}/{{domain}}/{{local}}"
             lines += ["[[route]]", 'domain = "dst.test"', f'to = "{template}"', 'accept = "anyone"']
@@ -170,6 +200,8 @@ class Posthouse:
                 lines += ["[[route]]", f'domain = "{domain}"', f'to = "smtp://{address}:{SINK_PORT}"']
         path = base / "posthouse.toml"
         path.write_text("\n".join(lines) + "\n")
+        if setup.users or setup.submission:
+            make_accounts(path, setup.users or 1, with_password=setup.submission)
         return path
 
     def start(self, base: Path, setup: Setup) -> None:
@@ -184,6 +216,11 @@ class Posthouse:
     def stop(self) -> None:
         if self._process:
             self._process.stop()
+
+
+def _listener(service: str, port: int, *, has_tls: bool = False) -> list[str]:
+    tls = "starttls" if has_tls else "off"
+    return ["[[listener]]", f'service = "{service}"', f'bind = "127.0.0.1:{port}"', f'tls = "{tls}"']
 
 
 def find_postfix() -> None:

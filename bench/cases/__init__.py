@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bench.bench import Case
-from bench.cases import latency, maildir, relay, sessions
+from bench.cases import latency, mailbox, maildir, relay, sessions
 
 ALL: tuple[Case, ...] = (
     relay.KEPT,
@@ -17,4 +17,8 @@ ALL: tuple[Case, ...] = (
     sessions.IDLE_TLS,
     sessions.RESPONSIVE,
     sessions.MEMORY,
+    mailbox.SMTP_IN,
+    mailbox.LMTP_ONE,
+    mailbox.LMTP_MANY,
+    mailbox.SUBMISSION,
 )

@@ -3,7 +3,7 @@
 set -euo pipefail
 
 exim_root=${EXIM_ROOT:-/usr/local/lib/posthouse-interop/exim}
-packages=(postfix swaks libnet-ssleay-perl msmtp curl nsd iproute2 openssl libdb5.3 libgnutls-dane0 libidn12 libpcre2-8-0 libnsl2 ca-certificates strace unbound python3-venv e2fsprogs mount util-linux)
+packages=(postfix dovecot-core dovecot-imapd dovecot-lmtpd dovecot-pop3d swaks libnet-ssleay-perl msmtp curl nsd iproute2 openssl libdb5.3 libgnutls-dane0 libidn12 libpcre2-8-0 libnsl2 ca-certificates strace unbound python3-venv e2fsprogs mount util-linux)
 
 is_complete() {
     dpkg-query -W -f '${db:Status-Status}\n' "${packages[@]}" 2>/dev/null | grep -vqx installed && return 1
