@@ -16,7 +16,7 @@ from posthouse.adapters.sqlite.spool import SpoolOptions, SqliteSpool
 from posthouse.adapters.sqlite.writer import WriterLimits
 from posthouse.message.address import parse_address
 from posthouse.message.envelope import Envelope, Recipient
-from posthouse.message.ids import QueueId, split_queue_id
+from posthouse.message.ids import QueueId, ShardNumber, split_queue_id
 from posthouse.message.instant import Instant
 from posthouse.ports.clock import FakeClock
 from posthouse.ports.spool import InlineBody, NewMessage, Selection, Settlement, SpoolError
@@ -226,3 +226,17 @@ async def test_the_wal_is_checkpointed_and_truncated_and_free_pages_go_back(tmp_
     connection = apsw.Connection(str(database))
     assert [connection.pragma(name) for name in ("auto_vacuum", "page_size", "journal_mode")] == [2, 4096, "wal"]
     connection.close()
+
+
+async def test_a_shard_that_a_store_names_is_not_removed_however_empty(make_worker: Worker) -> None:
+    pool = make_worker()
+    spool = await pool.take_free_shard()
+    asked: list[int] = []
+
+    async def refuse(shard: ShardNumber) -> bool:
+        asked.append(shard)
+        return False
+
+    pool.may_remove = refuse
+    assert not await pool.remove_if_empty(spool)
+    assert asked == [spool.shard] and not spool.is_closed

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 
 import pytest
 
@@ -13,6 +13,7 @@ from posthouse.message.address import parse_address
 from posthouse.message.envelope import Envelope, Recipient
 from posthouse.message.ids import QueueId
 from posthouse.message.instant import Instant
+from posthouse.message.mailbox import AccountId, SubmissionId
 from posthouse.message.reply import Reply
 from posthouse.ports.clock import FakeClock
 from posthouse.ports.observe import FakeJournal
@@ -24,6 +25,7 @@ from posthouse.ports.spool import (
     Settlement,
     Spool,
     Status,
+    SubmissionKey,
 )
 from posthouse.ports.spool_memory import MemorySpool
 
@@ -58,8 +60,12 @@ class Desk:
         self.active = FakeActive()
         self.journal = FakeJournal()
         self.operations = QueueOperations(
-            lambda: self.spools, self.active, self.clock, self.make_bounce, lambda: (2.5, 1.5), self.journal
+            lambda: self.spools, self.active, self.clock, self.make_bounce, lambda: (2.5, 1.5), self.journal, self
         )
+        self.given_up: list[QueueId] = []
+
+    async def give_up(self, messages: Sequence[QueuedMessage], why: str) -> None:
+        self.given_up += [message.id for message in messages]
 
     async def make_bounce(self, spool: Spool, message: QueuedMessage, now: Instant) -> Settlement:
         if message.envelope.sender is None:
@@ -315,3 +321,15 @@ def test_a_rate_is_of_the_last_seconds() -> None:
         clock.advance(1)
         meter.sample()
     assert meter.per_second() == 0.0
+
+
+@pytest.mark.parametrize("action", ["delete", "bounce"])
+async def test_the_store_hears_of_submitted_mail_that_is_taken_out(desk: Desk, action: str) -> None:
+    spool, now = desk.spools[0], desk.clock.now()
+    await desk.put(0, "b@b.example", sender="ann@a.example")
+    envelope = Envelope(parse_address("ann@a.example"), (Recipient(parse_address("b@b.example")),))
+    key = SubmissionKey(AccountId(7), SubmissionId(3))
+    new = NewMessage(spool.reserve_id(), envelope, b"", InlineBody(b"x"), now, Instant(now + 300), submission=key)
+    await spool.accept(new)
+    await desk.operations.change({"action": action, "sender": "ann@a.example"})
+    assert desk.given_up == [new.id]

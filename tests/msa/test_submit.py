@@ -430,3 +430,18 @@ async def test_mail_of_a_stolen_account_is_held_and_released_by_one_change_of_th
     ]
     assert len(await house.handover.clear(waiting)) == 2
     assert expect_submitted(await house.submit(MESSAGE + b"free\r\n")).hold == ""
+
+
+async def test_held_mail_that_an_administrator_deletes_frees_the_account() -> None:
+    house = House(SendLimits(strangers=1))
+    expect_submitted(await house.submit(source="192.0.2.7"))
+    held = expect_submitted(await house.submit(MESSAGE + b"spam\r\n", "x@there.example", source="203.0.113.9"))
+    assert held.hold and held.queue_id is not None
+    message = await house.spool.load(held.queue_id)
+    assert message is not None
+    await house.spool.change(Selection(ids=frozenset({message.id})), Action.DELETE, house.clock.now())
+    await house.handover.give_up([message], "stopped")
+    known = await house.store.submissions.get(ALICE.id, held.id)
+    assert known is not None
+    assert (known.state, known.recipients[0].outcome) == (SubmissionState.FINAL, "failed")
+    assert expect_submitted(await house.submit(MESSAGE + b"letter\r\n")).hold == ""

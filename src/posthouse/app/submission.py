@@ -1,7 +1,9 @@
 """Submission put together: from settings and ports to the door that every way to send goes through.
 
     submission = Submission(settings, people, world)      # one per worker
-    submission.handover                                   # RunnerParts.submitted
+    runner.connect_store(submission.handover)             # before any shard is opened
+    pool.may_remove = submission.may_remove               # likewise
+    QueueOperations(..., submitted=submission.handover)
     submission.submitter                                  # IMAP, JMAP, sendmail: submit(...)
     submission.make_role(converse)                        # SmtpService.make_role of a "submission" listener
     submission.adapt(core_settings)                       # EHLO keywords of such a listener
@@ -32,7 +34,7 @@ from posthouse.ports.compute import Compute
 from posthouse.ports.directory import Accounts, Directory
 from posthouse.ports.observe import Journal, Log, Metrics
 from posthouse.ports.spool import Spool
-from posthouse.ports.store import Store
+from posthouse.ports.store import Store, StoreError
 from posthouse.protocol.smtp.server_settings import ServerSettings
 from posthouse.trust.login import SaslConversation
 
@@ -129,9 +131,12 @@ class Submission:
         future = f"{longest // timedelta(seconds=1)} {latest:%Y-%m-%dT%H:%M:%SZ}" if longest else ""
         return replace(core, mt_priority=True, deliver_by=True, etrn=False, future_release=future)
 
-    async def has_pending(self, shard: ShardNumber) -> bool:
-        """Something in the store still names this shard: it must not be removed, however empty it is."""
-        return bool(await self._world.store.submissions.due([shard], float("inf"), 1))
+    async def may_remove(self, shard: ShardNumber) -> bool:
+        """`ShardPool.may_remove`: not while the store names the shard for mail that is still to come."""
+        try:
+            return not await self._world.store.submissions.due([shard], float("inf"), 1)
+        except StoreError:
+            return False
 
 
 def send_limits(settings: Settings) -> SendLimits:

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 from posthouse.manage.queue import (
     BOUNCE,
@@ -22,6 +23,7 @@ from posthouse.manage.queue import (
     change_messages,
     count_queue,
     find_known,
+    find_submitted,
     list_page,
     parse_query,
     parse_queue_id,
@@ -30,11 +32,18 @@ from posthouse.manage.queue import (
 from posthouse.message.ids import QueueId
 from posthouse.ports.clock import Clock
 from posthouse.ports.observe import Journal
-from posthouse.ports.spool import Selection, Settlement, Spool
+from posthouse.ports.spool import QueuedMessage, Selection, Settlement, Spool
 
 Arguments = Mapping[str, object]
 Rates = Callable[[], tuple[float, float]]
 """Messages per second in and out."""
+
+
+class GivenUp(Protocol):
+    """The store's side of mail that users submitted (msa/handover.py)."""
+
+    async def give_up(self, messages: Sequence[QueuedMessage], why: str) -> None: ...
+
 
 STEPS = {"hold": "held", "release": "released", "retry": "retried", "delete": "deleted"}
 
@@ -49,6 +58,7 @@ class QueueOperations:
     make_bounce: MakeBounce
     rates: Rates = lambda: (0.0, 0.0)
     journal: Journal | None = None
+    submitted: GivenUp | None = None
 
     def handlers(self) -> dict[str, Callable[[Arguments], Awaitable[object]]]:
         return {
@@ -79,6 +89,19 @@ class QueueOperations:
         return {"changed": await self._change(str(args.get("action")), query.selection), "known": known}
 
     async def _change(self, action: str, selection: Selection) -> int:
+        """Of submitted mail that leaves, the account's store hears too."""
+        if self.submitted is None or action not in (BOUNCE, "delete"):
+            return await self._change_rows(action, selection)
+        found = await find_submitted(self.spools(), self.active, selection)
+        changed = await self._change_rows(action, selection)
+        gone = [message for message in found if await self._is_gone(message.id)]
+        await self.submitted.give_up(gone, "The administrator of this server has stopped the delivery")
+        return changed
+
+    async def _is_gone(self, queue_id: QueueId) -> bool:
+        return await show_message(self.spools(), self.active, queue_id) is None
+
+    async def _change_rows(self, action: str, selection: Selection) -> int:
         now, spools = self.clock.now(), self.spools()
         if action == BOUNCE:
             settled = await bounce_messages(spools, self.active, selection, now, self.make_bounce)

@@ -205,6 +205,13 @@ async def _find_messages(
                 break
 
 
+async def find_submitted(spools: Sequence[Spool], active: ActiveSet, selection: Selection) -> list[QueuedMessage]:
+    """What users submitted, of the messages selected."""
+    return [
+        message async for message in _find_messages(spools, active, selection, None) if message.submission is not None
+    ]
+
+
 def _has_status(message: QueuedMessage, active: ActiveSet, status: str) -> bool:
     numbers = active.list_tried().get(message.id, ())
     return any(name_status(one, one.number in numbers) == status for one in message.recipients)

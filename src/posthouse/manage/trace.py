@@ -96,6 +96,9 @@ def to_plain(record: Record) -> dict[str, object]:
 
 
 PHRASES = {
+    "submitted": "submitted by a user",
+    "repeated": "submitted again, not sent again",
+    "canceled": "taken back by the user",
     "received": "received",
     "refused": "refused",
     "queued": "queued",

@@ -21,6 +21,7 @@ from posthouse.message.envelope import Envelope, Recipient
 from posthouse.message.ids import QueueId, ShardNumber, split_queue_id
 from posthouse.message.instant import Instant
 from posthouse.message.mailbox import AccountId, EmailId, Mailbox, Role, SubmissionId, UidRange
+from posthouse.message.reply import Reply
 from posthouse.message.trace import complete_received
 from posthouse.msa.conduct import Conducts
 from posthouse.msa.ticket import Ticket, decode_ticket, open_envelope
@@ -36,6 +37,7 @@ from posthouse.ports.spool import (
     Selection,
     Spool,
     SpoolError,
+    Status,
     SubmissionKey,
 )
 from posthouse.ports.store import (
@@ -254,7 +256,7 @@ class HandOver:
         try:
             if one.send_at and await self._is_withdrawn(one):
                 await parts.submissions.change(one.account, one.id, SubmissionState.CANCELED)
-                parts.journal.record("canceled", "", submission=f"{one.account}.{one.id}", message_id=one.message_id)
+                parts.journal.record("canceled", f"{one.account}.{one.id}", message_id=one.message_id)
                 return
             ticket = decode_ticket(one.envelope)
             found = await spool.find_submission(SubmissionKey(one.account, one.id))
@@ -361,6 +363,22 @@ class HandOver:
             self._parts.conducts.note_failed(account, failed)
             await self._mark_failed(account, submission)
         return True
+
+    async def give_up(self, messages: Sequence[QueuedMessage], why: str) -> None:
+        """An administrator took them out of the spool: their recipients have failed, and the account hears of it."""
+        for message in messages:
+            if message.submission is None:
+                continue
+            for one in message.recipients:
+                if not one.status.is_final:
+                    one.status, one.last_reply = Status.FAILED, Reply(550, "5.7.0", why)
+            try:
+                await self._parts.submissions.change(*message.submission, SubmissionState.QUEUED)
+            except (StoreError, StoreRefusal) as error:
+                self._parts.log.warning("submission not given up", id=message.id, error=str(error))
+                continue
+            await self.record(message)
+            self._parts.conducts.forget(message.submission.account)
 
     async def _mark_failed(self, account: AccountId, submission: SubmissionId) -> None:
         """$SubmitFailed on the copy in Sent; it is a help for people, so a failure here stops nothing."""

@@ -372,9 +372,8 @@ class Submitter:
             parts.log.warning("submission held", account=login.name, reason=result.hold, peer=source)
         parts.handover.journal.record(
             "repeated" if result.is_repeat else "submitted",
-            result.queue_id or "",
+            result.queue_id or f"{login.account}.{result.id}",
             account=login.name,
-            submission=f"{login.account}.{result.id}",
             sender=str(plan.envelope.sender or ""),
             recipients=[str(one.address) for one in plan.envelope.recipients],
             size=len(plan.wire),

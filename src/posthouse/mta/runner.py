@@ -122,6 +122,10 @@ class Runner:
         )
         self._waiting_domains: dict[SiteKey, set[Domain]] = {}  # of dead sites: whose mail was let go untried
 
+    def connect_store(self, submitted: SubmittedMail) -> None:
+        """Before any shard is picked up; the store's side needs the runner to exist first."""
+        self._recording = Recording(submitted, self._parts.log)
+
     # -- shards
 
     def add_spool(self, spool: Spool) -> None:
@@ -220,7 +224,7 @@ class Runner:
         if self._backlog.has_flow(flow) or not self._parts.planner.has_room(message.size, flow):
             self._backlog.add(message.id, flow)
             return
-        self._begin(message, message.recipients)
+        self._begin(message, _untried(message))
 
     def announce(self, queue_id: QueueId) -> None:
         """It will come with `take_announced`; until then nobody else picks it up."""

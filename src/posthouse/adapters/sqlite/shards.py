@@ -10,7 +10,7 @@ from __future__ import annotations
 import contextlib
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 
 import apsw
@@ -51,6 +51,7 @@ class ShardPool:
         self._owned: dict[int, SqliteSpool] = {}
         self._retry_at: dict[int, float] = {}
         self.refused: dict[int, str] = {}
+        self.may_remove: Callable[[ShardNumber], Awaitable[bool]] = _is_free  # asked while its lock is held
 
     @property
     def owned(self) -> list[SqliteSpool]:
@@ -116,7 +117,7 @@ class ShardPool:
 
     async def remove_if_empty(self, spool: SqliteSpool) -> bool:
         """A surplus shard. False when it is not empty; then it is as it was."""
-        if not await spool.try_retire():
+        if not await self.may_remove(spool.shard) or not await spool.try_retire():
             return False
         await spool.close_but_lock()
         await self._disk.run(self._remove, spool)
@@ -130,6 +131,11 @@ class ShardPool:
     def close(self) -> None:
         """After the spools. Waits for the last unlinks."""
         self._executor.shutdown()
+
+
+async def _is_free(shard: ShardNumber) -> bool:
+    """Nothing outside the spool names the shard."""
+    return True
 
 
 class _Descriptor:
