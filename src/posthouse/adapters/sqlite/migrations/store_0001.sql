@@ -5,7 +5,6 @@ CREATE TABLE account (
     modseq INTEGER NOT NULL,             -- the highest given so far
     next_email INTEGER NOT NULL,
     next_mailbox INTEGER NOT NULL,
-    next_thread INTEGER NOT NULL,
     next_submission INTEGER NOT NULL,
     next_uidvalidity INTEGER NOT NULL,
     emails INTEGER NOT NULL DEFAULT 0,   -- with at least one placement
@@ -68,7 +67,8 @@ CREATE TABLE seen (
     PRIMARY KEY (account, mailbox, reader, uid)
 ) WITHOUT ROWID;
 
--- With a rowid: rows are fat and come in the order of arrival. facts: what only whole messages need (msgpack).
+-- With a rowid: rows are fat and come in the order of arrival. facts: what only whole messages need (msgpack). A
+-- thread is named after its first email, so that an email without company is in no index of threads.
 CREATE TABLE email (
     account INTEGER NOT NULL,
     email INTEGER NOT NULL,
@@ -80,6 +80,7 @@ CREATE TABLE email (
     created INTEGER NOT NULL,            -- modseq
     gone INTEGER,                        -- when the last placement went; erased after the undelete time
     gone_from INTEGER,                   -- the mailbox it was in last
+    gone_flags INTEGER,                  -- and its flags there
     sent INTEGER,
     base_subject TEXT NOT NULL,
     sender TEXT NOT NULL,
@@ -98,7 +99,7 @@ CREATE TABLE email (
     facts BLOB NOT NULL,                 -- parts, header size, lines ... (msgpack)
     PRIMARY KEY (account, email)
 );
-CREATE INDEX email_thread ON email (account, thread);
+CREATE INDEX email_thread ON email (account, thread) WHERE thread <> email;
 CREATE INDEX email_gone ON email (gone) WHERE gone IS NOT NULL;
 CREATE INDEX email_body ON email (body);
 
@@ -111,8 +112,8 @@ CREATE TABLE thread_ref (
     PRIMARY KEY (account, ref, subject)
 ) WITHOUT ROWID;
 
--- What happened, in ranges. kind: 1 placements came or changed (UIDs), 2 placements went (UIDs), 3 emails destroyed,
--- 4 emails changed other than by kind 1 (ids), 5 mailbox made or its properties changed, 6 mailbox removed,
+-- What happened, in ranges. Arrivals are not here (docs/internals.md). kind: 1 placements changed (UIDs), 2 placements
+-- went (UIDs), 3 emails destroyed, 4 emails changed other than by kind 1 (ids), 5 mailbox made or its properties changed, 6 mailbox removed,
 -- 7 submissions changed (ids), 8 threads changed by merging (ids).
 CREATE TABLE change (
     account INTEGER NOT NULL,
@@ -150,7 +151,7 @@ CREATE TABLE submission (
     message_id TEXT NOT NULL,
     PRIMARY KEY (account, submission)
 ) WITHOUT ROWID;
-CREATE INDEX submission_due ON submission (spool_shard, send_at) WHERE state IN ('pending', 'queued');
+CREATE INDEX submission_due ON submission (spool_shard, send_at) WHERE state = 'pending';
 CREATE INDEX submission_email ON submission (account, email) WHERE email IS NOT NULL;
 CREATE INDEX submission_wire ON submission (wire) WHERE wire <> 0;
 

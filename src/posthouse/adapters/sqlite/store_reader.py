@@ -1,0 +1,203 @@
+"""Reading placements and emails: functions of a connection inside one read transaction.
+
+Callers take long lists in slices. Nothing here writes; rows of another account are never looked at.
+"""
+
+from __future__ import annotations
+
+from array import array
+from collections.abc import Sequence
+from typing import Any, cast
+
+import apsw
+import msgspec
+
+from posthouse.adapters.sqlite.store_rows import columns_for, read_message
+from posthouse.adapters.sqlite.store_sql import (
+    IN_LIST,
+    numbers_json,
+    ranges_json,
+    read_number,
+    select_numbers,
+    select_rows,
+)
+from posthouse.adapters.sqlite.store_threads import EMAILS_OF_THREAD
+from posthouse.message.mailbox import (
+    FIRST_KEYWORD_BIT,
+    AccountId,
+    EmailId,
+    Flag,
+    FlagBits,
+    KeywordTable,
+    MailboxId,
+    ModSeq,
+    Placement,
+    Snapshot,
+    ThreadId,
+    Uid,
+    UidSet,
+    UidValidity,
+)
+from posthouse.ports.store import NO_THREAD, EmailRow, Fields, NoSuchMailbox, Usage
+
+_SEEN, _DELETED = int(Flag.SEEN), int(Flag.DELETED)
+_read_numbers = msgspec.json.Decoder(list[int]).decode
+
+_SNAPSHOT = (
+    "SELECT json_group_array(uid), json_group_array(flags), json_group_array(modseq)"
+    " FROM (SELECT uid, flags, modseq FROM placement WHERE account = ? AND mailbox = ? ORDER BY uid)"
+)
+_PLACEMENTS = (
+    "SELECT p.uid, p.email, p.flags, p.modseq, p.saved FROM json_each(?) r CROSS JOIN placement p ON p.account = ?"
+    " AND p.mailbox = ? AND p.uid BETWEEN r.value ->> 0 AND r.value ->> 1 ORDER BY p.uid"
+)
+
+
+def read_modseq(connection: apsw.Connection, account: AccountId) -> ModSeq:
+    return ModSeq(read_number(connection, "SELECT modseq FROM account WHERE account = ?", (account,)) or 0)
+
+
+def read_usage(connection: apsw.Connection, account: AccountId) -> Usage:
+    row = select_rows(connection, "emails, octets", "SELECT emails, octets FROM account WHERE account = ?", (account,))
+    return Usage(*cast("list[int]", row[0]))
+
+
+def read_mailbox_state(
+    connection: apsw.Connection, account: AccountId, mailbox: MailboxId
+) -> tuple[int, int, int, int]:
+    """UIDVALIDITY, UIDNEXT, its modseq and the account's. Raises NoSuchMailbox."""
+    found = select_rows(
+        connection,
+        "uidvalidity, uidnext, m, a",
+        "SELECT uidvalidity, uidnext, m.modseq AS m, a.modseq AS a FROM mailbox m CROSS JOIN account a"
+        " ON a.account = m.account WHERE m.account = ? AND mailbox = ?",
+        (account, mailbox),
+    )
+    if not found:
+        raise NoSuchMailbox(f"no mailbox {mailbox}")
+    return cast("tuple[int, int, int, int]", tuple(found[0]))
+
+
+def read_snapshot(connection: apsw.Connection, account: AccountId, mailbox: MailboxId) -> Snapshot:
+    """As the owner sees it."""
+    uidvalidity, uidnext, highest, modseq = read_mailbox_state(connection, account, mailbox)
+    uids, flags, modseqs = cast("tuple[str, str, str]", connection.execute(_SNAPSHOT, (account, mailbox)).fetchone())
+    return Snapshot(
+        UidValidity(uidvalidity),
+        Uid(uidnext),
+        ModSeq(modseq),
+        array("I", _read_numbers(uids)),
+        array("Q", _read_numbers(flags)),
+        array("Q", _read_numbers(modseqs)),
+        ModSeq(highest),
+    )
+
+
+def read_seen(connection: apsw.Connection, account: AccountId, mailbox: MailboxId, viewer: AccountId) -> set[int]:
+    """UIDs that this reader of a shared mailbox has seen."""
+    return set(
+        select_numbers(
+            connection,
+            "SELECT uid AS n FROM seen WHERE account = ? AND mailbox = ? AND reader = ?",
+            (account, mailbox, viewer),
+        )
+    )
+
+
+def as_seen_by(flags: array[int], uids: array[int], seen: set[int]) -> array[int]:
+    """The owner's flags with the reader's \\Seen."""
+    return array("Q", [f | _SEEN if uid in seen else f & ~_SEEN for uid, f in zip(uids, flags, strict=True)])
+
+
+def read_placements(
+    connection: apsw.Connection, account: AccountId, mailbox: MailboxId, uids: UidSet, viewer: AccountId | None
+) -> list[Placement]:
+    """In the order of UIDs. Raises NoSuchMailbox."""
+    read_mailbox_state(connection, account, mailbox)
+    rows = select_rows(
+        connection, "uid, email, flags, modseq, saved", _PLACEMENTS, (ranges_json(uids), account, mailbox)
+    )
+    found = [_as_placement(cast("list[int]", row)) for row in rows]
+    if viewer is None or viewer == account or not found:
+        return found
+    seen = read_seen(connection, account, mailbox, viewer)
+    return [
+        Placement(p.uid, p.email, FlagBits(p.flags | _SEEN if p.uid in seen else p.flags & ~_SEEN), p.modseq, p.saved)
+        for p in found
+    ]
+
+
+def _as_placement(row: Sequence[int]) -> Placement:
+    uid, email, flags, modseq, saved = row
+    return Placement(Uid(uid), EmailId(email), FlagBits(flags), ModSeq(modseq), saved / 1e6)
+
+
+def read_placements_of(
+    connection: apsw.Connection, account: AccountId, emails: Sequence[EmailId]
+) -> dict[EmailId, dict[MailboxId, Placement]]:
+    """Without those that have \\Deleted. Of two in one mailbox the later one."""
+    rows = select_rows(
+        connection,
+        "mailbox, uid, email, flags, modseq, saved",
+        f"SELECT mailbox, uid, email, flags, modseq, saved FROM placement WHERE account = ? AND email {IN_LIST}"
+        f" AND NOT flags & {_DELETED} ORDER BY email, mailbox, uid",
+        (account, numbers_json(emails)),
+    )
+    found: dict[EmailId, dict[MailboxId, Placement]] = {}
+    for row in rows:
+        mailbox, *rest = cast("list[int]", row)
+        placement = _as_placement(rest)
+        found.setdefault(placement.email, {})[MailboxId(mailbox)] = placement
+    return found
+
+
+def read_emails(
+    connection: apsw.Connection, account: AccountId, emails: Sequence[EmailId], fields: Fields
+) -> dict[EmailId, EmailRow]:
+    """Those that are there, whether or not they have a placement."""
+    text, names = columns_for(fields)
+    rows = connection.execute(
+        f"SELECT {text} FROM email WHERE account = ? AND email {IN_LIST}", (account, numbers_json(emails))
+    ).fetchall()
+    found = (_as_email(dict(zip(names, row, strict=True)), fields) for row in rows)
+    return {email.email: email for email in found}
+
+
+def _as_email(row: dict[str, Any], fields: Fields) -> EmailRow:
+    is_dated = bool(fields & Fields.DATES)
+    return EmailRow(
+        EmailId(row["email"]),
+        ThreadId(row["thread"]) if is_dated else NO_THREAD,
+        row["size"],
+        row["prefix_size"],
+        row["received"] / 1e6 if is_dated else 0.0,
+        row["zone"] if is_dated else 0,
+        read_message(row, fields),
+        row["prefix"] + row["head"] if fields & Fields.HEAD else b"",
+    )
+
+
+def read_threads(
+    connection: apsw.Connection, account: AccountId, threads: Sequence[ThreadId]
+) -> dict[ThreadId, list[EmailId]]:
+    """Visible emails of each, in the order of receiving."""
+    found: dict[ThreadId, list[EmailId]] = {}
+    for thread in threads:
+        emails = select_numbers(
+            connection,
+            f"SELECT e.email AS n FROM ({EMAILS_OF_THREAD}) t CROSS JOIN email e ON e.account = ?1 AND e.email = t.n"
+            " WHERE EXISTS (SELECT 1 FROM placement p WHERE p.account = ?1 AND p.email = e.email"
+            f" AND NOT p.flags & {_DELETED}) ORDER BY e.received, e.email",
+            (account, thread),
+        )
+        if emails:
+            found[thread] = [EmailId(email) for email in emails]
+    return found
+
+
+def read_keywords(connection: apsw.Connection, account: AccountId) -> KeywordTable:
+    rows = select_rows(
+        connection, "bit, name", "SELECT bit, name FROM keyword WHERE account = ? ORDER BY bit", (account,)
+    )
+    by_bit = {cast(int, bit): cast(str, name) for bit, name in rows}
+    return KeywordTable(tuple(by_bit.get(bit, "") for bit in range(FIRST_KEYWORD_BIT, max(by_bit, default=4) + 1)))

@@ -1,0 +1,115 @@
+"""Parsed messages and open stores for the tests of the message store."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import AsyncIterator, Sequence
+from pathlib import Path
+
+from posthouse.adapters.files import Files, Space
+from posthouse.adapters.sqlite.store import SqliteStore
+from posthouse.adapters.sqlite.store_base import QuotaLimits, StoreOptions
+from posthouse.message.mailbox import AccountId, MailboxId, Role, UidRange, UidSet
+from posthouse.message.parsed import ParsedMessage, PartFacts, SortKeys
+from posthouse.ports.clock import Clock, FakeClock
+from posthouse.ports.spool import Body, InlineBody
+from posthouse.ports.store import Added, Addition
+
+ACCOUNT = AccountId(7)
+OTHER = AccountId(8)
+ALL: UidSet = (UidRange(1, 2**32 - 1),)
+
+
+def make_octets(number: int, size: int = 200) -> bytes:
+    head = f"From: a@example.org\r\nMessage-ID: <{number}@x>\r\nSubject: letter {number}\r\n\r\n".encode()
+    return head + b"x" * max(0, size - len(head) - 2) + b"\r\n"
+
+
+def make_message(
+    number: int, octets: bytes, *, subject: str | None = None, references: Sequence[str] = ()
+) -> ParsedMessage:
+    subject = f"letter {number}" if subject is None else subject
+    keys = SortKeys(1.5, subject.upper(), "A", "B", "", "A", "B")
+    header = octets.index(b"\r\n\r\n") + 4
+    part = PartFacts("1", 0, header, len(octets), 1, "text/plain", "7bit", "us-ascii", "", "", "")
+    return ParsedMessage(
+        len(octets),
+        header,
+        5,
+        b"(envelope)",
+        b"(bodystructure)",
+        (part,),
+        octets[:header],
+        keys,
+        f"{number}@x",
+        tuple(references),
+        subject,
+        "a@example.org",
+        preview="xxx",
+    )
+
+
+def make_addition(
+    number: int,
+    *mailboxes: MailboxId | Role,
+    size: int = 200,
+    flags: Sequence[str] = (),
+    subject: str | None = None,
+    references: Sequence[str] = (),
+    body: Body | None = None,
+    ignores_quota: bool = False,
+) -> Addition:
+    octets = make_octets(number, size)
+    return Addition(
+        mailboxes or (Role.INBOX,),
+        body or InlineBody(octets),
+        make_message(number, octets, subject=subject, references=references),
+        b"Return-Path: <>\r\n",
+        1_700_000_000.25 + number,
+        60,
+        frozenset(flags),
+        ignores_quota,
+    )
+
+
+def locate_first(account: AccountId) -> int:
+    return 0
+
+
+def locate_by_parity(account: AccountId) -> int:
+    return account % 2
+
+
+def no_quota(account: AccountId) -> QuotaLimits:
+    return (None, None)
+
+
+@contextlib.asynccontextmanager
+async def open_store(
+    path: Path,
+    clock: Clock | None = None,
+    *,
+    quota: QuotaLimits = (None, None),
+    files: Files | None = None,
+    shards: int = 1,
+) -> AsyncIterator[SqliteStore]:
+    options = StoreOptions(shards=shards, min_free=Space(0, 0), inline_limit=4096)
+    store = SqliteStore(
+        str(path / "store"),
+        locate_by_parity if shards > 1 else locate_first,
+        clock or FakeClock(),
+        quota=lambda account: quota,
+        options=options,
+        files=files,
+    )
+    await store.open()
+    try:
+        yield store
+    finally:
+        await store.close()
+
+
+async def fill(store: SqliteStore, count: int, account: AccountId = ACCOUNT) -> list[Added]:
+    """Messages 1..count in INBOX."""
+    futures = [store.messages.add(account, [make_addition(number + 1)]) for number in range(count)]
+    return [(await future)[0] for future in futures]
