@@ -373,6 +373,17 @@ async def test_unfinished_messages_come_oldest_first_and_bounded(house: House) -
     assert [await read_body(message) for message in found] == [new.body.inline for new in news[:7]]
 
 
+async def test_one_recipient_can_be_held_from_the_beginning_and_the_others_not(house: House) -> None:
+    new = make_new(house, "a@x.example", "b@y.example")
+    new.held_numbers = frozenset({1})
+    accepted = await house.spool.accept(new)
+    stored = await house.spool.load(new.id)
+    assert stored is not None
+    for message in (accepted, stored):
+        assert [one.status for one in message.recipients] == [Status.WAITING, Status.HELD]
+        assert [one.next_attempt is None for one in message.recipients] == [False, True]
+
+
 async def test_a_held_message_is_neither_unfinished_nor_due(house: House) -> None:
     await house.spool.accept(make_new(house, held=True))
     house.clock.advance(86_400)

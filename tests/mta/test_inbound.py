@@ -175,6 +175,13 @@ async def test_bare_postmaster_is_held_without_the_setting() -> None:
     assert held.recipients[0].status is Status.HELD
 
 
+async def test_only_the_postmaster_that_nobody_is_holds_back_its_own_copy() -> None:
+    desk = Desktop()
+    await desk.connect(STRANGER).send("a@e.example", ["alice@ours.example", "postmaster"])
+    (message,) = desk.onward.taken
+    assert [one.status for one in message.recipients] == [Status.WAITING, Status.HELD]
+
+
 async def test_a_new_mail_command_leaves_nothing_of_the_old_transaction() -> None:
     desk = Desktop()
     client = desk.connect(STRANGER)

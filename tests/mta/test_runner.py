@@ -373,6 +373,17 @@ async def test_a_held_message_in_hand_stays_held_unless_it_is_delivered(make_ben
     assert len(bench.hops.parts) == 1
 
 
+async def test_of_a_new_message_a_held_recipient_stays_and_the_others_go(make_bench: MakeBench) -> None:
+    bench = make_bench()
+    new = bench.compose("a@there.example", "postmaster@here.example", sender="alice@here.example")
+    new.held_numbers = frozenset({1})
+    bench.runner.take(await bench.spool.accept(new))
+    await bench.settle()
+    assert bench.hops.parts == [(new.id, ["a@there.example"])]
+    (left,) = bench.stored()
+    assert [one.status for one in left.recipients] == [Status.RELAYED, Status.HELD]
+
+
 async def test_a_held_message_that_waits_in_memory_is_not_sent(make_bench: MakeBench) -> None:
     gate = asyncio.Event()
     bench = make_bench(FakeHops(gate=gate))

@@ -360,7 +360,7 @@ class InboundSession:
         queue_id = spool.reserve_id()
         recipients, named = expansion.recipients, self._recipients
         sole = named[0].recipient.address if len(named) == 1 else None
-        is_held = any(self._is_nobodys(one.address) for one in recipients)
+        held = frozenset([number for number, one in enumerate(recipients) if self._is_nobodys(one.address)])
         trace = self._make_trace(mail, queue_id, sole, now)
         envelope = Envelope(mail.sender, recipients, mail.body, mail.smtputf8, mail.ret, mail.envid, mail.mt_priority)
         return NewMessage(
@@ -372,7 +372,8 @@ class InboundSession:
             desk.onward.first_retry(now, body.size),
             source=self.peer.label,
             message_id=head.message_id,
-            held=is_held,
+            held=len(held) == len(recipients),
+            held_numbers=held,
         )
 
     def _make_trace(self, mail: smtp.MailFrom, queue_id: QueueId, sole: Address | None, now: Instant) -> bytes:

@@ -151,7 +151,17 @@ class NewMessage:
     message_id: str = ""
     is_report: bool = False
     held: bool = False
+    held_numbers: frozenset[int] = frozenset()  # when only these recipients are to be held
     submission: SubmissionKey | None = None  # unique in a shard; ask `find_submission` first
+
+
+def make_recipients(new: NewMessage) -> list[QueuedRecipient]:
+    """The rows of a message as `accept` stores them."""
+    status, next_attempt = (Status.HELD, None) if new.held else (Status.WAITING, new.first_retry)
+    rows = [QueuedRecipient(number, one, status, next_attempt) for number, one in enumerate(new.envelope.recipients)]
+    for number in new.held_numbers:
+        rows[number].status, rows[number].next_attempt = Status.HELD, None
+    return rows
 
 
 @dataclass(slots=True)

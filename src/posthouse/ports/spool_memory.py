@@ -34,6 +34,7 @@ from posthouse.ports.spool import (
     SpoolStats,
     Status,
     SubmissionKey,
+    make_recipients,
 )
 
 _MAX_WAIT_S = 172_800.0
@@ -282,12 +283,10 @@ class MemorySpool:
 
 
 def _store(new: NewMessage) -> QueuedMessage:
-    status, next_attempt = (Status.HELD, None) if new.held else (Status.WAITING, new.first_retry)
-    rows = [QueuedRecipient(n, recipient, status, next_attempt) for n, recipient in enumerate(new.envelope.recipients)]
     return QueuedMessage(
         new.id,
         new.envelope,
-        rows,
+        make_recipients(new),
         new.trace,
         new.body,
         new.arrived,

@@ -20,6 +20,7 @@ from posthouse.ports.spool import (
     RecipientChange,
     Status,
     SubmissionKey,
+    make_recipients,
 )
 
 STATUSES = (Status.WAITING, Status.HELD, Status.DELIVERED, Status.RELAYED, Status.FAILED, Status.EXPIRED)
@@ -137,8 +138,9 @@ def add_message(new: NewMessage, serial: int, into: list[Value]) -> None:
 
 def add_recipients(new: NewMessage, serial: int, into: list[Value]) -> None:
     """Values of the rows of `recipient`."""
-    status, next_attempt = (HELD, None) if new.held else (WAITING, new.first_retry)
+    usual: tuple[int, Instant | None] = (HELD, None) if new.held else (WAITING, new.first_retry)
     for number, recipient in enumerate(new.envelope.recipients):
+        status, next_attempt = (HELD, None) if number in new.held_numbers else usual
         address, orcpt = recipient.address, recipient.orcpt
         into += (
             serial,
@@ -173,14 +175,10 @@ def add_change(change: RecipientChange, serial: int, into: list[Value]) -> None:
 
 def queue_new(new: NewMessage, body: Body) -> QueuedMessage:
     """The message as it is in the spool after `accept`."""
-    status, next_attempt = (Status.HELD, None) if new.held else (Status.WAITING, new.first_retry)
     return QueuedMessage(
         new.id,
         new.envelope,
-        [
-            QueuedRecipient(number, recipient, status, next_attempt)
-            for number, recipient in enumerate(new.envelope.recipients)
-        ],
+        make_recipients(new),
         new.trace,
         body,
         new.arrived,
