@@ -274,7 +274,8 @@ def _join_phrase(items: list[bytes | str]) -> bytes | None:
     pieces: list[bytes] = []
     for number, item in enumerate(items):
         if isinstance(item, str):
-            pieces.append(item.encode("ascii"))
+            if item == "@":
+                pieces.append(b"@")
             continue
         if number and isinstance(items[number - 1], bytes):
             pieces.append(b" ")

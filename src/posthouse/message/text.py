@@ -20,7 +20,7 @@ from posthouse.message.parsed import ParsedMessage, PartFacts
 MAX_SEARCH_OCTETS = 16_777_216  # of text that is decoded for search, per message
 PREVIEW_CHARACTERS = 256
 _FIRST_WINDOW = 640
-_LOOKED_AT = 8 * PREVIEW_CHARACTERS  # of text with much white space
+_LOOKED_AT = 8_192  # of text with much white space
 _SECOND_WINDOW = 32_768
 _PAGE_WINDOW = 131_072
 _MAX_BOX = 65_536
