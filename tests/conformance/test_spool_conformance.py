@@ -16,7 +16,6 @@ from posthouse.message.address import parse_address
 from posthouse.message.envelope import BodyType, DeliverBy, Envelope, Notify, Recipient, Ret
 from posthouse.message.ids import QueueId, split_queue_id
 from posthouse.message.instant import Instant
-from posthouse.message.mailbox import AccountId, SubmissionId
 from posthouse.message.reply import Reply
 from posthouse.ports.clock import FakeClock
 from posthouse.ports.spool import (
@@ -32,7 +31,6 @@ from posthouse.ports.spool import (
     Spool,
     SpoolError,
     Status,
-    SubmissionKey,
 )
 from posthouse.ports.spool_memory import MemoryDisk, MemorySpool
 
@@ -171,32 +169,6 @@ async def test_the_empty_sender_and_every_body_type_and_ret_are_kept(
     assert loaded is not None
     assert loaded.envelope == new.envelope
     assert loaded.is_report
-
-
-KEY = SubmissionKey(AccountId(7), SubmissionId(3))
-
-
-async def test_a_submission_is_found_by_its_key_while_it_is_here(house: House) -> None:
-    await house.spool.accept(make_new(house))
-    new = make_new(house, submission=KEY)
-    accepted = await house.spool.accept(new)
-    assert accepted.submission == KEY
-    await house.restart()
-    found = await house.spool.find_submission(KEY)
-    assert found is not None
-    assert (found.id, found.submission) == (new.id, KEY)
-    assert await house.spool.find_submission(KEY._replace(account=AccountId(8))) is None
-    await house.spool.settle(Settlement(new.id, remove=True))
-    assert await house.spool.find_submission(KEY) is None
-
-
-async def test_a_submission_is_taken_once(house: House) -> None:
-    await house.spool.accept(make_new(house, submission=KEY))
-    again, other = make_new(house, submission=KEY), make_new(house)
-    futures = [house.spool.accept(again), house.spool.accept(other)]
-    with pytest.raises(SpoolError):
-        await futures[0]
-    assert (await futures[1]).id == other.id
 
 
 async def test_octets_of_a_body_are_not_touched(house: House) -> None:

@@ -8,7 +8,7 @@ from typing import cast
 
 import pytest
 
-from posthouse.message.address import parse_address
+from posthouse.message.address import Address, Domain, LocalPart, parse_address
 from posthouse.message.envelope import Recipient
 from posthouse.message.peer import Peer
 from posthouse.message.reply import Reply
@@ -117,6 +117,20 @@ def test_mistakes_are_told_at_once_and_by_name(house: House) -> None:
     assert client.rcpt("nobody@ours.example").startswith("550 5.1.1")
     assert client.rcpt("bob@printer").startswith("550 5.1.3")
     assert client.rcpt("carol@ours.example").startswith("250")
+
+
+async def test_postmaster_is_the_one_of_the_settings(house: House) -> None:
+    bare = smtp.RcptTo(Recipient(Address(LocalPart("postmaster"), Domain(""))))
+    nobody = Client(house).log_in().role.rcpt(bare)
+    assert nobody.enhanced == "5.1.1"
+    client = Client(house, postmaster=parse_address("carol@ours.example")).log_in()
+    client.mail()
+    assert client.role.rcpt(bare).code == 250
+    client.role.body(MESSAGE)
+    last = client.role.end(smtp.MessageEnd(len(MESSAGE)))
+    assert isinstance(last, asyncio.Future) and (await last).code == 250
+    await house.handover.settle_down()
+    assert [str(one.address) for one in house.onward.taken[0].envelope.recipients] == ["carol@ours.example"]
 
 
 async def test_the_answer_names_the_queue_id_and_the_trace_hides_the_client(house: House) -> None:

@@ -20,6 +20,7 @@ from datetime import UTC, datetime, timedelta
 from functools import partial
 
 from posthouse.config.settings import Settings
+from posthouse.message.address import parse_address
 from posthouse.message.ids import ShardNumber
 from posthouse.message.parse import parse_message
 from posthouse.message.parsed import ParsedMessage
@@ -114,6 +115,7 @@ class Submission:
                 submission.hide_address,
                 submission.undo.total_seconds(),
                 submission.max_future_release.total_seconds(),
+                parse_address(self._settings.postmaster) if self._settings.postmaster else None,
             ),
             self.submitter,
             self._people.accounts,

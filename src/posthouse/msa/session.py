@@ -14,9 +14,10 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
+from posthouse.message.address import Address
 from posthouse.message.envelope import DeliverBy, Envelope, Recipient
 from posthouse.message.instant import Instant, format_rfc3339
 from posthouse.message.peer import Peer
@@ -58,6 +59,7 @@ class SubmissionSettings:
     hides_address: bool = True
     undo_s: float = 0.0
     max_future_s: float = 366 * 86400.0
+    postmaster: Address | None = None  # takes <Postmaster> (RFC 5321 §4.5.1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,11 +146,14 @@ class SubmissionSession:
         return Reply(501, "5.5.4", f"A message is kept for {longest:.0f} seconds at most") if wait_s > longest else None
 
     def rcpt(self, event: smtp.RcptTo) -> Reply:
-        refusal = check_recipient(event.recipient.address, self._desk.directory)
+        recipient, desk = event.recipient, self._desk
+        if not recipient.address.domain and desk.settings.postmaster is not None:
+            recipient = replace(recipient, address=desk.settings.postmaster)
+        refusal = check_recipient(recipient.address, desk.directory)
         if refusal is not None:
-            self._note_refused(str(event.recipient.address), refusal)
+            self._note_refused(str(recipient.address), refusal)
             return refusal
-        self._recipients.append(event.recipient)
+        self._recipients.append(recipient)
         return _OK_RECIPIENT
 
     def data(self) -> Reply:

@@ -171,7 +171,7 @@ def check_authors(account: AccountId, head: Head, accounts: Accounts) -> None:
 def check_recipient(address: Address, directory: Directory) -> Reply | None:
     """Early and clear, instead of a bounce. RFC 6409 §4.2: domains are fully qualified."""
     if not address.domain:
-        return None  # <Postmaster>
+        return Reply(550, "5.1.1", "There is no postmaster here")
     try:
         standing = directory.look_up(address)
     except DirectoryError:

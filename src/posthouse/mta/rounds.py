@@ -96,6 +96,12 @@ class Round:
         return Settlement(message.id, at_once + self.unsaved, warned=_has_delay(self.reported))
 
 
+def expiry_of(message: QueuedMessage, schedule: RetrySchedule) -> Instant:
+    """When it goes back; sooner where its sender said so (RFC 2852 §4, mode R)."""
+    expiry, by = schedule.expiry(message.arrived, message.is_report), message.envelope.deliver_by
+    return min(expiry, by.at) if by is not None and by.is_return else expiry
+
+
 def list_final(message: QueuedMessage) -> list[RecipientChange]:
     """The rows of a message that has ended, where it cannot leave yet."""
     return [
@@ -142,6 +148,9 @@ def _judge_deferred(
     context: tuple[Instant, RetrySchedule, Random],
 ) -> tuple[RecipientChange, Result | None]:
     now, schedule, random = context
+    by = message.envelope.deliver_by
+    if by is not None and by.is_return and now >= by.at:  # RFC 2852 §4.1.3
+        return _final(one, Status.EXPIRED, outcome), Expired(outcome.reply, outcome.remote)
     verdict = schedule.judge(
         message.arrived, one.attempts + 1, now, random, is_report=message.is_report, warned=message.warned
     )
@@ -151,9 +160,13 @@ def _judge_deferred(
     at = verdict.at
     if outcome.retry_after_s is not None:
         at = min(Instant(now + outcome.retry_after_s), schedule.expiry(message.arrived, message.is_report))
+    is_late = verdict.warn
+    if by is not None:
+        at = by.at if now < by.at < at else at  # looked at when its time is over
+        is_late = is_late or (now >= by.at and not message.warned and not message.is_report)
     change = RecipientChange(
         one.number, Status.WAITING, at, one.attempts + 1, outcome.reply, outcome.remote, one.next_hop
     )
-    if not verdict.warn:
+    if not is_late:
         return change, None
     return change, Delayed(outcome.reply, outcome.remote, schedule.expiry(message.arrived, message.is_report))

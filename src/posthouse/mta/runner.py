@@ -27,7 +27,7 @@ from posthouse.mta.outcomes import OutcomeNotes
 from posthouse.mta.planner import Job, Planner, flow_of
 from posthouse.mta.recording import Recording, SubmittedMail
 from posthouse.mta.reports import ReportSettings
-from posthouse.mta.rounds import Round
+from posthouse.mta.rounds import Round, expiry_of
 from posthouse.mta.schedule import RetrySchedule, Vigil
 from posthouse.mta.targets import (
     STORE_SITE,
@@ -100,6 +100,7 @@ class RunnerParts:
     submitted: SubmittedMail | None = None
 
 
+_TOO_LATE = Deferred(Reply(451, "4.4.7", "It waited too long for its turn"))
 _MAX_SITES = 10_000
 _MAX_DOMAINS = 1000
 
@@ -334,6 +335,12 @@ class Runner:
         flow = flow_of(message.envelope.sender, message.source)
         now = parts.clock.now()
         expires = parts.schedule.deadline(message.arrived, message.is_report, self._was_tried(some))
+        by = message.envelope.deliver_by
+        if by is not None and by.is_return:
+            expires = min(expires, by.at)
+            if now >= by.at:
+                self.settle(round_, [(one, _TOO_LATE) for one in some])
+                return
         if parts.planner.offer(Job(message, site, destination, some, flow, expires), now):
             self._crew.pump_soon()
         elif parts.planner.sites.get(site).closed_until(now) is None:
@@ -348,7 +355,7 @@ class Runner:
         parts = self._parts
         now = parts.clock.now()
         message = round_.message
-        is_over = now >= parts.schedule.expiry(message.arrived, message.is_report)
+        is_over = now >= expiry_of(message, parts.schedule)
         is_late = parts.schedule.should_warn(message.arrived, now, message.is_report, message.warned)
         if self._was_tried(some) if is_over else is_late:
             outcome = Deferred(Reply(451, "4.4.1", reason), site_failed=True)
@@ -465,8 +472,7 @@ class Runner:
         for job in planner.expired(now):
             round_ = self._rounds.get(job.message.id)
             if round_ is not None:
-                outcome = Deferred(Reply(451, "4.4.7", "It waited too long for its turn"))
-                self.settle(round_, [(one, outcome) for one in job.recipients])
+                self.settle(round_, [(one, _TOO_LATE) for one in job.recipients])
         for round_ in self._teller.take_due():
             round_.is_telling = True
             self._crew.start(self._tell_early(round_))
