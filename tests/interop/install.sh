@@ -3,11 +3,13 @@
 set -euo pipefail
 
 exim_root=${EXIM_ROOT:-/usr/local/lib/posthouse-interop/exim}
+suite_root=${PYTHON_SUITE_ROOT:-/usr/local/lib/posthouse-interop/python}
 packages=(postfix dovecot-core dovecot-imapd dovecot-lmtpd dovecot-pop3d swaks libnet-ssleay-perl msmtp curl nsd iproute2 openssl libdb5.3 libgnutls-dane0 libidn12 libpcre2-8-0 libnsl2 ca-certificates strace unbound python3-venv e2fsprogs mount util-linux)
 
 is_complete() {
     dpkg-query -W -f '${db:Status-Status}\n' "${packages[@]}" 2>/dev/null | grep -vqx installed && return 1
     [ "$(dpkg-query -W -f '${db:Status-Status}\n' "${packages[@]}" 2>/dev/null | wc -l)" = "${#packages[@]}" ] || return 1
+    [ -d "$suite_root/usr/lib/python3.11/test/test_email/data" ] || return 1
     [ -x "$exim_root/usr/sbin/exim4" ] && getent passwd Debian-exim >/dev/null
 }
 
@@ -41,3 +43,11 @@ mkdir -p "$exim_root"
 for package in "$work"/*.deb; do dpkg -x "$package" "$exim_root"; done
 rm -rf "$work"
 getent passwd Debian-exim >/dev/null || useradd --system --user-group --home-dir /nonexistent --shell /usr/sbin/nologin Debian-exim
+
+# Real and broken messages: the test data of Python's own email package, unpacked for tests only.
+work=$(mktemp -d)
+chmod 755 "$work"
+(cd "$work" && retry apt-get -qq download libpython3.11-testsuite)
+mkdir -p "$suite_root"
+dpkg -x "$work"/*.deb "$suite_root"
+rm -rf "$work"
