@@ -2,12 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
+from pathlib import Path
+
 import pytest
 
-from tests.conformance.store_kit import Office, open_memory
+from tests.conformance.store_kit import Office, open_memory, open_sqlite
+
+
+@pytest.fixture(params=[open_memory, open_sqlite], ids=["memory", "sqlite"])
+async def office(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Office]:
+    async with request.param(tmp_path) as made:
+        yield made
 
 
 @pytest.fixture(params=[open_memory], ids=["memory"])
-def office(request: pytest.FixtureRequest) -> Office:
-    made: Office = request.param()
-    return made
+async def searched(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Office]:
+    """Those that come with a search."""
+    async with request.param(tmp_path) as made:
+        yield made

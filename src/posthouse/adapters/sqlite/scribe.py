@@ -142,6 +142,9 @@ class SpoolScribe:
         for job in jobs:
             job.run(connection)
 
+    def note_end(self, works: Sequence[SpoolWork]) -> None:
+        pass
+
     def finish(self, works: Sequence[SpoolWork]) -> None:
         if not self._has_files:
             return

@@ -20,14 +20,20 @@ from posthouse.adapters.sqlite.store_blobs import SqliteBlobs
 from posthouse.adapters.sqlite.store_changes import SqliteChanges
 from posthouse.adapters.sqlite.store_mailboxes import SqliteMailboxes
 from posthouse.adapters.sqlite.store_messages import SqliteMessages
-from posthouse.adapters.sqlite.store_purge import mark_removed, purge_shard, restore_account, undelete_emails
+from posthouse.adapters.sqlite.store_purge import (
+    forget_changes,
+    mark_removed,
+    purge_shard,
+    restore_account,
+    undelete_emails,
+)
 from posthouse.adapters.sqlite.store_quotas import SqliteQuotas
 from posthouse.adapters.sqlite.store_shard import Shard, open_files
 from posthouse.adapters.sqlite.store_snapshots import Snapshots
 from posthouse.adapters.sqlite.store_submissions import SqliteSubmissions
 from posthouse.adapters.sqlite.store_watch import Watchers
 from posthouse.adapters.sqlite.store_works import Committed
-from posthouse.message.mailbox import AccountId, EmailId
+from posthouse.message.mailbox import AccountId, EmailId, ModSeq
 from posthouse.ports.clock import Clock
 from posthouse.ports.store import Search, Store, StoreError
 
@@ -144,6 +150,10 @@ class SqliteStore:
         """What is over for good by then; in slices, beside normal work. To be run about hourly."""
         for shard in self.core.shards:
             await purge_shard(self.core, self.disk, shard, int(now * 1e6))
+
+    async def forget_changes(self, account: AccountId, until: ModSeq) -> None:
+        """Who knows nothing later than that must look anew."""
+        await self.core.write(account, lambda unit: forget_changes(unit, until))
 
     def figures(self) -> list[dict[str, float]]:
         """For metrics, per shard: names are the last part of a metric's name."""

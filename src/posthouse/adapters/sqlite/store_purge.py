@@ -21,7 +21,7 @@ from posthouse.adapters.sqlite.store_bodies import release_bodies
 from posthouse.adapters.sqlite.store_place import place_one
 from posthouse.adapters.sqlite.store_shard import Shard
 from posthouse.adapters.sqlite.store_sql import IN_LIST, numbers_json, read_number, select_numbers, select_rows
-from posthouse.adapters.sqlite.store_threads import EMAILS_OF_THREAD, find_refs, hash_text
+from posthouse.adapters.sqlite.store_threads import EMAILS_OF_THREAD, refs_of_row
 from posthouse.adapters.sqlite.store_works import Unit
 from posthouse.message.mailbox import AccountId, EmailId, Role
 
@@ -51,7 +51,7 @@ async def purge_shard(core: StoreCore, disk: Disk, shard: Shard, now_us: int) ->
         pass
     await shard.write(None, lambda unit: _forget_keys(unit, now_us))
     for account in await shard.readers.run(_long_histories, core.options.kept_changes):
-        await shard.write(AccountId(account), lambda unit: _forget_changes(unit, core.options.kept_changes))
+        await shard.write(AccountId(account), lambda unit: _forget_old(unit, core.options.kept_changes))
     if not shard.has_snapshot:
         await _remove_bodies(shard, now_us - int(_BODY_UNUSED_S * 1e6))
         await _sweep(disk, shard)
@@ -143,10 +143,10 @@ def _delete_refs(connection: apsw.Connection, account: int, emails: Iterable[tup
         if thread not in alive:
             alive[thread] = bool(select_numbers(connection, f"{EMAILS_OF_THREAD} LIMIT 1", (account, thread)))
         if not alive[thread]:
-            hashed = find_refs(message_id, refs.split("\n") if refs else ())
+            hashes, hashed = refs_of_row(message_id, refs, subject)
             connection.execute(
                 f"DELETE FROM thread_ref WHERE account = ? AND ref {IN_LIST} AND subject = ? AND thread = ?",
-                (account, numbers_json(hashed), hash_text(subject), thread),
+                (account, numbers_json(hashes), hashed, thread),
             )
 
 
@@ -190,16 +190,19 @@ def _long_histories(connection: apsw.Connection, kept: int) -> list[int]:
     )
 
 
-def _forget_changes(unit: Unit, kept: int) -> None:
+def _forget_old(unit: Unit, kept: int) -> None:
     horizon = read_number(
         unit.connection,
         "SELECT modseq FROM change WHERE account = ? ORDER BY modseq DESC LIMIT 1 OFFSET ?",
         (unit.account, kept),
     )
-    if horizon is None:
-        return
-    unit.connection.execute("DELETE FROM change WHERE account = ? AND modseq <= ?", (unit.account, horizon))
-    unit.state.horizon = horizon
+    if horizon is not None:
+        forget_changes(unit, horizon)
+
+
+def forget_changes(unit: Unit, until: int) -> None:
+    unit.connection.execute("DELETE FROM change WHERE account = ? AND modseq <= ?", (unit.account, until))
+    unit.state.horizon = max(until, unit.state.horizon)
     unit.book.mark(unit.state)
 
 

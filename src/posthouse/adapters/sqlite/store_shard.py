@@ -25,7 +25,7 @@ from posthouse.adapters.sqlite.store_add import Adder
 from posthouse.adapters.sqlite.store_bodies import BodyShelf
 from posthouse.adapters.sqlite.store_gate import ShardGate
 from posthouse.adapters.sqlite.store_works import Committed, StoreJob, StoreScribe, StoreWork, Unit
-from posthouse.adapters.sqlite.writer import Failures, Writer, WriterLimits
+from posthouse.adapters.sqlite.writer import Failures, Sharing, Writer, WriterLimits
 from posthouse.message.mailbox import AccountId
 from posthouse.ports.clock import Clock
 from posthouse.ports.spool import SpoolError
@@ -187,8 +187,7 @@ class Shard:
             limits,
             on_broken=self.gate.set_suspect,
             on_full=on_full,
-            gate=self.gate,
-            failures=_FAILURES,
+            sharing=Sharing(self.gate, _FAILURES),
         )
 
     @property

@@ -7,8 +7,6 @@ owner's arrays with flags of its own.
 
 from __future__ import annotations
 
-from array import array
-from bisect import bisect_left
 from collections import OrderedDict
 
 import apsw
@@ -16,7 +14,8 @@ import apsw
 from posthouse.adapters.sqlite.store_base import StoreCore
 from posthouse.adapters.sqlite.store_changes import read_mailbox_changes
 from posthouse.adapters.sqlite.store_reader import as_seen_by, read_mailbox_state, read_seen, read_snapshot
-from posthouse.message.mailbox import AccountId, MailboxChange, MailboxId, Snapshot
+from posthouse.message.mailbox import AccountId, MailboxId, Snapshot
+from posthouse.ms.snapshots import apply_change
 
 
 class Snapshots:
@@ -67,29 +66,3 @@ def _refresh(connection: apsw.Connection, account: AccountId, mailbox: MailboxId
     if not change.is_complete:
         return read_snapshot(connection, account, mailbox)
     return apply_change(known, change)
-
-
-def apply_change(known: Snapshot, change: MailboxChange) -> Snapshot:
-    """The snapshot as it is after the change."""
-    uids, flags, modseqs = known.uids, known.flags, known.modseqs
-    if len(change.uids) or change.expunged:
-        uids, flags, modseqs = uids[:], flags[:], modseqs[:]
-        for found in reversed(change.expunged):
-            low, high = bisect_left(uids, found.low), bisect_left(uids, found.high + 1)
-            del uids[low:high], flags[low:high], modseqs[low:high]
-        _put(uids, flags, modseqs, change)
-    return Snapshot(known.uidvalidity, change.uidnext, change.modseq, uids, flags, modseqs, change.highest)
-
-
-def _put(uids: array[int], flags: array[int], modseqs: array[int], change: MailboxChange) -> None:
-    last = uids[-1] if uids else 0
-    place = 0
-    for number, uid in enumerate(change.uids):
-        if uid > last:
-            uids += change.uids[number:]
-            flags += change.flags[number:]
-            modseqs += change.modseqs[number:]
-            return
-        place = bisect_left(uids, uid, place)
-        flags[place] = change.flags[number]
-        modseqs[place] = change.modseqs[number]

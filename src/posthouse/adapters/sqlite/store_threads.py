@@ -16,9 +16,10 @@ import apsw
 from posthouse.adapters.sqlite.bulk import Value, insertion, padded
 from posthouse.adapters.sqlite.store_book import EMAILS_CHANGED, THREADS_MERGED, AccountState, Book
 from posthouse.adapters.sqlite.store_sql import compress, select_rows
-from posthouse.message.parsed import ParsedMessage
+from posthouse.message.mailbox import ThreadId
+from posthouse.message.parsed import ParsedMessage, SortKeys
+from posthouse.ms.threads import counting_ids, plan_thread, thread_subject
 
-MAX_REFERENCES = 50
 _INSERT_REFS = insertion("thread_ref", 4)
 EMAILS_OF_THREAD = (
     "SELECT email AS n FROM email WHERE account = ?1 AND email = ?2 AND thread = ?2"
@@ -37,10 +38,16 @@ def hash_text(text: str) -> int:
     return int.from_bytes(blake2b(text.encode("utf-8", "surrogatepass"), digest_size=8).digest(), "big", signed=True)
 
 
-def find_refs(message_id: str, references: Sequence[str]) -> list[int]:
-    """The email's own id first; of a long list the last ones count."""
-    ids = [message_id, *references[-MAX_REFERENCES:]] if message_id else references[-MAX_REFERENCES:]
-    return [hash_text(text) for text in dict.fromkeys(ids)]
+def refs_of(message: ParsedMessage) -> tuple[list[int], int]:
+    """The hashes of the message ids that count, and of the subject that must be the same."""
+    return [hash_text(text) for text in counting_ids(message)], hash_text(thread_subject(message))
+
+
+def refs_of_row(message_id: str, refs: str, base_subject: str) -> tuple[list[int], int]:
+    """The same from the columns of `email`."""
+    keys = SortKeys(None, base_subject, "", "", "", "", "")
+    references = tuple(refs.split("\n")) if refs else ()
+    return refs_of(ParsedMessage(0, 0, 0, b"", b"", (), b"", keys, message_id, references))
 
 
 class ThreadFinder:
@@ -64,10 +71,10 @@ class ThreadFinder:
         """Choose the thread of this new email; its references lead there from now on."""
         account, threads = state.account, self._threads
         keys = [(account, ref, subject) for ref in refs]
-        known = {threads[key] for key in keys if key in threads}
-        thread = min(known) if known else email
-        if len(known) > 1:
-            self._merge(state, thread, sorted(known - {thread}))
+        planned = plan_thread([ThreadId(threads[key]) for key in keys if key in threads])
+        thread = email if planned.thread is None else planned.thread
+        if planned.merged:
+            self._merge(state, thread, planned.merged)
         self._joined[account, email] = thread
         for key in keys:
             if key not in threads:
@@ -114,14 +121,10 @@ def merge_thread(connection: apsw.Connection, account: int, into: int, loser: in
     for row in rows:
         email, message_id, refs, subject = cast("tuple[int, str, str, str]", tuple(row))
         connection.execute("UPDATE email SET thread = ? WHERE account = ? AND email = ?", (into, account, email))
-        hashed = hash_text(subject)
-        for ref in find_refs(message_id, refs.split("\n") if refs else ()):
+        hashes, hashed = refs_of_row(message_id, refs, subject)
+        for ref in hashes:
             connection.execute(
                 "UPDATE thread_ref SET thread = ? WHERE account = ? AND ref = ? AND subject = ?",
                 (into, account, ref, hashed),
             )
     return [cast(int, row[0]) for row in rows]
-
-
-def refs_of(message: ParsedMessage) -> tuple[list[int], int]:
-    return find_refs(message.message_id, message.references), hash_text(message.keys.base_subject)

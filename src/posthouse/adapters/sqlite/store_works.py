@@ -131,9 +131,12 @@ class StoreScribe:
             if isinstance(work, StoreJob):
                 work.run(connection, book)
 
-    def finish(self, works: Sequence[StoreWork]) -> None:
+    def note_end(self, works: Sequence[StoreWork]) -> None:
         self._is_open = any(work.error is not None and not isinstance(work.error, StoreRefusal) for work in works)
         touched = self._book.touched  # some of it may have failed: what is told is a hint
         if touched:
             self._tell([(s.account, s.modseq, s.emails, s.octets) for s in touched.values()])
             touched.clear()
+
+    def finish(self, works: Sequence[StoreWork]) -> None:
+        pass

@@ -79,6 +79,9 @@ class Scribe(Protocol[W]):
     def write(self, connection: apsw.Connection, works: Sequence[W]) -> None:
         """Inside the transaction, in any order that gives the same result."""
 
+    def note_end(self, works: Sequence[W]) -> None:
+        """After the commit or the failure (`error`), before the futures hear of it."""
+
     def finish(self, works: Sequence[W]) -> None:
         """After the commit or the failure (`error`), and after the futures: files that are no longer wanted."""
 
@@ -110,6 +113,14 @@ class Failures:
     full: type[Exception]
     broken: type[Exception]
     known: tuple[type[Exception], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Sharing:
+    """How a database that is not a spool's is written."""
+
+    gate: Gate
+    failures: Failures
 
 
 _SPOOL_FAILURES = Failures(SpoolError, SpoolFull, SpoolBroken, (SpoolError,))
@@ -152,17 +163,16 @@ class Writer(Generic[W]):
         limits: WriterLimits,
         on_broken: Callable[[], None],
         on_full: Callable[[], None],
-        *,
-        gate: Gate | None = None,
-        failures: Failures = _SPOOL_FAILURES,
+        sharing: Sharing | None = None,
     ) -> None:
         self._connection = connection
         self._wal_path = path + "-wal"
         self._scribe = scribe
         self._limits = limits
         self._on_broken, self._on_full = on_broken, on_full
-        self._gate: Gate = gate or OpenGate()
-        self._failures = failures
+        sharing = sharing or Sharing(OpenGate(), _SPOOL_FAILURES)
+        self._gate = sharing.gate
+        self._failures = sharing.failures
         self._loop = asyncio.get_running_loop()
         self._gathered: list[W] = []
         self._waiting_works = 0
@@ -264,6 +274,7 @@ class Writer(Generic[W]):
         figures.commits += 1
         figures.last_batch = len(works)
         figures.works += len(works)
+        self._scribe.note_end(works)
         with contextlib.suppress(RuntimeError):  # the loop is closed: nobody waits
             self._loop.call_soon_threadsafe(self._resolve, works)
         self._scribe.finish(works)
