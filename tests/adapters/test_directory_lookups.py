@@ -8,6 +8,8 @@ from pathlib import Path
 import pytest
 
 from posthouse.adapters.sqlite.directory import DirectoryOptions
+from posthouse.adapters.sqlite.directory_admin import RAISE_GENERATION
+from posthouse.adapters.sqlite.directory_bell import Bell, writing_lock
 from posthouse.message.address import parse_address
 from posthouse.message.mailbox import AccountId
 from posthouse.ports.directory import DirectoryError
@@ -239,3 +241,37 @@ def test_people_log_in_by_any_of_their_addresses_but_not_by_tags_or_aliases(town
         assert found.id == alice.id
     for login in ("alice+x@example.org", "info@example.org", "alice", "", "alice@", "@example.org", "alice@x.example"):
         assert town.worker.find(login) is None
+
+
+def test_a_writer_killed_around_its_commit_hides_nothing_from_workers(town: Town) -> None:
+    town.settle("alice@example.org")
+    assert town.standing("bob@example.org") == "unknown"
+    with writing_lock(town.path) as rope:
+        rope.announce()  # and dies, its commit done
+    write_bob = "INSERT INTO address VALUES (1, 7, 'example.org', 'bob', 'bob@example.org', 0)"
+    town.admin.connection.execute(write_bob)
+    town.admin.connection.execute(RAISE_GENERATION)
+    assert town.standing("bob@example.org") == "known"
+    town.admin.connection.execute("DELETE FROM address WHERE local = 'bob'")
+    town.admin.connection.execute(RAISE_GENERATION)
+    assert town.standing("bob@example.org") == "unknown"
+    town.settle("bob@example.org")
+    assert town.standing("bob@example.org") == "known"
+
+
+def test_the_bell_is_silent_while_a_commit_is_on_its_way(tmp_path: Path) -> None:
+    path = str(tmp_path / "d")
+    bell = Bell(path)
+    with writing_lock(path) as rope:
+        before = bell.count
+        rope.announce()
+        assert bell.count is None
+        rope.announce()
+        assert bell.count is None
+        rope.ring()
+        after = bell.count
+        rope.ring()
+        assert bell.count == after
+    assert before is not None
+    assert before != after
+    bell.close()

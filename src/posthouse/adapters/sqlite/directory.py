@@ -1,8 +1,9 @@
 """directory.db as mail and logins ask it: `ports.directory.Directory` and `Accounts` on one reading connection.
 
-Every question first asks SQLite whether the file changed (`PRAGMA data_version`, 2 us); if so, and if the generation
-in it is another, all that is remembered goes. Addresses are read one by one, never the whole directory, and remembered
-up to a number. Used by one thread, that of the event loop: each read is a few rows and ends before it returns.
+Every question first looks at the bell (directory_bell.py). When it has rung, SQLite is asked whether the file changed
+(`PRAGMA data_version`, 4 us); if so, and if the generation in it is another, all that is remembered goes. Addresses are
+read one by one, never the whole directory, and remembered up to a number. Used by one thread, that of the event loop:
+each read is a few rows and ends before it returns.
 
 What an address means, first match: the name with its whole local part, then ever shorter ones as tags are cut off
 (an alias of that name, else an account); the same in the domain that its domain is an alias of; a role address, which
@@ -21,6 +22,7 @@ from typing import ParamSpec, TypeVar, cast
 
 import apsw
 
+from posthouse.adapters.sqlite.directory_bell import Bell
 from posthouse.adapters.sqlite.directory_names import Name, add_tag, key_of, list_cuts, name_domain, name_of
 from posthouse.message.address import Address, AddressError, fold_local, parse_address
 from posthouse.message.mailbox import AccountId
@@ -36,7 +38,10 @@ ROLES = frozenset({"postmaster", "abuse"})
 
 _READ_GENERATION = "SELECT value FROM meta WHERE key = 'generation'"
 _FIND_DOMAIN = "SELECT coalesce(alias_of, '') FROM domain WHERE domain = ?"
-_FIND_TARGETS = "SELECT target FROM alias WHERE domain = ? AND local = ? ORDER BY position"
+# Sorted here: an ORDER BY costs more than all the rest of such a query.
+_FIND_NAME = """SELECT -1, '', account FROM address WHERE domain = ?1 AND local = ?2 AND is_removed = 0
+UNION ALL SELECT position, target, 0 FROM alias WHERE domain = ?1 AND local = ?2"""
+_FIND_TARGETS = "SELECT position, target FROM alias WHERE domain = ? AND local = ?"
 _FIND_ADDRESS = "SELECT account FROM address WHERE domain = ? AND local = ? AND is_removed = 0"
 _FIND_ADMIN = (
     "SELECT spelled FROM account JOIN address USING (account)"
@@ -86,8 +91,14 @@ _ELSEWHERE = _Place(Name("", ""), standing=Standing.ELSEWHERE)
 
 
 class SqliteDirectory:
-    def __init__(self, connection: apsw.Connection, options: DirectoryOptions | None = None) -> None:
+    """Without a `bell` every question asks SQLite."""
+
+    def __init__(
+        self, connection: apsw.Connection, options: DirectoryOptions | None = None, bell: Bell | None = None
+    ) -> None:
         self._connection = connection
+        self._bell = bell
+        self._count: int | None = None
         self._options = options or DirectoryOptions()
         self._version: object = None
         self._generation: object = None
@@ -98,6 +109,8 @@ class SqliteDirectory:
 
     def close(self) -> None:
         self._connection.close()
+        if self._bell is not None:
+            self._bell.close()
 
     # -- Directory
 
@@ -145,6 +158,10 @@ class SqliteDirectory:
 
     def refresh(self) -> None:
         """Forget what may have changed. Called by every question."""
+        count = None if self._bell is None else self._bell.count
+        if count is not None and count == self._count:
+            return
+        self._count = count  # looked at before the database: what comes later rings again
         try:
             version = self._connection.pragma("data_version")
         except apsw.Error as error:
@@ -234,19 +251,10 @@ class SqliteDirectory:
 
     def _read_name(self, address: Address, domain: str) -> _Place | None:
         for local, tag in list_cuts(address.local, self._options.separators):
-            targets = self._read_targets(domain, local)
-            account = self._read_owner(domain, local)
-            if account is not None or targets:
-                return self._make_place(address, Name(domain, local), tag, account, targets)
+            rows = self._connection.execute(_FIND_NAME, (domain, local)).fetchall()
+            if rows:
+                return _make_place(address, Name(domain, local), tag, sorted(rows))
         return None
-
-    def _make_place(
-        self, address: Address, name: Name, tag: str, account: AccountId | None, targets: Sequence[Address]
-    ) -> _Place:
-        mailbox = None if account is None else LocalMailbox(account, address, tag)
-        if targets:
-            return _Place(name, mailbox, listed=targets, tag=tag)
-        return _Place(name, mailbox, standing=Standing.KNOWN, targets=(address,), tag=tag)
 
     def _find_role_targets(self, domain: str, local: str, main: str) -> Sequence[Address]:
         postmaster = self._options.postmaster
@@ -256,7 +264,7 @@ class SqliteDirectory:
 
     def _list_admins(self) -> Sequence[Address]:
         """The first of them, or nobody."""
-        return _parse_all(self._connection.execute(_FIND_ADMIN))
+        return _parse_all(str(spelled) for (spelled,) in self._connection.execute(_FIND_ADMIN).fetchall())
 
     # -- following aliases
 
@@ -317,7 +325,8 @@ class SqliteDirectory:
     # -- rows
 
     def _read_targets(self, domain: str, local: str) -> Sequence[Address]:
-        return _parse_all(self._connection.execute(_FIND_TARGETS, (domain, local)))
+        rows = self._connection.execute(_FIND_TARGETS, (domain, local)).fetchall()
+        return _parse_all(str(target) for _, target in sorted(rows))
 
     def _read_owner(self, domain: str, local: str) -> AccountId | None:
         rows = self._connection.execute(_FIND_ADDRESS, (domain, local)).fetchall()
@@ -342,6 +351,15 @@ class SqliteDirectory:
         return read_account(self._connection, account)
 
 
+def _make_place(address: Address, name: Name, tag: str, rows: Sequence[tuple[object, ...]]) -> _Place:
+    """Of the sorted rows of _FIND_NAME: an account comes before targets."""
+    mailbox = LocalMailbox(AccountId(cast(int, rows[0][2])), address, tag) if rows[0][0] == -1 else None
+    targets = _parse_all(str(row[1]) for row in rows[mailbox is not None :])
+    if targets:
+        return _Place(name, mailbox, listed=targets, tag=tag)
+    return _Place(name, mailbox, standing=Standing.KNOWN, targets=(address,), tag=tag)
+
+
 def read_account(connection: apsw.Connection, account: AccountId) -> Account | None:
     """None when it was removed, or never was."""
     rows = connection.execute(_READ_ACCOUNT, (account,)).fetchall()
@@ -353,10 +371,10 @@ def read_account(connection: apsw.Connection, account: AccountId) -> Account | N
     return Account(account, login, name, addresses, octets, emails, bool(disabled), bool(admin), shard)
 
 
-def _parse_all(rows: Iterable[tuple[object, ...]]) -> Sequence[Address]:
-    """Rows are read to their end, so that no read stays open. What is no address is left to fsck."""
+def _parse_all(texts: Iterable[str]) -> Sequence[Address]:
+    """What is no address is left to fsck."""
     found = []
-    for (text,) in rows:
+    for text in texts:
         with contextlib.suppress(AddressError):
-            found.append(parse_address(str(text)))
+            found.append(parse_address(text))
     return tuple(found)

@@ -1,14 +1,14 @@
 """Writing directory.db: `ports.directory_admin.DirectoryAdmin`. For commands and threads, beside running workers.
 
-Writers queue at a lock file, then `BEGIN IMMEDIATE`; a change is one transaction and durable (WAL, `synchronous=FULL`)
-when the call returns. Each raises the generation, which is how readers learn of it. Names are checked within the
-transaction, so two commands at once cannot give one address to two accounts. After a crash the last commit counts.
+Writers queue at a lock file, then `BEGIN IMMEDIATE`; a change is one transaction and durable (`synchronous=FULL`) when
+the call returns. Each raises the generation and rings the bell, which is how readers learn of it. Names are checked
+within the transaction, so two commands at once cannot give one address to two accounts. After a crash the last commit
+counts.
 """
 
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import os
 from collections.abc import Iterator, Sequence
 from typing import cast
@@ -17,6 +17,7 @@ import apsw
 
 from posthouse.adapters.sqlite.database import DatabaseRefused, open_database, open_existing, open_reader, roll_back
 from posthouse.adapters.sqlite.directory import DirectoryOptions, SqliteDirectory, read_account
+from posthouse.adapters.sqlite.directory_bell import Bell, writing_lock
 from posthouse.adapters.sqlite.directory_names import Name, key_of, name_domain, name_of, show_alias
 from posthouse.message.address import Address, AddressError, LocalPart, parse_address
 from posthouse.message.instant import Instant
@@ -135,17 +136,6 @@ def _parse(spelled: str) -> Address:
         raise DirectoryError(f"{spelled}: {error}; see posthouse fsck") from None
 
 
-@contextlib.contextmanager
-def writing_lock(path: str) -> Iterator[None]:
-    """One writer of the file at a time; others wait in the kernel. Ends with its holder."""
-    descriptor = os.open(f"{path}.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX)
-        yield
-    finally:
-        os.close(descriptor)
-
-
 def open_for_writing(path: str) -> apsw.Connection:
     """Makes or upgrades the file. Raises DirectoryError."""
     try:
@@ -161,8 +151,8 @@ def open_directory(path: str, options: DirectoryOptions | None = None) -> Sqlite
     """For a worker. Makes the file when it is not there. Raises DirectoryError."""
     open_for_writing(path).close()
     try:
-        return SqliteDirectory(open_reader(path), options)
-    except apsw.Error as error:
+        return SqliteDirectory(open_reader(path), options, Bell(path))
+    except (apsw.Error, OSError) as error:
         raise DirectoryError(f"{path}: {error}") from error
 
 
@@ -181,14 +171,17 @@ def list_hosted(path: str) -> list[str]:
 def transaction(connection: apsw.Connection, path: str) -> Iterator[None]:
     """A change, alone and durable at its end. Raises DirectoryError when the disk or somebody else is in the way."""
     try:
-        with writing_lock(path):
+        with writing_lock(path) as rope:
             connection.execute("BEGIN IMMEDIATE")
             try:
                 yield
+                rope.announce()
                 connection.execute("COMMIT")
             except BaseException:
                 roll_back(connection)
                 raise
+            finally:
+                rope.ring()
     except (apsw.Error, OSError) as error:
         raise DirectoryError(f"{path}: {error}") from error
 
