@@ -5,9 +5,15 @@ Messages are described by hand, so that what a store keeps is compared with what
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Protocol
 
+from posthouse.adapters.files import Files, Space
+from posthouse.adapters.sqlite.store import SqliteStore
+from posthouse.adapters.sqlite.store_base import StoreOptions
 from posthouse.message.casemap import fold_case
 from posthouse.message.mailbox import AccountId, EmailId, Mailbox, MailboxId, ModSeq, Role, Uid, UidRange, UidSet
 from posthouse.message.parsed import ParsedMessage, PartFacts, SortKeys
@@ -15,7 +21,17 @@ from posthouse.message.subject import base_subject
 from posthouse.ms.uidsets import from_list
 from posthouse.ports.clock import FakeClock
 from posthouse.ports.spool import Body, InlineBody
-from posthouse.ports.store import Added, Addition, FlagEdit, FlagMode, FlagResult, Store
+from posthouse.ports.store import (
+    Added,
+    Addition,
+    EmailRow,
+    FlagEdit,
+    FlagMode,
+    FlagResult,
+    SearchResult,
+    Store,
+    StoreError,
+)
 from posthouse.ports.store_memory import MemoryStore, QuotaLimit
 
 ALICE, BOB = AccountId(1), AccountId(2)
@@ -149,7 +165,72 @@ class MemoryControl:
         self.store.forget_changes(account, until)
 
 
-def open_memory() -> Office:
+@asynccontextmanager
+async def open_memory(path: Path) -> AsyncIterator[Office]:
     clock = FakeClock()
     store = MemoryStore(clock)
-    return Office(clock, store.as_store(), MemoryControl(store))
+    yield Office(clock, store.as_store(), MemoryControl(store))
+
+
+class RoomyFiles(Files):
+    """A disk that is as full as one says."""
+
+    def __init__(self) -> None:
+        self.octets = 1 << 40
+
+    def space(self, path: str) -> Space:
+        return Space(self.octets, 1 << 20)
+
+
+@dataclass
+class SqliteControl:
+    store: SqliteStore
+    files: RoomyFiles
+    clock: FakeClock
+    quotas: dict[AccountId, tuple[int | None, int | None]]
+
+    def set_quota(self, account: AccountId, octets: int | None = None, emails: int | None = None) -> None:
+        self.quotas[account] = (octets, emails)
+
+    def set_full(self, is_full: bool) -> None:
+        self.files.octets = 0 if is_full else 1 << 40
+        self.clock.advance(2)
+
+    async def remove_account(self, account: AccountId) -> None:
+        await self.store.remove_account(account)
+
+    async def forget_changes(self, account: AccountId, until: ModSeq) -> None:
+        """A clean-up that keeps none of them."""
+        kept, self.store.core.options = self.store.core.options, replace(self.store.core.options, kept_changes=0)
+        await self.store.purge(self.clock.now())
+        self.store.core.options = kept
+
+
+class NoSearch:
+    """Stands where no search is tried."""
+
+    async def search(self, *args: object, **named: object) -> SearchResult:
+        raise StoreError("no search")
+
+    async def thread_references(self, *args: object) -> list[EmailRow]:
+        raise StoreError("no search")
+
+
+@asynccontextmanager
+async def open_sqlite(path: Path) -> AsyncIterator[Office]:
+    clock, files = FakeClock(), RoomyFiles()
+    quotas: dict[AccountId, tuple[int | None, int | None]] = {}
+    store = SqliteStore(
+        f"{path}/store",
+        lambda account: account % 2,
+        clock,
+        quota=lambda account: quotas.get(account, (None, None)),
+        options=StoreOptions(shards=2),
+        files=files,
+    )
+    await store.open()
+    store.set_search(lambda core: NoSearch())
+    try:
+        yield Office(clock, store.store, SqliteControl(store, files, clock, quotas))
+    finally:
+        await store.close()

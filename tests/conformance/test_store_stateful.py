@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Coroutine
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
-from typing import TypeVar
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any, TypeVar
 
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
@@ -25,7 +28,7 @@ from posthouse.ports.store import (
     MailboxUpdate,
     OverQuota,
 )
-from tests.conformance.store_kit import ALICE, Office, make_addition, open_memory
+from tests.conformance.store_kit import ALICE, Office, make_addition, open_memory, open_sqlite
 
 Result = TypeVar("Result")
 FLAGS = ("\\Seen", "\\Deleted", "\\Flagged", "$Work", "$Home")
@@ -62,7 +65,9 @@ class StoreMachine(RuleBasedStateMachine):
     def __init__(self) -> None:
         super().__init__()
         self.runner = asyncio.Runner()
-        self.office = self.open_office()
+        self.folder = TemporaryDirectory()
+        self.opened = self.open_office(Path(self.folder.name))
+        self.office = self.run(self.opened.__aenter__())
         self.boxes: list[ModelBox] = []
         self.sizes: dict[EmailId, int] = {}
         self.known: dict[MailboxId, Snapshot] = {}
@@ -70,17 +75,22 @@ class StoreMachine(RuleBasedStateMachine):
         self.limit: int | None = None
         self.highest_email = 0
 
-    def open_office(self) -> Office:
-        return open_memory()
+    def open_office(self, path: Path) -> AbstractAsyncContextManager[Office]:
+        return open_memory(path)
 
-    def run(self, work: Coroutine[None, None, Result]) -> Result:
+    def run(self, work: Coroutine[Any, Any, Result]) -> Result:
         return self.runner.run(work)
 
     def box(self, place: int) -> ModelBox:
         return self.boxes[place % len(self.boxes)]
 
     def teardown(self) -> None:
+        self.run(self._close())
         self.runner.close()
+        self.folder.cleanup()
+
+    async def _close(self) -> None:
+        await self.opened.__aexit__(None, None, None)
 
     @initialize()
     def begin(self) -> None:
@@ -291,3 +301,12 @@ StoreMachine.TestCase.settings = settings(
     max_examples=40, stateful_step_count=25, deadline=None, suppress_health_check=list(HealthCheck)
 )
 TestMemoryStore = StoreMachine.TestCase
+
+
+class SqliteMachine(StoreMachine):
+    def open_office(self, path: Path) -> AbstractAsyncContextManager[Office]:
+        return open_sqlite(path)
+
+
+SqliteMachine.TestCase.settings = settings(StoreMachine.TestCase.settings, max_examples=12)
+TestSqliteStore = SqliteMachine.TestCase
