@@ -43,7 +43,7 @@ TEXT_PLAIN = ContentType(
     (b"TEXT", b"PLAIN"),
     (Parameter(b"CHARSET", b"US-ASCII"),),
 )
-MESSAGE_RFC822 = ContentType("message", "rfc822", MappingProxyType({}), (b"MESSAGE", b"RFC822"), ())
+MESSAGE_RFC822 = ContentType("message", "rfc822", MappingProxyType({}), (b"message", b"rfc822"), ())
 
 
 def parse_content_type(value: bytes) -> ContentType:
