@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+from collections.abc import Iterator
 
 from posthouse.adapters.clock import SystemClock
 from posthouse.adapters.sqlite.directory import DirectoryOptions, SqliteDirectory
@@ -34,4 +36,15 @@ def open_for_worker(settings: Settings) -> SqliteDirectory:
 def open_for_admin(settings: Settings) -> SqliteDirectoryAdmin:
     """For commands, which have become `user` before, and threads. Raises DirectoryError."""
     os.makedirs(settings.data, 0o700, exist_ok=True)
-    return SqliteDirectoryAdmin(directory_path(settings), SystemClock(), directory_options(settings))
+    shards = settings.store.shards
+    return SqliteDirectoryAdmin(directory_path(settings), SystemClock(), directory_options(settings), shards)
+
+
+@contextlib.contextmanager
+def lend_admin(settings: Settings) -> Iterator[SqliteDirectoryAdmin]:
+    """Open for writing for a moment."""
+    admin = open_for_admin(settings)
+    try:
+        yield admin
+    finally:
+        admin.close()

@@ -70,6 +70,7 @@ class Wiring:
         core = ServerSettings(
             hostname=self.settings.hostname,
             lmtp=is_lmtp,
+            auth=listener.service == "submission",
             max_size=smtp.max_message_size,
             max_line=smtp.max_command_line,
             max_text_line=smtp.max_text_line,
@@ -134,14 +135,15 @@ class Wiring:
         """The operator's rules come first, then those that are shipped."""
         tables: list[dict[str, object]] = []
         if self.settings.provider_rules.file:
-            tables += _read_rules(self._read(self.settings.provider_rules.file).decode("utf-8"))
+            tables += _read_rules(self.read(self.settings.provider_rules.file).decode("utf-8"))
         tables += _read_rules(resources.files("posthouse.mta").joinpath("provider_rules.toml").read_text("utf-8"))
         return Rules(parse_rules(tables))
 
     def directory(self) -> RouteDirectory:
-        return build_directory(self.settings, self._read)
+        return build_directory(self.settings, self.read)
 
-    def _read(self, path: str) -> bytes:
+    def read(self, path: str) -> bytes:
+        """A file of the configuration."""
         return self.files[path] if path in self.files else Path(path).read_bytes()
 
     # -- routing and sending
@@ -162,7 +164,7 @@ class Wiring:
     def _read_auth(self, route: RouteSettings) -> SmtpAuth | None:
         if route.username is None or route.password_file is None:
             return None
-        return SmtpAuth(route.username, self._read(route.password_file).decode("utf-8").strip("\r\n"))
+        return SmtpAuth(route.username, self.read(route.password_file).decode("utf-8").strip("\r\n"))
 
     def routing(self) -> RoutingSettings:
         outbound = self.settings.outbound

@@ -13,12 +13,15 @@ from posthouse.adapters.fetch import HttpFetch
 from posthouse.adapters.oauth import IntrospectedTokens, SignedTokens, TokenRules
 from posthouse.adapters.passwords import Argon2Hash, PasswordFile
 from posthouse.config.settings import Settings
+from posthouse.message.peer import Peer
 from posthouse.ports.clock import Clock
 from posthouse.ports.credentials import Credentials, TokenSource
 from posthouse.ports.directory import Accounts
+from posthouse.ports.login import Scope
 from posthouse.ports.observe import Log, Metrics
 from posthouse.ports.resolver import Resolver
 from posthouse.trust.authenticator import Authenticator, LoginFigures, LoginParts, LoginSettings
+from posthouse.trust.login import SaslConversation
 from posthouse.trust.throttle import ThrottleSettings
 
 FLUSH_S = 10.0  # how often the worker should call Authenticator.flush
@@ -75,6 +78,25 @@ class LoginWiring:
             return SignedTokens(fetch, keys_url, rules, self.clock, self.log)
         secret = self.read(secret_file).decode("utf-8").strip("\r\n") if secret_file is not None else ""
         return IntrospectedTokens(fetch, url, (login.oauth_client_id or "", secret), rules, self.clock, self.log)
+
+
+class Logins:
+    """Who logs in at a worker's listeners."""
+
+    def __init__(self, wiring: LoginWiring, close: Callable[[], None], metrics: Metrics) -> None:
+        self._authenticator = wiring.authenticator(metrics)
+        self._close = close
+
+    def converse(self, peer: Peer) -> SaslConversation:
+        """Of somebody who wants to send."""
+        return SaslConversation(self._authenticator, peer, Scope.SEND)
+
+    async def flush(self) -> None:
+        await self._authenticator.flush()
+
+    async def close(self) -> None:
+        await self._authenticator.flush()
+        self._close()
 
 
 def login_settings(settings: Settings) -> LoginSettings:

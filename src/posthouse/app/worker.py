@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 import random
 import secrets
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 from posthouse.adapters.compute import ThreadCompute
@@ -19,14 +21,20 @@ from posthouse.adapters.dns.resolver import DnsResolver, DnsSettings
 from posthouse.adapters.dns.system import make_servers
 from posthouse.adapters.maildir import FileMaildirs
 from posthouse.adapters.net.dialer import NetDialer
-from posthouse.adapters.net.tls import ClientContexts, make_server_context
+from posthouse.adapters.net.tls import ClientContexts, ServerContext, make_server_context
+from posthouse.adapters.sqlite.directory_credentials import SqliteCredentials
 from posthouse.adapters.sqlite.shards import ShardPool
-from posthouse.app.directory import open_for_worker
+from posthouse.app.directory import directory_path, lend_admin, open_for_worker
+from posthouse.app.feed import ChangeFeed
 from posthouse.app.journal_tending import tend_forever
 from posthouse.app.shards import Shards
 from posthouse.app.site_sync import SiteSync
+from posthouse.app.store import Whereabouts, make_postman, make_store, store_path
+from posthouse.app.store_duty import LOOK_S, DutyLock, StoreDuty
+from posthouse.app.submission import People, Submission, World
 from posthouse.app.submit import SubmitServer
 from posthouse.app.wiring import Wiring, inbound_figures, outcome_figures, smtp_figures
+from posthouse.app.wiring_login import FLUSH_S, Logins, LoginWiring, client_authorities
 from posthouse.app.worker_context import Accepting, OpenListener, TlsFiles, WorkerContext
 from posthouse.app.worker_figures import Sources, WorkerFigures
 from posthouse.config.directory import CombinedDirectory
@@ -53,6 +61,7 @@ from posthouse.mta.runner import Runner, RunnerParts
 from posthouse.mta.sites import Sites
 from posthouse.ports.spool import QueuedMessage, Settlement, Spool
 from posthouse.serve.smtp import SmtpService
+from posthouse.serve.smtp_role import SmtpRole
 
 _TICK_S = 0.1
 _DUE_S = 1.0
@@ -77,7 +86,6 @@ class Worker:
         self._wiring = Wiring(context.settings, context.worker_count, context.files)
         self._doors: list[_Door] = []
         self._tasks: list[asyncio.Task[None]] = []
-        self._tls = make_server_context(context.tls.certificate, context.tls.key)
         self._submit: SubmitServer | None = None
         self._figures = outcome_figures(context.metrics)
         self._resolver = self._make_resolver()
@@ -90,13 +98,21 @@ class Worker:
         self._sync = SiteSync(self._planner, context.shares)
         self._maildirs = FileMaildirs(context.settings.hostname)
         self._compute = ThreadCompute()
-        postman = MaildirPostman(self._maildirs, self._compute, context.log)
-        self._mailboxes = LocalMailboxes(postman, None, context.log)
+        self._whereabouts = Whereabouts(self._people)
+        self._store = make_store(context.settings, self._whereabouts, context.clock)
+        self._feed = ChangeFeed(context.link, self._store.hint)
+        self._store.on_commit = self._feed.note
+        self._mailboxes = self._make_mailboxes()
         self._runner = self._make_runner()
         spool = Path(context.settings.data) / "spool"
         spool.mkdir(mode=0o700, exist_ok=True)
         pool = ShardPool(str(spool), context.clock, options=self._wiring.spool_options())
         self._shards = Shards(pool, self._runner, context.log)
+        self._logins = self._make_logins()
+        self._submission = self._make_submission()
+        self._runner.connect_store(self._submission.handover)
+        pool.may_remove = self._submission.may_remove
+        self._duty = self._make_duty()
         sources = Sources(self._shards.owned, self._runner, self._planner, context.losses)
         self._own_figures = WorkerFigures(context.metrics, sources, context.clock)
 
@@ -118,6 +134,42 @@ class Worker:
         clock = self._context.clock
         chance = random.SystemRandom()
         return Router(wiring.routes(), self._resolver, wiring.routing(), clock, chance, self._directory)
+
+    def _make_mailboxes(self) -> LocalMailboxes:
+        context, compute = self._context, self._compute
+        people = (self._whereabouts, self._directory)
+        accounts = make_postman(context.settings, self._store.store, people, compute, context.log)
+        return LocalMailboxes(MaildirPostman(self._maildirs, compute, context.log), accounts, context.log)
+
+    def _make_logins(self) -> Logins:
+        context, settings = self._context, self._context.settings
+        credentials = SqliteCredentials(self._people, directory_path(settings))
+        read = self._wiring.read
+        login = LoginWiring(settings, credentials, self._people, context.clock, context.log, self._resolver, read)
+        return Logins(login, credentials.close, context.metrics)
+
+    def _make_submission(self) -> Submission:
+        context = self._context
+        world = World(
+            self._store.store,
+            self._shards.current,
+            self._shards.owned,
+            self._runner,
+            self._compute,
+            context.clock,
+            context.log,
+            context.journal,
+            context.metrics,
+            context.worker_count,
+            context.settings.store.body_file_size,
+        )
+        return Submission(context.settings, People(self._people, self._directory), world)
+
+    def _make_duty(self) -> StoreDuty:
+        context, settings = self._context, self._context.settings
+        lock = DutyLock(os.path.join(store_path(settings), "duty"))
+        open_admin, tools = partial(lend_admin, settings), (context.clock, context.log)
+        return StoreDuty(self._store, self._whereabouts, self._people, open_admin, lock, tools)
 
     def _make_runner(self) -> Runner:
         context, wiring = self._context, self._wiring
@@ -161,6 +213,7 @@ class Worker:
             journal=context.journal,
             figures=inbound_figures(context.metrics),
             mailboxes=self._make_lmtp() if is_lmtp else None,
+            room=self._store.quotas,
         )
 
     def _make_lmtp(self) -> LmtpDelivery:
@@ -172,6 +225,7 @@ class Worker:
 
     async def start(self) -> None:
         context = self._context
+        await self._store.open()
         await self._shards.open_first()
         for listener in context.listeners:
             self._doors.append(self._make_door(listener))
@@ -183,6 +237,9 @@ class Worker:
             self._shards.tend(),
             tend_forever(context.settings, context.clock, context.log, context.index),
             self._every(_SWEEP_S, self._own_figures.count_queue),
+            self._every(_SWEEP_S, self._submission.handover.replay),
+            self._every(LOOK_S, self._duty.look),
+            self._every(FLUSH_S, self._logins.flush),
         ):
             self._tasks.append(asyncio.create_task(work))
         for door in self._doors:
@@ -194,25 +251,36 @@ class Worker:
             await self._submit.start(context.submit_socket)
 
     def _make_door(self, listener: OpenListener) -> _Door:
-        context = self._context
-        is_lmtp = listener.settings.service == "lmtp"
-        desk = self._make_desk(is_lmtp=is_lmtp)
+        context, service = self._context, listener.settings.service
+        settings = self._wiring.listener(listener.settings)
+        if service == "submission":
+            settings = replace(settings, core=self._submission.adapt(settings.core))
+        made = SmtpService(
+            settings=settings,
+            make_role=self._make_roles(service),
+            admission=context.admission,
+            clock=context.clock,
+            log=context.log,
+            figures=smtp_figures(context.metrics, service),
+            tls=None if listener.settings.tls == "off" else self._make_tls(service, context.tls),
+        )
+        return _Door(listener, made)
 
-        def make_role(peer: Peer) -> InboundSession:
+    def _make_roles(self, service: str) -> Callable[[Peer], SmtpRole]:
+        if service == "submission":
+            return self._submission.make_role(self._logins.converse)
+        desk = self._make_desk(is_lmtp=service == "lmtp")
+
+        def make_role(peer: Peer) -> SmtpRole:
             if self._names is not None:
                 self._names.look_up(peer)
             return InboundSession(desk, peer)
 
-        service = SmtpService(
-            settings=self._wiring.listener(listener.settings),
-            make_role=make_role,
-            admission=context.admission,
-            clock=context.clock,
-            log=context.log,
-            figures=smtp_figures(context.metrics, listener.settings.service),
-            tls=None if listener.settings.tls == "off" else self._tls,
-        )
-        return _Door(listener, service)
+        return make_role
+
+    def _make_tls(self, service: str, files: TlsFiles) -> ServerContext:
+        authorities = client_authorities(self._context.settings, service)
+        return make_server_context(files.certificate, files.key, client_ca=authorities)
 
     def _register(self) -> None:
         context, figures = self._context, self._figures
@@ -228,6 +296,7 @@ class Worker:
             make_bounce=self._plan_bounce,
             rates=lambda: (self._rates[0].per_second(), self._rates[1].per_second()),
             journal=context.journal,
+            submitted=self._submission.handover,
         )
         sessions = SessionOperations(
             f"{context.generation}.{context.index}",
@@ -261,10 +330,9 @@ class Worker:
         self._own_figures.update()
 
     def renew_tls(self, files: TlsFiles) -> None:
-        self._tls = make_server_context(files.certificate, files.key)
         for door in self._doors:
             if door.service.tls is not None:
-                door.service.tls = self._tls
+                door.service.tls = self._make_tls(door.listener.settings.service, files)
 
     async def drain(self, deadline_s: float) -> None:
         loop = asyncio.get_running_loop()
@@ -289,8 +357,12 @@ class Worker:
         if self._names is not None:
             await self._names.close()
         await self._runner.stop(_STOP_S)
+        await self._submission.handover.settle_down()
         await self._shards.close()
         await self._maildirs.close()
+        await self._logins.close()
+        await self._store.close()
+        self._duty.release()
         self._compute.close()
         self._people.close()
 

@@ -32,7 +32,7 @@ from posthouse.config.kinds import (
 )
 from posthouse.config.settings_directory import DirectorySettings
 from posthouse.config.settings_login import LoginSettings
-from posthouse.config.settings_store import Delivery
+from posthouse.config.settings_store import Delivery, Store
 from posthouse.config.settings_submission import Submission
 from posthouse.message.nexthop import MaildirHop, NextHop
 
@@ -434,6 +434,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     directory: DirectorySettings = DirectorySettings()
     login: LoginSettings = LoginSettings()
     delivery: Delivery = Delivery()
+    store: Store = Store()
     route: tuple[Route, ...] = ()
     outbound: Outbound = Outbound()
     submission: Submission = Submission()

@@ -33,7 +33,6 @@ from posthouse.ports.store import (
     Added,
     Addition,
     Messages,
-    NoSuchAccount,
     NoSuchMailbox,
     OverQuota,
     StoreError,
@@ -87,7 +86,10 @@ class AccountPostman:
         self._parsed: dict[QueueId, ParsedMessage] = {}  # of messages that are delivered in several parts
 
     async def deliver(self, message: QueuedMessage, recipients: Sequence[QueuedRecipient]) -> list[Outcome]:
-        """One outcome each, in order. Raises SpoolError when the message cannot be read."""
+        """One outcome each, in order. Raises SpoolError when the message cannot be read.
+
+        Whether an account exists, the directory says: one that the store does not know (yet, or again) is put off.
+        """
         parsed, files = await self._parse(message), Files()
         if len(recipients) == 1:
             return [await self._deliver_one(message, parsed, recipients[0], files)]
@@ -141,8 +143,6 @@ class AccountPostman:
     def _judge(self, message: QueuedMessage, one: QueuedRecipient, error: Exception) -> Outcome:
         if isinstance(error, OverQuota):
             return _FULL_NOW if self._settings.retries_full else _FULL
-        if isinstance(error, NoSuchAccount):
-            return _GONE
         recipient = str(one.recipient.address)
         self._parts.log.warning("delivery failed", id=message.id, recipient=recipient, error=repr(error))
         return _NO_ROOM if isinstance(error, StoreFull) else _UNAVAILABLE
