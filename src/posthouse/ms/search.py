@@ -227,26 +227,32 @@ class SearchPlan:
 def plan_search(program: SearchKey) -> SearchPlan:
     price = cost(program)
     return SearchPlan(
-        widen(program, is_column_key), widen(program, is_index_key), price == _CHEAP, price in (_HEADER, _BODY)
+        widen(program, is_column_key),
+        widen(program, is_index_key, is_exact=False),
+        price == _CHEAP,
+        price in (_HEADER, _BODY),
     )
 
 
-def widen(program: SearchKey, keeps: Callable[[SearchKey], bool]) -> SearchKey:
-    """The narrowest program of keys that `keeps` accepts that is true wherever `program` is."""
-    return _bound(program, keeps, is_upper=True)
+def widen(program: SearchKey, keeps: Callable[[SearchKey], bool], *, is_exact: bool = True) -> SearchKey:
+    """The narrowest program of keys that `keeps` accepts that is true wherever `program` is.
+
+    `is_exact` False: who answers these keys may say yes where it is no, so that nothing follows from their opposite.
+    """
+    return _bound(program, keeps, is_upper=True, is_exact=is_exact)
 
 
-def _bound(program: SearchKey, keeps: Callable[[SearchKey], bool], *, is_upper: bool) -> SearchKey:
+def _bound(program: SearchKey, keeps: Callable[[SearchKey], bool], *, is_upper: bool, is_exact: bool) -> SearchKey:
     match program:
         case All():
             return program
         case Not(of):
-            return negate(_bound(of, keeps, is_upper=not is_upper))
+            return negate(_bound(of, keeps, is_upper=not is_upper, is_exact=is_exact))
         case And(of):
-            return join_and([_bound(key, keeps, is_upper=is_upper) for key in of])
+            return join_and([_bound(key, keeps, is_upper=is_upper, is_exact=is_exact) for key in of])
         case Or(of):
-            return join_or([_bound(key, keeps, is_upper=is_upper) for key in of])
-        case _ if keeps(program):
+            return join_or([_bound(key, keeps, is_upper=is_upper, is_exact=is_exact) for key in of])
+        case _ if (is_upper or is_exact) and keeps(program):
             return program
         case _:
             return All() if is_upper else NOTHING

@@ -20,8 +20,8 @@ from posthouse.message.header import find_header_end, iterate_fields, unfold
 from posthouse.message.parsed import ParsedMessage, PartFacts
 from posthouse.message.search import Where
 
-_SCRIPT = re.compile(r"<(style|script)\b.*?(?:</\1\s*>|\Z)", re.IGNORECASE | re.DOTALL)
-_TAG = re.compile(r"<[^>]*+>")
+_SCRIPT = re.compile(r"<(style|script)\b.*?(?:</\1\s*+>|\Z)", re.IGNORECASE | re.DOTALL)
+_TAG = re.compile(r"<[^<>]*+>")
 _DATE = re.compile(rb"(\d{1,2})[ \t]++([A-Za-z]{3})[ \t]++(\d{2,4})\b")
 _MONTHS = {
     name: number
