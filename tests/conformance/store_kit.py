@@ -100,22 +100,32 @@ def first_uid(added: list[Added]) -> Uid:
     return added[0].uids[0]
 
 
-def make_addition(
-    *mailboxes: MailboxId | Role,
-    subject: str = "hello",
-    text: str = "It is raining in Zürich.\r\n",
-    sender: str = "Ann <ann@example.com>",
-    message_id: str = "",
-    references: tuple[str, ...] = (),
-    sent: float | None = 1_700_000_000.0,
-    **more: object,
-) -> Addition:
-    """An email to be added, its message described as a parser would."""
+@dataclass(frozen=True)
+class Letter:
+    subject: str = "hello"
+    text: str = "It is raining in Zürich.\r\n"
+    sender: str = "Ann <ann@example.com>"
+    message_id: str = ""
+    references: tuple[str, ...] = ()
+    sent: float | None = 1_700_000_000.0
+
+
+def make_addition(*mailboxes: MailboxId | Role, **more: object) -> Addition:
+    """An email to be added, its message described as a parser would. `more`: of a Letter, or of the Addition."""
+    names = Letter.__dataclass_fields__
+    letter = Letter(**{name: value for name, value in more.items() if name in names})  # type: ignore[arg-type]
+    rest = {name: value for name, value in more.items() if name not in names}
+    addition = Addition(mailboxes or (Role.INBOX,), *_write(letter), PREFIX, 1_700_000_100.25, 60)
+    return replace(addition, **rest)  # type: ignore[arg-type]
+
+
+def _write(letter: Letter) -> tuple[Body, ParsedMessage]:
+    subject, sender, text = letter.subject, letter.sender, letter.text
     head = f"Date: Tue, 14 Nov 2023 22:13:20 +0000\r\nFrom: {sender}\r\nTo: bob@example.net\r\nSubject: {subject}\r\n"
-    if message_id:
-        head += f"Message-ID: <{message_id}>\r\n"
-    if references:
-        head += "References: " + " ".join(f"<{one}>" for one in references) + "\r\n"
+    if letter.message_id:
+        head += f"Message-ID: <{letter.message_id}>\r\n"
+    if letter.references:
+        head += "References: " + " ".join(f"<{one}>" for one in letter.references) + "\r\n"
     header = head.encode() + b"Content-Type: text/plain; charset=utf-8\r\n\r\n"
     octets = header + text.encode()
     base = base_subject(subject)
@@ -129,19 +139,18 @@ def make_addition(
             PartFacts("1", 0, len(header), len(octets), text.count("\r\n"), "text/plain", "8bit", "utf-8", "", "", ""),
         ),
         head=f"Subject: {subject}\r\n".encode(),
-        keys=SortKeys(sent, fold_case(base.text), fold_case(sender), "BOB", "", fold_case(sender), "BOB@EXAMPLE.NET"),
-        message_id=message_id,
-        references=references,
+        keys=SortKeys(
+            letter.sent, fold_case(base.text), fold_case(sender), "BOB", "", fold_case(sender), "BOB@EXAMPLE.NET"
+        ),
+        message_id=letter.message_id,
+        references=letter.references,
         subject=subject,
         from_text=sender,
         to_text="bob@example.net",
         preview=text[:256].strip(),
         is_reply_or_forward=base.is_reply_or_forward,
     )
-    return replace(
-        Addition(mailboxes or (Role.INBOX,), InlineBody(octets), message, PREFIX, 1_700_000_100.25, 60),
-        **more,  # type: ignore[arg-type]
-    )
+    return InlineBody(octets), message
 
 
 async def whole(body: Body) -> bytes:

@@ -84,9 +84,9 @@ def _find_missing(old: Sequence[int], new: Sequence[int], came: int) -> UidSet:
     Up to the next one that is missing both run alike, behind it never again: each is found by halving.
     """
     gaps: list[UidRange] = []
-    gone, count = 0, len(old)
+    stop, gone, count = 0, 0, len(old)
     while count - gone > came:
-        low, high = gone, came + gone  # in `old`: alike before `low`, not alike from `high` on
+        low, high = stop, came + gone  # in `old`: alike before `low`, not alike from `high` on
         while low < high:
             middle = (low + high) // 2
             if old[middle] == new[middle - gone]:
