@@ -15,9 +15,10 @@ class Store(msgspec.Struct, frozen=True, kw_only=True):
         int,
         Key(
             Whole(1, 1000),
-            "Databases that new accounts are spread over; accounts that exist stay where they are.",
+            "Databases that new accounts are spread over. One is fastest until its disk or its size is the limit:"
+            " what is committed together costs one sync.",
         ),
-    ] = 4
+    ] = 1
     undelete: Annotated[
         timedelta, Key(Duration("0s", "3650d"), "How long removed mail and removed accounts can be brought back.")
     ] = timedelta(days=14)
