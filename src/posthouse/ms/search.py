@@ -159,8 +159,11 @@ def _compile_text(key: Contains | HasHeader | HasAttachment) -> Test:
 
 
 def day_of(instant: float, zone_minutes: int = 0) -> date:
-    """The day that a clock of that zone showed."""
-    return (_EPOCH + timedelta(seconds=instant, minutes=zone_minutes)).date()
+    """The day that a clock of that zone showed; the first or last there is when it is out of the calendar."""
+    try:
+        return (_EPOCH + timedelta(seconds=instant, minutes=zone_minutes)).date()
+    except OverflowError:
+        return date.max if instant > 0 else date.min
 
 
 def _is_on_side(side: Side, day: date | None, wanted: date) -> bool:
