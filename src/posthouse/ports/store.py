@@ -214,7 +214,8 @@ class Fields(enum.IntFlag):
 
 @dataclass(slots=True)
 class EmailRow:
-    """An email as far as `Fields` asked for it. `size` counts prefix and body, as clients see it; `prefix_size` of those.
+    """An email as far as `Fields` asked for it. `size` counts prefix and body, as clients see it;
+    `prefix_size` of those.
 
     Offsets of `message.parts` count from the body's first octet, that is from `prefix_size` of what is fetched. A
     header section to the outside is prefix and the body's own header together.
