@@ -3,11 +3,26 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import sys
+import time
 from collections.abc import Callable
+from pathlib import Path
 
+from posthouse.adapters.sqlite.store import SqliteStore
+from posthouse.app.coordinator import Shared
 from posthouse.app.feed import ChangeFeed
-from posthouse.message.mailbox import AccountId
+from posthouse.app.rpc import CoordinatorLink
+from posthouse.app.shared_sites import WindowSettings
+from posthouse.message.mailbox import AccountId, Role
+from posthouse.message.parse import parse_message
+from posthouse.ports.clock import FakeClock
+from posthouse.ports.observe import FakeLog
+from posthouse.ports.spool import InlineBody
+from posthouse.ports.store import Addition
 from tests.app.test_coordinator import FakeWorker, running
+
+BODY = b"Subject: Lunch\r\n\r\nAt noon?\r\n"
 
 
 class Ear:
@@ -65,3 +80,39 @@ async def test_without_a_coordinator_hints_are_lost_and_nothing_else() -> None:
         one.feed.note([AccountId(2)])
         await two.wait_for(lambda: bool(two.heard))
         assert accounts(2) in (two.heard[-1], two.heard[-1] - accounts(1))
+
+
+async def test_another_process_hears_of_a_delivery_within_milliseconds(tmp_path: Path) -> None:
+    account, path = AccountId(1), str(tmp_path / "link")
+    shared = Shared(2, WindowSettings(), FakeClock(), FakeLog())
+    server = await asyncio.start_unix_server(shared.serve, path)
+    store = SqliteStore(str(tmp_path / "store"), lambda _: 0, FakeClock())
+    await store.open()
+    await store.ensure_account(account)
+    hello = {"index": 0, "generation": 1, "pid": os.getpid()}
+    link, joined = CoordinatorLink(lambda: asyncio.open_unix_connection(path), hello, FakeLog()), asyncio.Event()
+    link.on_connect(joined.set)
+    store.on_commit = ChangeFeed(link, store.hint).note
+    running = asyncio.create_task(link.run())
+    words = [sys.executable, "-m", "tests.app.feed_listener", path, str(tmp_path / "store"), str(account)]
+    listener = await asyncio.create_subprocess_exec(*words, stdout=asyncio.subprocess.PIPE)
+    assert listener.stdout is not None
+    try:
+        async with asyncio.timeout(30):
+            await joined.wait()
+            assert (await listener.stdout.readline()).startswith(b"ready")
+            delays = []
+            for _ in range(20):
+                await store.messages.add(account, [Addition((Role.INBOX,), InlineBody(BODY), parse_message(BODY))])
+                committed = time.monotonic()
+                word, heard = (await listener.stdout.readline()).split()
+                assert word == b"changed"
+                delays.append(float(heard) - committed)
+        assert sorted(delays)[10] < 0.05
+    finally:
+        listener.terminate()
+        await listener.wait()
+        running.cancel()
+        await asyncio.gather(running, return_exceptions=True)
+        server.close()
+        await store.close()

@@ -113,7 +113,7 @@ class Worker:
         self._runner.connect_store(self._submission.handover)
         pool.may_remove = self._submission.may_remove
         self._duty = self._make_duty()
-        sources = Sources(self._shards.owned, self._runner, self._planner, context.losses)
+        sources = Sources(self._shards.owned, self._runner, self._planner, context.losses, self._store.figures)
         self._own_figures = WorkerFigures(context.metrics, sources, context.clock)
 
     # -- parts

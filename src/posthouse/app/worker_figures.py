@@ -38,6 +38,20 @@ _LARGEST = {
 }
 
 
+_STORE_SUMS = {
+    "waiting": "Writes that wait for the disk.",
+    "commits": "Commits of the message store since the start.",
+    "broken": "Shards of the message store that take no mail because an fsync failed.",
+}
+_STORE_LARGEST = {
+    "wal_octets_max": "Size of the largest write-ahead log of the message store.",
+    "last_commit_seconds": "The last commit of a shard of the message store.",
+    "last_checkpoint_seconds": "The last checkpoint of a shard of the message store.",
+    "worst_checkpoint_seconds": "The longest checkpoint of a shard since it was opened.",
+    "oldest_reader_seconds": "Age of the oldest read that is open in the message store.",
+}
+
+
 class CountedSpool(Protocol):
     def figures(self) -> Mapping[str, float]: ...
 
@@ -52,6 +66,7 @@ class Sources:
     runner: Runner
     planner: Planner
     losses: Callable[[], Losses]
+    store: Callable[[], Sequence[Mapping[str, float]]] = tuple  # of each of its shards
 
 
 class WorkerFigures:
@@ -60,6 +75,10 @@ class WorkerFigures:
         self._clock = clock
         self._spool = {name: metrics.gauge(f"posthouse_spool_{name}", text) for name, text in _SUMS.items()}
         self._spool_largest = {name: metrics.gauge(f"posthouse_spool_{name}", text) for name, text in _LARGEST.items()}
+        self._store = {name: metrics.gauge(f"posthouse_store_{name}", text) for name, text in _STORE_SUMS.items()}
+        self._store_largest = {
+            name: metrics.gauge(f"posthouse_store_{name}", text) for name, text in _STORE_LARGEST.items()
+        }
         self._shards = metrics.gauge("posthouse_spool_shards", "Shards in use.")
         self._in_memory = metrics.gauge("posthouse_messages_in_memory", "Messages that are being delivered.")
         self._waiting = metrics.gauge("posthouse_messages_waiting", "Messages that wait on disk for room in memory.")
@@ -75,10 +94,8 @@ class WorkerFigures:
         sources = self._sources
         shards = [shard.figures() for shard in sources.shards()]
         self._shards.set(len(shards))
-        for name, gauge in self._spool.items():
-            gauge.set(sum(figures[name] for figures in shards))
-        for name, gauge in self._spool_largest.items():
-            gauge.set(max((figures[name] for figures in shards), default=0.0))
+        _show(shards, self._spool, self._spool_largest)
+        _show(sources.store(), self._store, self._store_largest)
         in_memory, waiting, _ = sources.runner.count_held()
         self._in_memory.set(in_memory)
         self._waiting.set(waiting)
@@ -104,6 +121,13 @@ class WorkerFigures:
         now = self._clock.monotonic()
         self._next_count = now + max(COUNT_EVERY_S, _SHARE * (now - started))
         self._queue.show(counted, self._clock.now())
+
+
+def _show(shards: Sequence[Mapping[str, float]], sums: Mapping[str, Gauge], largest: Mapping[str, Gauge]) -> None:
+    for name, gauge in sums.items():
+        gauge.set(sum(figures[name] for figures in shards))
+    for name, gauge in largest.items():
+        gauge.set(max((figures[name.removesuffix("_max")] for figures in shards), default=0.0))
 
 
 class _QueueFigures:
