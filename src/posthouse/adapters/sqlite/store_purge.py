@@ -39,6 +39,7 @@ _ACCOUNT_TABLES = (
     "mailbox",
     "submission_recipient",
     "submission_key",
+    "import_mark",
 )
 
 

@@ -174,3 +174,12 @@ CREATE TABLE submission_key (
     PRIMARY KEY (account, key)
 ) WITHOUT ROWID;
 CREATE INDEX submission_key_expires ON submission_key (expires);
+
+-- How far an import from a source has come, by folder of the source: in one commit with the emails up to there.
+CREATE TABLE import_mark (
+    account INTEGER NOT NULL,
+    source BLOB NOT NULL,                -- hash of what is imported and where to
+    folder TEXT NOT NULL,
+    position TEXT NOT NULL,              -- in the words of the source
+    PRIMARY KEY (account, source, folder)
+) WITHOUT ROWID;

@@ -1,0 +1,162 @@
+"""`posthouse import`, `export` and `undelete`."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+from collections.abc import Callable, Coroutine, Iterator
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+from posthouse.app.cli.common import Context, FailedError, format_octets, json_option, make_console, print_json
+
+if TYPE_CHECKING:
+    from posthouse.config import Settings
+    from posthouse.manage.transfer import ImportOptions, ImportResult
+    from posthouse.ports.transfer import Report, Source
+
+T = TypeVar("T")
+MAX_MESSAGE = 128 << 20
+_SHOWN_TROUBLES = 20
+
+
+def run_command(work: Coroutine[Any, Any, T]) -> T:
+    """What can go wrong outside is one line and exit code 1; Ctrl-C is 130."""
+    from posthouse.ports.directory import DirectoryError
+    from posthouse.ports.store import StoreError, StoreRefusal
+    from posthouse.ports.transfer import TransferError
+
+    try:
+        return asyncio.run(work)
+    except (DirectoryError, StoreError, StoreRefusal, TransferError) as error:
+        raise FailedError(str(error)) from None
+    except KeyboardInterrupt:
+        click.echo("Interrupted; the same command goes on from here.", err=True)
+        raise click.exceptions.Exit(130) from None
+
+
+@contextlib.contextmanager
+def show_progress(what: str, *, as_json: bool) -> Iterator[Report]:
+    """A bar on a terminal, nothing elsewhere."""
+    from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
+
+    console = make_console()
+    columns = (TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=console, transient=True, disable=as_json or not console.is_terminal) as progress:
+        task = progress.add_task(what, total=None)
+
+        def report(done: int, total: int) -> None:
+            progress.update(task, completed=done, total=total or None)
+
+        yield report
+
+
+@click.group("import")
+def import_mail() -> None:
+    """Bring mail into an account. A command that was interrupted goes on where it stopped."""
+
+
+_Command = Callable[..., None]
+
+
+def _common_options(command: _Command) -> _Command:
+    for option in (
+        json_option,
+        click.option("--again", is_flag=True, help="Import from the beginning, what was imported before too."),
+        click.option("--ignore-quota", is_flag=True, help="Go beyond the account's quota."),
+    ):
+        command = option(command)
+    return command
+
+
+@import_mail.command("mbox")
+@click.argument("account", metavar="ACCOUNT")
+@click.argument("files", metavar="FILE...", nargs=-1, required=True, type=click.Path(exists=True, dir_okay=False))
+@click.option("--mailbox", metavar="NAME", help="Where it goes, as in Work/2024. Default: the file's name.")
+@click.option("--no-labels", is_flag=True, help="Take no notice of Gmail's labels.")
+@_common_options
+@click.pass_obj
+def import_mbox(
+    context: Context, /, account: str, files: tuple[str, ...], mailbox: str | None, no_labels: bool, **flags: bool
+) -> None:
+    """Import mbox files, also those of Google Takeout and Thunderbird."""
+    from posthouse.adapters.mbox import MboxSource
+
+    sources: list[tuple[str, Source]] = []
+    for file in files:
+        target = _read_path(mailbox) if mailbox else (_name_mailbox(file),)
+        sources.append((file, MboxSource(file, target, limit=MAX_MESSAGE)))
+    _run_imports(context, account, sources, {**flags, "no_labels": no_labels})
+
+
+def _read_path(text: str) -> tuple[str, ...]:
+    path = tuple(part for part in text.split("/") if part)
+    if not path:
+        raise click.BadParameter("a mailbox has a name", param_hint="--mailbox")
+    return path
+
+
+def _name_mailbox(file: str) -> str:
+    name = os.path.basename(os.path.realpath(file))
+    return name.removesuffix(".mbox") or name
+
+
+def _run_imports(context: Context, account: str, sources: list[tuple[str, Source]], flags: dict[str, bool]) -> None:
+    from posthouse.manage.transfer import ImportOptions
+
+    settings = context.load_as_user()
+    options = ImportOptions(
+        inline_limit=settings.store.body_file_size,
+        ignores_quota=flags["ignore_quota"],
+        uses_labels=not flags.get("no_labels"),
+        is_again=flags["again"],
+    )
+    with show_progress("Importing", as_json=flags["as_json"]) as report:
+        results = run_command(_import_all(settings, account, sources, (options, report)))
+    if flags["as_json"]:
+        print_json({"source": name, **_describe(result)} for name, result in results)
+    else:
+        for name, result in results:
+            _tell(name, result)
+    if any(result.bad or result.stopped for _, result in results):
+        raise click.exceptions.Exit(1)
+
+
+async def _import_all(
+    settings: Settings, account: str, sources: list[tuple[str, Source]], how: tuple[ImportOptions, Report]
+) -> list[tuple[str, ImportResult]]:
+    from posthouse.app.transfer import open_office
+
+    results = []
+    async with open_office(settings, account) as office:
+        for name, source in sources:
+            results.append((name, await office.run_import(source, *how)))
+            if results[-1][1].stopped:
+                break
+    return results
+
+
+def _describe(result: ImportResult) -> dict[str, object]:
+    return {
+        "imported": result.imported,
+        "octets": result.octets,
+        "already": result.already,
+        "deleted": result.deleted,
+        "bad": result.bad,
+        "troubles": result.troubles,
+        "stopped": result.stopped,
+    }
+
+
+def _tell(name: str, result: ImportResult) -> None:
+    words = [f"{result.imported} imported ({format_octets(result.octets)})"]
+    words += [f"{result.already} there already"] if result.already else []
+    words += [f"{result.deleted} deleted in the source"] if result.deleted else []
+    words += [f"{result.bad} not taken"] if result.bad else []
+    click.echo(f"{name}: {', '.join(words)}")
+    for trouble in result.troubles[:_SHOWN_TROUBLES]:
+        click.echo(f"  {trouble}", err=True)
+    if result.stopped:
+        click.echo(f"{name}: stopped: {result.stopped}", err=True)

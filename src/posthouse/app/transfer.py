@@ -1,0 +1,62 @@
+"""Import, export and undelete on a data directory, with or without a running server: what the commands work with.
+
+A running server hears of what is committed here as of any commit of another process.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+
+from posthouse.adapters.clock import SystemClock
+from posthouse.adapters.compute import ThreadCompute
+from posthouse.adapters.sqlite.store import SqliteStore
+from posthouse.adapters.sqlite.store_imports import SqliteImports
+from posthouse.app.directory import open_for_worker
+from posthouse.app.store import open_store
+from posthouse.config.settings import Settings
+from posthouse.manage.transfer import Importer, ImportOptions, ImportParts, ImportResult
+from posthouse.message.mailbox import AccountId
+from posthouse.message.parse import parse_message
+from posthouse.ports.directory import Account
+from posthouse.ports.store import NoSuchAccount
+from posthouse.ports.transfer import Report, Source
+
+
+@dataclass(frozen=True, slots=True)
+class Office:
+    account: Account
+    store: SqliteStore
+    compute: ThreadCompute
+
+    @property
+    def id(self) -> AccountId:
+        return self.account.id
+
+    async def run_import(self, source: Source, options: ImportOptions, report: Report) -> ImportResult:
+        """Cancelling it leaves whole batches."""
+        store = self.store
+        parts = ImportParts(
+            store.mailboxes, store.messages, SqliteImports(store.core), parse_message, self.compute, SystemClock()
+        )
+        try:
+            return await Importer(self.id, parts, options, report).run(source)
+        finally:
+            source.close()
+
+
+@contextlib.asynccontextmanager
+async def open_office(settings: Settings, login: str) -> AsyncIterator[Office]:
+    """Raises StoreError, DirectoryError, NoSuchAccount."""
+    async with contextlib.AsyncExitStack() as stack:
+        directory = open_for_worker(settings)
+        stack.callback(directory.close)
+        account = directory.find(login)
+        if account is None:
+            raise NoSuchAccount(f"there is no account {login}")
+        store = await open_store(settings, directory, SystemClock())
+        stack.push_async_callback(store.close)
+        compute = ThreadCompute()
+        stack.callback(compute.close)
+        yield Office(account, store, compute)
