@@ -14,10 +14,3 @@ from tests.conformance.store_kit import Office, open_memory, open_sqlite
 async def office(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Office]:
     async with request.param(tmp_path) as made:
         yield made
-
-
-@pytest.fixture(params=[open_memory], ids=["memory"])
-async def searched(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Office]:
-    """Those that come with a search."""
-    async with request.param(tmp_path) as made:
-        yield made

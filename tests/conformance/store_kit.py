@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Protocol
 
 from posthouse.adapters.files import Files, Space
+from posthouse.adapters.sqlite.search import SqliteSearch
 from posthouse.adapters.sqlite.store import SqliteStore
 from posthouse.adapters.sqlite.store_base import StoreOptions
 from posthouse.message.casemap import fold_case
@@ -24,13 +25,10 @@ from posthouse.ports.spool import Body, InlineBody
 from posthouse.ports.store import (
     Added,
     Addition,
-    EmailRow,
     FlagEdit,
     FlagMode,
     FlagResult,
-    SearchResult,
     Store,
-    StoreError,
 )
 from posthouse.ports.store_memory import MemoryStore, QuotaLimit
 
@@ -215,16 +213,6 @@ class SqliteControl:
         self.store.core.options = kept
 
 
-class NoSearch:
-    """Stands where no search is tried."""
-
-    async def search(self, *args: object, **named: object) -> SearchResult:
-        raise StoreError("no search")
-
-    async def thread_references(self, *args: object) -> list[EmailRow]:
-        raise StoreError("no search")
-
-
 @asynccontextmanager
 async def open_sqlite(path: Path) -> AsyncIterator[Office]:
     clock, files = FakeClock(), RoomyFiles()
@@ -238,7 +226,7 @@ async def open_sqlite(path: Path) -> AsyncIterator[Office]:
         files=files,
     )
     await store.open()
-    store.set_search(lambda core: NoSearch())
+    store.set_search(SqliteSearch)
     try:
         yield Office(clock, store.store, SqliteControl(store, files, clock, quotas))
     finally:

@@ -1,0 +1,135 @@
+"""Search on the SQLite store: exact whatever the text index has seen; without one it reads the text.
+
+A program of columns alone is one statement. One that asks for text has its candidates narrowed by columns and by the
+index, then each is verified with its text (search_verify.py), slice by slice; mail that is not indexed yet is a
+candidate. Between slices nothing is held, so a long search is in nobody's way and may be cancelled. Only rows of the
+account are looked at, and the index is asked for those of the account only. Writes nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Protocol, cast
+
+import apsw
+
+from posthouse.adapters.sqlite.bulk import Value
+from posthouse.adapters.sqlite.search_rank import list_terms, rank
+from posthouse.adapters.sqlite.search_sql import Candidates, Scope, select_matches, select_sorted
+from posthouse.adapters.sqlite.search_verify import Key, Match, Verifier
+from posthouse.adapters.sqlite.store_base import StoreCore
+from posthouse.adapters.sqlite.store_reader import (
+    read_emails,
+    read_keywords,
+    read_mailbox_state,
+    read_modseq,
+    read_placements,
+)
+from posthouse.adapters.sqlite.store_sql import select_rows
+from posthouse.message.mailbox import AccountId, EmailId, KeywordTable, MailboxId, ModSeq, Uid
+from posthouse.message.search import SearchKey, SentOn, SortBy, SortKey
+from posthouse.ms.search import join_and, plan_search, widen
+from posthouse.ms.uidsets import from_list
+from posthouse.ports.store import EmailRow, Fields, SearchResult
+
+_SLICE = 500  # emails per read
+
+
+class TextIndex(Protocol):
+    async def find(self, account: AccountId, program: SearchKey) -> Candidates | None:
+        """None when it cannot narrow this program."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Listing:
+    """Candidates of one moment."""
+
+    modseq: ModSeq
+    keywords: KeywordTable
+    keys: list[Key]
+
+
+class SqliteSearch:
+    def __init__(self, core: StoreCore, index: TextIndex | None = None) -> None:
+        self._core, self._index = core, index
+
+    async def search(
+        self,
+        account: AccountId,
+        program: SearchKey,
+        mailbox: MailboxId | None = None,
+        sort: Sequence[SortBy] = (),
+        viewer: AccountId | None = None,
+    ) -> SearchResult:
+        scope = Scope(account, mailbox, None if viewer == account else viewer)
+        plan = plan_search(program)
+        if plan.is_exact:
+            listing = await self._core.read(account, _list, scope, program, sort)
+            return _make_result(scope, listing.modseq, listing.keys)
+        candidates = None if self._index is None else await self._index.find(account, program)
+        days = widen(program, lambda key: isinstance(key, SentOn), is_exact=False)
+        listing = await self._core.read(account, _list, scope, join_and([plan.columns, days]), (), candidates)
+        found = await self._verify(scope, program, listing, sort)
+        keys = await self._sort(scope, found, sort) if sort else [match.key for match in found]
+        return _make_result(scope, listing.modseq, keys)
+
+    async def _verify(self, scope: Scope, program: SearchKey, listing: _Listing, sort: Sequence[SortBy]) -> list[Match]:
+        is_ranked = any(by.key is SortKey.RELEVANCY for by in sort)
+        folder = self._core.shard(scope.account).folder
+        verifier = Verifier(scope, program, listing.keywords, folder, list_terms(program) if is_ranked else ())
+        found: list[Match] = []
+        start = 0
+        while start < len(listing.keys):
+            matches, start = await self._core.read(scope.account, verifier.run, listing.keys, start)
+            found += matches
+        return found
+
+    async def _sort(self, scope: Scope, found: Sequence[Match], sort: Sequence[SortBy]) -> list[Key]:
+        relevances = rank([match.counts for match in found])
+        triples = [f"[{m.key[0]},{m.key[1]},{relevance!r}]" for m, relevance in zip(found, relevances, strict=True)]
+        bindings = (scope.account, f"[{','.join(triples)}]")
+        return await self._core.read(scope.account, _read_keys, select_sorted(sort), bindings)
+
+    async def thread_references(self, account: AccountId, mailbox: MailboxId, uids: Sequence[Uid]) -> list[EmailRow]:
+        rows: list[EmailRow] = []
+        for start in range(0, len(uids) or 1, _SLICE):
+            rows += await self._core.read(account, _read_references, mailbox, uids[start : start + _SLICE])
+        return rows
+
+
+def _list(
+    connection: apsw.Connection,
+    account: AccountId,
+    scope: Scope,
+    program: SearchKey,
+    sort: Sequence[SortBy],
+    candidates: Candidates | None = None,
+) -> _Listing:
+    if scope.mailbox is not None:
+        read_mailbox_state(connection, account, scope.mailbox)
+    keywords = read_keywords(connection, account)
+    sql, bindings = select_matches(scope, keywords, program, sort, candidates)
+    return _Listing(read_modseq(connection, account), keywords, _read_keys(connection, account, sql, bindings))
+
+
+def _read_keys(connection: apsw.Connection, account: AccountId, sql: str, bindings: Sequence[Value]) -> list[Key]:
+    return cast("list[Key]", select_rows(connection, "uid, email", sql, bindings))
+
+
+def _make_result(scope: Scope, modseq: ModSeq, keys: Sequence[Key]) -> SearchResult:
+    emails = [EmailId(email) for _, email in keys]
+    return SearchResult(emails, [] if scope.mailbox is None else [Uid(uid) for uid, _ in keys], modseq)
+
+
+def _read_references(
+    connection: apsw.Connection, account: AccountId, mailbox: MailboxId, uids: Sequence[Uid]
+) -> list[EmailRow]:
+    placements = {p.uid: p for p in read_placements(connection, account, mailbox, from_list(uids), None)}
+    emails = read_emails(connection, account, [p.email for p in placements.values()], Fields.KEYS | Fields.DATES)
+    rows: list[EmailRow] = []
+    for uid in uids:
+        placement = placements.get(uid)
+        if placement is not None and placement.email in emails:
+            rows.append(replace(emails[placement.email], placement=placement))
+    return rows
