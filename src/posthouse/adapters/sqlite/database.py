@@ -7,6 +7,7 @@ DatabaseRefused. After a crash SQLite itself restores the last commit. An upgrad
 
 from __future__ import annotations
 
+import contextlib
 import os
 from importlib import resources
 
@@ -87,8 +88,32 @@ def _migrations(schema: str) -> list[str]:
 
 
 def _take_snapshot(connection: apsw.Connection, path: str) -> None:
-    if not os.path.exists(path):
-        connection.execute("VACUUM INTO ?", (path,))
+    """Under another name until it is complete: what has the name can be relied on."""
+    if os.path.exists(path):
+        return
+    needed = int(str(connection.pragma("page_count"))) * int(str(connection.pragma("page_size")))
+    room = os.statvfs(os.path.dirname(path) or ".")
+    free = room.f_bavail * room.f_frsize
+    if free < needed:
+        raise DatabaseRefused(
+            f"{path}: the snapshot before the upgrade needs {needed >> 20} MiB, {free >> 20} MiB are free;"
+            " make room and start again, nothing has been changed"
+        )
+    partial = path + ".partial"
+    with contextlib.suppress(FileNotFoundError):
+        os.unlink(partial)
+    connection.execute("VACUUM INTO ?", (partial,))
+    _sync(partial)
+    os.rename(partial, path)
+    _sync(os.path.dirname(path) or ".")
+
+
+def _sync(path: str) -> None:
+    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 def roll_back(connection: apsw.Connection) -> None:

@@ -26,7 +26,7 @@ from posthouse.adapters.sqlite.inhand import InHand
 from posthouse.adapters.sqlite.reader import DueKey, Reader
 from posthouse.adapters.sqlite.rows import queue_new, serial_of
 from posthouse.adapters.sqlite.scribe import Accept, Settle, SpoolScribe, SpoolWork
-from posthouse.adapters.sqlite.writer import Job, Work, Writer, WriterLimits
+from posthouse.adapters.sqlite.writer import Alarms, Job, Work, Writer, WriterLimits
 from posthouse.message.ids import QueueId, Serial, ShardNumber, make_queue_id
 from posthouse.message.instant import Instant
 from posthouse.ports.clock import Clock
@@ -103,8 +103,7 @@ class SqliteSpool:
             opened.database_path,
             SpoolScribe(disk, self._bodies_path, has_files=has_files),
             options.limits,
-            on_broken=partial(opened.in_hand.set_suspect, True),
-            on_full=self._space.note_full,
+            Alarms(partial(opened.in_hand.set_suspect, True), self._space.note_full),
         )
         self._is_closing = False
         self._is_closed = False

@@ -26,6 +26,7 @@ from posthouse.adapters.sqlite.store_book import (
 from posthouse.adapters.sqlite.store_reader import as_seen_by, read_mailbox_state, read_modseq, read_seen
 from posthouse.adapters.sqlite.store_sql import (
     IN_LIST,
+    IS_VISIBLE,
     merge,
     numbers_json,
     ranges_json,
@@ -37,7 +38,6 @@ from posthouse.adapters.sqlite.store_watch import Watchers
 from posthouse.message.mailbox import (
     AccountId,
     EmailId,
-    Flag,
     MailboxChange,
     MailboxId,
     ModSeq,
@@ -49,7 +49,6 @@ from posthouse.message.mailbox import (
 )
 from posthouse.ports.store import AccountChanges, Subscription
 
-_DELETED = int(Flag.DELETED)
 _TAIL = (
     "SELECT coalesce((SELECT uid FROM placement WHERE account = ? AND mailbox = ? AND modseq <= ?"
     " ORDER BY uid DESC LIMIT 1), 0)"
@@ -232,9 +231,7 @@ def _read_states(
     rows = select_rows(
         connection,
         "email, created, thread, visible",
-        "SELECT email, created, thread, EXISTS (SELECT 1 FROM placement p WHERE p.account = e.account"
-        f" AND p.email = e.email AND NOT p.flags & {_DELETED}) AS visible FROM email e"
-        f" WHERE account = ? AND email {IN_LIST}",
+        f"SELECT email, created, thread, {IS_VISIBLE} AS visible FROM email e WHERE account = ? AND email {IN_LIST}",
         (account, numbers_json(emails)),
     )
     return {

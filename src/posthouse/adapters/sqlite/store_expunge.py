@@ -23,7 +23,7 @@ from posthouse.adapters.sqlite.store_sql import (
     IN_LIST,
     compress,
     numbers_json,
-    ranges_json,
+    placements_in,
     select_numbers,
     select_rows,
 )
@@ -34,20 +34,16 @@ _SEEN, _DELETED = int(Flag.SEEN), int(Flag.DELETED)
 _FEW_RANGES = 16
 ALL_UIDS: UidSet = (UidRange(1, 2**32 - 1),)
 
-_GOING = (
-    "SELECT p.uid, p.email, p.flags, e.size FROM json_each(?3) r CROSS JOIN placement p"
-    " ON p.account = ?1 AND p.mailbox = ?2 AND p.uid BETWEEN r.value ->> 0 AND r.value ->> 1"
-    " CROSS JOIN email e ON e.account = ?1 AND e.email = p.email"
-)
-
 
 def find_placements(unit: Unit, box: MailboxState, uids: UidSet, where: str = "") -> list[tuple[int, int, int, int]]:
     """(UID, email, flags, size) of those that are there, by UID."""
+    source, bound = placements_in(uids)
     rows = select_rows(
         unit.connection,
         "uid, email, flags, size",
-        f"{_GOING} {where} ORDER BY p.uid",
-        (unit.account, box.mailbox, ranges_json(uids)),
+        "SELECT uid, e.email, flags, size FROM (SELECT p.uid, p.email, p.flags"
+        f" FROM {source} {where} ORDER BY p.uid) q CROSS JOIN email e ON e.account = ?1 AND e.email = q.email",
+        (unit.account, box.mailbox, bound),
     )
     return cast("list[tuple[int, int, int, int]]", rows)
 
@@ -61,7 +57,7 @@ def expunge_deleted(unit: Unit, mailbox: int, uids: UidSet | None) -> UidSet:
     box = unit.state.mailbox(mailbox)
     if not box.deleted:
         return ()
-    found = find_placements(unit, box, ALL_UIDS if uids is None else uids, f"WHERE p.flags & {_DELETED}")
+    found = find_placements(unit, box, ALL_UIDS if uids is None else uids, f"AND p.flags & {_DELETED}")
     return remove_placements(unit, box, found)
 
 

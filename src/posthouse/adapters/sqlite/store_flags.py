@@ -10,7 +10,7 @@ from typing import cast
 
 from posthouse.adapters.sqlite.store_book import FLAGS_CHANGED, MailboxState
 from posthouse.adapters.sqlite.store_expunge import where_uids
-from posthouse.adapters.sqlite.store_sql import compress, numbers_json, ranges_json, select_numbers, select_rows
+from posthouse.adapters.sqlite.store_sql import compress, numbers_json, placements_in, select_numbers, select_rows
 from posthouse.adapters.sqlite.store_works import Unit
 from posthouse.message.mailbox import AccountId, Flag, ModSeq, UidRange, UidSet
 from posthouse.ports.store import FlagEdit, FlagMode, FlagResult
@@ -19,20 +19,21 @@ _SEEN, _DELETED = int(Flag.SEEN), int(Flag.DELETED)
 _ALL_BITS = (1 << 62) - 1
 _MAX_NOTED = 64  # ranges of one change: the rows say what really changed
 
-_FIND = (
-    "SELECT p.uid, p.flags, p.modseq FROM json_each(?) r CROSS JOIN placement p ON p.account = ?"
-    " AND p.mailbox = ? AND p.uid BETWEEN r.value ->> 0 AND r.value ->> 1 ORDER BY p.uid"
-)
-
 
 def set_flags(unit: Unit, mailbox: int, uids: UidSet, edit: FlagEdit, reader: AccountId | None) -> FlagResult:
     """`reader`: who is not the owner."""
     box = unit.state.mailbox(mailbox)
     bits = unit.book.flag_bits(unit.connection, unit.state, edit.flags, make=edit.mode is not FlagMode.REMOVE)
     add, keep = _as_masks(edit.mode, bits)
+    source, bound = placements_in(uids)
     rows = cast(
         "list[tuple[int, int, int]]",
-        select_rows(unit.connection, "uid, flags, modseq", _FIND, (ranges_json(uids), unit.account, box.mailbox)),
+        select_rows(
+            unit.connection,
+            "uid, flags, modseq",
+            f"SELECT p.uid, p.flags, p.modseq FROM {source} ORDER BY p.uid",
+            (unit.account, box.mailbox, bound),
+        ),
     )
     modified: list[int] = []
     if edit.unchanged_since is not None:

@@ -15,8 +15,9 @@ import msgspec
 from posthouse.adapters.sqlite.store_rows import columns_for, read_message
 from posthouse.adapters.sqlite.store_sql import (
     IN_LIST,
+    IS_VISIBLE,
     numbers_json,
-    ranges_json,
+    placements_in,
     read_number,
     select_numbers,
     select_rows,
@@ -43,13 +44,10 @@ from posthouse.ports.store import NO_THREAD, EmailRow, Fields, NoSuchMailbox, Us
 _SEEN, _DELETED = int(Flag.SEEN), int(Flag.DELETED)
 _read_numbers = msgspec.json.Decoder(list[int]).decode
 
+# One text for all: half the time of three, and a third of that of rows.
 _SNAPSHOT = (
-    "SELECT json_group_array(uid), json_group_array(flags), json_group_array(modseq)"
+    "SELECT group_concat(uid || ',' || flags || ',' || modseq)"
     " FROM (SELECT uid, flags, modseq FROM placement WHERE account = ? AND mailbox = ? ORDER BY uid)"
-)
-_PLACEMENTS = (
-    "SELECT p.uid, p.email, p.flags, p.modseq, p.saved FROM json_each(?) r CROSS JOIN placement p ON p.account = ?"
-    " AND p.mailbox = ? AND p.uid BETWEEN r.value ->> 0 AND r.value ->> 1 ORDER BY p.uid"
 )
 
 
@@ -81,14 +79,15 @@ def read_mailbox_state(
 def read_snapshot(connection: apsw.Connection, account: AccountId, mailbox: MailboxId) -> Snapshot:
     """As the owner sees it."""
     uidvalidity, uidnext, highest, modseq = read_mailbox_state(connection, account, mailbox)
-    uids, flags, modseqs = cast("tuple[str, str, str]", connection.execute(_SNAPSHOT, (account, mailbox)).fetchone())
+    text = cast("str | None", connection.execute(_SNAPSHOT, (account, mailbox)).get)
+    numbers = array("Q", _read_numbers(f"[{text or ''}]"))
     return Snapshot(
         UidValidity(uidvalidity),
         Uid(uidnext),
         ModSeq(modseq),
-        array("I", _read_numbers(uids)),
-        array("Q", _read_numbers(flags)),
-        array("Q", _read_numbers(modseqs)),
+        array("I", numbers[0::3]),
+        numbers[1::3],
+        numbers[2::3],
         ModSeq(highest),
     )
 
@@ -114,8 +113,12 @@ def read_placements(
 ) -> list[Placement]:
     """In the order of UIDs. Raises NoSuchMailbox."""
     read_mailbox_state(connection, account, mailbox)
+    source, bound = placements_in(uids)
     rows = select_rows(
-        connection, "uid, email, flags, modseq, saved", _PLACEMENTS, (ranges_json(uids), account, mailbox)
+        connection,
+        "uid, email, flags, modseq, saved",
+        f"SELECT p.uid, p.email, p.flags, p.modseq, p.saved FROM {source} ORDER BY p.uid",
+        (account, mailbox, bound),
     )
     found = [_as_placement(cast("list[int]", row)) for row in rows]
     if viewer is None or viewer == account or not found:
@@ -186,8 +189,7 @@ def read_threads(
         emails = select_numbers(
             connection,
             f"SELECT e.email AS n FROM ({EMAILS_OF_THREAD}) t CROSS JOIN email e ON e.account = ?1 AND e.email = t.n"
-            " WHERE EXISTS (SELECT 1 FROM placement p WHERE p.account = ?1 AND p.email = e.email"
-            f" AND NOT p.flags & {_DELETED}) ORDER BY e.received, e.email",
+            f" WHERE {IS_VISIBLE} ORDER BY e.received, e.email",
             (account, thread),
         )
         if emails:

@@ -25,7 +25,7 @@ from posthouse.adapters.sqlite.store_add import Adder
 from posthouse.adapters.sqlite.store_bodies import BodyShelf
 from posthouse.adapters.sqlite.store_gate import ShardGate
 from posthouse.adapters.sqlite.store_works import Committed, StoreJob, StoreScribe, StoreWork, Unit
-from posthouse.adapters.sqlite.writer import Failures, Sharing, Writer, WriterLimits
+from posthouse.adapters.sqlite.writer import Alarms, Failures, Sharing, Writer, WriterLimits
 from posthouse.message.mailbox import AccountId
 from posthouse.ports.clock import Clock
 from posthouse.ports.spool import SpoolError
@@ -135,6 +135,7 @@ def _replace_suspect(path: str, files: Files) -> None:
         connection = open_existing(database, vfs=files.vfs)
         try:
             connection.config(apsw.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1)
+            connection.execute("PRAGMA query_only = OFF")  # it refuses VACUUM INTO another file as well
             connection.execute("VACUUM INTO ?", (fresh,))
         finally:
             connection.close()
@@ -185,8 +186,7 @@ class Shard:
             f"{opened.path}.db",
             StoreScribe(clock, self.adder.add_all, tell),
             limits,
-            on_broken=self.gate.set_suspect,
-            on_full=on_full,
+            Alarms(self.gate.set_suspect, on_full),
             sharing=Sharing(self.gate, _FAILURES),
         )
 
@@ -233,8 +233,9 @@ class Shard:
         }
 
     async def close(self) -> None:
-        await self._writer.close()
+        """The writer last: whoever closes a database last is to empty the WAL, and readers cannot."""
         loop: Any = asyncio.get_running_loop()
         await loop.run_in_executor(None, self.readers.close)
         self.watching.close()
+        await self._writer.close()
         self.gate.close()

@@ -13,7 +13,7 @@ import apsw
 import msgspec
 
 from posthouse.adapters.sqlite.bulk import Value
-from posthouse.message.mailbox import UidRange, UidSet
+from posthouse.message.mailbox import Flag, UidRange, UidSet
 
 JsonRow = list[int | float | str | None]
 
@@ -21,6 +21,15 @@ _read_rows = msgspec.json.Decoder(list[list[int | float | str | None]]).decode
 _read_numbers = msgspec.json.Decoder(list[int]).decode
 
 IN_LIST = "IN (SELECT value FROM json_each(?))"
+# Of a row of `email` called e. By that index: without statistics SQLite would look through the whole account.
+IS_VISIBLE = (
+    "EXISTS (SELECT 1 FROM placement p INDEXED BY placement_email WHERE p.account = e.account AND p.email = e.email"
+    f" AND NOT p.flags & {int(Flag.DELETED)})"
+)
+_IN_MAILBOX = "placement p WHERE p.account = ?1 AND p.mailbox = ?2"
+_BETWEEN = "BETWEEN r.value ->> 0 AND r.value ->> 1"
+_FEW_RANGES = 16
+_SPAN = 4  # UIDs per range up to which a list of them is quicker
 
 
 def select_rows(
@@ -48,6 +57,21 @@ def numbers_json(numbers: Iterable[int]) -> str:
 
 def ranges_json(ranges: UidSet) -> str:
     return "[" + ",".join(f"[{r.low},{r.high}]" for r in ranges) + "]"
+
+
+def as_list(ranges: UidSet) -> str | None:
+    """Many small ranges as a list of their UIDs; None: take them as ranges."""
+    if len(ranges) <= _FEW_RANGES or sum(r.high - r.low + 1 for r in ranges) > _SPAN * len(ranges):
+        return None
+    return numbers_json(number for r in ranges for number in range(r.low, r.high + 1))
+
+
+def placements_in(ranges: UidSet) -> tuple[str, str]:
+    """FROM and WHERE of placements p of account ?1, mailbox ?2 with these UIDs, and what to bind to ?3."""
+    listed = as_list(ranges)
+    if listed is not None:
+        return f"{_IN_MAILBOX} AND p.uid IN (SELECT value FROM json_each(?3))", listed
+    return f"json_each(?3) r CROSS JOIN {_IN_MAILBOX} AND p.uid {_BETWEEN}", ranges_json(ranges)
 
 
 def compress(numbers: Iterable[int]) -> UidSet:

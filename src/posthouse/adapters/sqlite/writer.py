@@ -116,6 +116,14 @@ class Failures:
 
 
 @dataclass(frozen=True, slots=True)
+class Alarms:
+    """Called in the writer's thread when a fsync failed, and when a write met a full disk."""
+
+    on_broken: Callable[[], None]
+    on_full: Callable[[], None]
+
+
+@dataclass(frozen=True, slots=True)
 class Sharing:
     """How a database that is not a spool's is written."""
 
@@ -161,15 +169,14 @@ class Writer(Generic[W]):
         path: str,
         scribe: Scribe[W],
         limits: WriterLimits,
-        on_broken: Callable[[], None],
-        on_full: Callable[[], None],
+        alarms: Alarms,
         sharing: Sharing | None = None,
     ) -> None:
         self._connection = connection
         self._wal_path = path + "-wal"
         self._scribe = scribe
         self._limits = limits
-        self._on_broken, self._on_full = on_broken, on_full
+        self._alarms = alarms
         sharing = sharing or Sharing(OpenGate(), _SPOOL_FAILURES)
         self._gate = sharing.gate
         self._failures = sharing.failures
@@ -332,7 +339,7 @@ class Writer(Generic[W]):
             isinstance(error, apsw.IOError) and self._connection.system_errno in FULL_ERRNOS
         )
         if is_full:
-            self._on_full()
+            self._alarms.on_full()
         failures = self._failures
         explained = failures.full("disk is full") if is_full else failures.error(f"{type(error).__name__}: {error}")
         explained.__cause__ = error
@@ -344,7 +351,7 @@ class Writer(Generic[W]):
         self._connection.config(apsw.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1)
         with contextlib.suppress(apsw.Error):
             roll_back(self._connection)
-        self._on_broken()
+        self._alarms.on_broken()
 
     @staticmethod
     def _fail(works: Sequence[W], error: Exception) -> None:
