@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import AsyncIterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from posthouse.adapters.files import Files, Space
@@ -12,7 +13,7 @@ from posthouse.adapters.sqlite.store_base import QuotaLimits, StoreOptions
 from posthouse.message.mailbox import AccountId, MailboxId, Role, UidRange, UidSet
 from posthouse.message.parsed import ParsedMessage, PartFacts, SortKeys
 from posthouse.ports.clock import Clock, FakeClock
-from posthouse.ports.spool import Body, InlineBody
+from posthouse.ports.spool import InlineBody
 from posthouse.ports.store import Added, Addition
 
 ACCOUNT = AccountId(7)
@@ -25,10 +26,8 @@ def make_octets(number: int, size: int = 200) -> bytes:
     return head + b"x" * max(0, size - len(head) - 2) + b"\r\n"
 
 
-def make_message(
-    number: int, octets: bytes, *, subject: str | None = None, references: Sequence[str] = ()
-) -> ParsedMessage:
-    subject = f"letter {number}" if subject is None else subject
+def make_message(number: int, octets: bytes, *, subject: str = "", references: Sequence[str] = ()) -> ParsedMessage:
+    subject = subject or f"letter {number}"
     keys = SortKeys(1.5, subject.upper(), "A", "B", "", "A", "B")
     header = octets.index(b"\r\n\r\n") + 4
     part = PartFacts("1", 0, header, len(octets), 1, "text/plain", "7bit", "us-ascii", "", "", "")
@@ -50,26 +49,19 @@ def make_message(
 
 
 def make_addition(
-    number: int,
-    *mailboxes: MailboxId | Role,
-    size: int = 200,
-    flags: Sequence[str] = (),
-    subject: str | None = None,
-    references: Sequence[str] = (),
-    body: Body | None = None,
-    ignores_quota: bool = False,
+    number: int, *mailboxes: MailboxId | Role, size: int = 200, references: Sequence[str] = (), **more: object
 ) -> Addition:
+    """`more` are fields of Addition."""
     octets = make_octets(number, size)
-    return Addition(
+    made = Addition(
         mailboxes or (Role.INBOX,),
-        body or InlineBody(octets),
-        make_message(number, octets, subject=subject, references=references),
+        InlineBody(octets),
+        make_message(number, octets, references=references),
         b"Return-Path: <>\r\n",
         1_700_000_000.25 + number,
         60,
-        frozenset(flags),
-        ignores_quota,
     )
+    return replace(made, **more)  # type: ignore[arg-type]
 
 
 def locate_first(account: AccountId) -> int:
@@ -78,10 +70,6 @@ def locate_first(account: AccountId) -> int:
 
 def locate_by_parity(account: AccountId) -> int:
     return account % 2
-
-
-def no_quota(account: AccountId) -> QuotaLimits:
-    return (None, None)
 
 
 @contextlib.asynccontextmanager

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+from collections.abc import Callable
 from importlib import resources
 
 import apsw
@@ -22,8 +23,19 @@ class DatabaseRefused(Exception):
     """The file cannot be used; the text names it and says why."""
 
 
-def open_database(path: str, schema: str, *, vfs: str = "", cache_kib: int = 16384) -> apsw.Connection:
-    """The connection that writes. Creates the file or upgrades it (migrations/<schema>_NNNN.sql)."""
+def free_octets(path: str) -> int:
+    """Of the file system a file is on."""
+    found = os.statvfs(os.path.dirname(path) or ".")
+    return found.f_bavail * found.f_frsize
+
+
+def open_database(
+    path: str, schema: str, *, vfs: str = "", cache_kib: int = 16384, room: Callable[[str], int] = free_octets
+) -> apsw.Connection:
+    """The connection that writes. Creates the file or upgrades it (migrations/<schema>_NNNN.sql).
+
+    `room` says how many octets are free beside the file: an upgrade needs as many as the file has.
+    """
     try:
         connection = _connect(path, vfs, apsw.SQLITE_OPEN_READWRITE | apsw.SQLITE_OPEN_CREATE, cache_kib)
         try:
@@ -33,7 +45,7 @@ def open_database(path: str, schema: str, *, vfs: str = "", cache_kib: int = 163
             connection.execute("PRAGMA journal_mode = WAL")
             connection.execute("PRAGMA synchronous = FULL")
             connection.execute("PRAGMA wal_autocheckpoint = 0")
-            _upgrade(connection, path, schema)
+            _upgrade(connection, path, schema, room)
         except BaseException:
             connection.close()
             raise
@@ -61,7 +73,7 @@ def _connect(path: str, vfs: str, flags: int, cache_kib: int) -> apsw.Connection
     return connection
 
 
-def _upgrade(connection: apsw.Connection, path: str, schema: str) -> None:
+def _upgrade(connection: apsw.Connection, path: str, schema: str, room: Callable[[str], int]) -> None:
     have = int(str(connection.pragma("user_version")))
     steps = _migrations(schema)
     if have > len(steps):
@@ -69,7 +81,7 @@ def _upgrade(connection: apsw.Connection, path: str, schema: str) -> None:
     if have == len(steps):
         return
     if have:
-        _take_snapshot(connection, f"{path}.before-{len(steps)}")
+        _take_snapshot(connection, f"{path}.before-{len(steps)}", room(path))
     connection.execute("BEGIN IMMEDIATE")
     try:
         for step in steps[have:]:
@@ -87,13 +99,11 @@ def _migrations(schema: str) -> list[str]:
     return [(folder / name).read_text("utf-8") for name in names]
 
 
-def _take_snapshot(connection: apsw.Connection, path: str) -> None:
+def _take_snapshot(connection: apsw.Connection, path: str, free: int) -> None:
     """Under another name until it is complete: what has the name can be relied on."""
     if os.path.exists(path):
         return
     needed = int(str(connection.pragma("page_count"))) * int(str(connection.pragma("page_size")))
-    room = os.statvfs(os.path.dirname(path) or ".")
-    free = room.f_bavail * room.f_frsize
     if free < needed:
         raise DatabaseRefused(
             f"{path}: the snapshot before the upgrade needs {needed >> 20} MiB, {free >> 20} MiB are free;"

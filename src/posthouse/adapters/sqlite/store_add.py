@@ -197,7 +197,7 @@ def _email_row(
         thread,
         body,
         p.size,
-        int(addition.received * 1e6),
+        round(addition.received * 1e6),
         addition.zone_minutes,
         p.modseq,
         None,

@@ -24,7 +24,7 @@ from posthouse.ports.store import StoreBroken, StoreError
 
 _COLUMNS = 5
 _INSERT_BODIES = insertion("body", _COLUMNS)
-_REFERENCED = (
+REFERENCED = (
     "EXISTS (SELECT 1 FROM email WHERE email.body = body.body)"
     " OR EXISTS (SELECT 1 FROM submission WHERE submission.wire = body.body AND submission.wire <> 0)"
 )
@@ -127,7 +127,7 @@ class BodyShelf:
             connection,
             "body, h, f",
             "SELECT body, hex(hash) AS h, octets IS NULL AS f FROM body WHERE unreferenced IS NOT NULL"
-            f" AND unreferenced <= ? AND NOT ({_REFERENCED}) LIMIT ?",
+            f" AND unreferenced <= ? AND NOT ({REFERENCED}) LIMIT ?",
             (before_us, limit),
         )
         bodies = [cast(int, row[0]) for row in found]
@@ -148,7 +148,7 @@ class BodyShelf:
 def release_bodies(connection: apsw.Connection, bodies: Iterable[int], now_us: int) -> None:
     """Those of them that nothing refers to any more."""
     connection.execute(
-        f"UPDATE body SET unreferenced = ? WHERE body {IN_LIST} AND unreferenced IS NULL AND NOT ({_REFERENCED})",
+        f"UPDATE body SET unreferenced = ? WHERE body {IN_LIST} AND unreferenced IS NULL AND NOT ({REFERENCED})",
         (now_us, numbers_json(set(bodies))),
     )
 
