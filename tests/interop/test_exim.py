@@ -6,25 +6,13 @@ from dataclasses import dataclass
 
 import pytest
 
-from tests.interop.lab import Exim, Lab, Posthouse
+from tests.interop.lab import Lab, Posthouse
+from tests.interop.neighbours import open_hosts, start_ours, write_eight_bits
+from tests.interop.peers import Exim
 
 pytestmark = [pytest.mark.interop, pytest.mark.timeout(120)]
 
-ZONES = {
-    "ph.test": "@ MX 10 mx\nmx A 10.77.0.20\nfew MX 10 mx\n",
-    "ex.test": "@ MX 10 mx\nmx A 10.77.0.21\n",
-}
-FEW = """
-[[route]]
-domain = "few.ph.test"
-to = "maildir:@MAIL@/{domain}/{local}"
-accept = "anyone"
-recipients = ["alice"]
-"""
-EIGHT_BIT = (
-    "From: a@ph.test\r\nTo: b@ex.test\r\nSubject: eight bits\r\nMIME-Version: 1.0\r\n"
-    "Content-Type: text/plain; charset=utf-8\r\nContent-Transfer-Encoding: 8bit\r\n\r\nschöne Grüße\r\n"
-).encode()
+EIGHT_BIT = write_eight_bits("b@ex.test")
 
 
 @dataclass
@@ -35,14 +23,9 @@ class World:
 
 @pytest.fixture(scope="module")
 def world(lab: Lab) -> World:
-    lab.start_dns(ZONES)
-    hosts = [lab.add_host(name, number=20 + place) for place, name in enumerate(("ph", "ex"))]
-    tables = FEW.replace("@MAIL@", str(hosts[0].directory / "mail"))
+    ph, ex = open_hosts(lab, ("ph", "ex"))
     people = ["a@ex.test", "b@ex.test", "jörg@ex.test"]
-    return World(
-        Posthouse(lab, hosts[0], "mx.ph.test", ["ph.test"], tables=tables),
-        Exim(lab, hosts[1], "mx.ex.test", people),
-    )
+    return World(start_ours(lab, ph), Exim(lab, ex, "mx.ex.test", people))
 
 
 def test_exim_sends_us_mail_over_tls_by_bdat(world: World) -> None:

@@ -6,26 +6,13 @@ from dataclasses import dataclass
 
 import pytest
 
-from tests.interop.lab import Lab, Postfix, Posthouse
+from tests.interop.lab import Lab, Posthouse
+from tests.interop.neighbours import open_hosts, start_ours, write_eight_bits
+from tests.interop.peers import Postfix
 
 pytestmark = [pytest.mark.interop, pytest.mark.timeout(120)]
 
-ZONES = {
-    "ph.test": "@ MX 10 mx\nmx A 10.77.0.20\nmx AAAA fd77::20\nfew MX 10 mx\n",
-    "pf.test": "@ MX 10 mx\nmx A 10.77.0.21\n",
-    "old.test": "@ MX 10 mx\nmx A 10.77.0.22\n",
-}
-FEW = """
-[[route]]
-domain = "few.ph.test"
-to = "maildir:@MAIL@/{domain}/{local}"
-accept = "anyone"
-recipients = ["alice"]
-"""
-EIGHT_BIT = (
-    "From: a@ph.test\r\nTo: b@pf.test\r\nSubject: eight bits\r\nMIME-Version: 1.0\r\n"
-    "Content-Type: text/plain; charset=utf-8\r\nContent-Transfer-Encoding: 8bit\r\n\r\nschöne Grüße\r\n"
-).encode()
+EIGHT_BIT = write_eight_bits("b@pf.test")
 OLD = "smtpd_discard_ehlo_keywords=8bitmime,chunking,smtputf8,dsn,enhancedstatuscodes,starttls,pipelining"
 SLOW = (
     "smtpd_recipient_restrictions=check_recipient_access inline:{ {slow@pf.test = 450 4.2.0 later} },"
@@ -42,14 +29,12 @@ class World:
 
 @pytest.fixture(scope="module")
 def world(lab: Lab) -> World:
-    lab.start_dns(ZONES)
-    hosts = [lab.add_host(name, number=20 + place) for place, name in enumerate(("ph", "pf", "old"))]
-    tables = FEW.replace("@MAIL@", str(hosts[0].directory / "mail"))
+    ph, pf, old = open_hosts(lab, ("ph", "pf", "old"))
     people = ["a@pf.test", "b@pf.test", "slow@pf.test", "jörg@pf.test"]
     return World(
-        Posthouse(lab, hosts[0], "mx.ph.test", ["ph.test"], tables=tables),
-        Postfix(lab, hosts[1], "mx.pf.test", people, SLOW),
-        Postfix(lab, hosts[2], "mx.old.test", ["b@old.test"], OLD),
+        start_ours(lab, ph),
+        Postfix(lab, pf, "mx.pf.test", people, SLOW),
+        Postfix(lab, old, "mx.old.test", ["b@old.test"], OLD),
     )
 
 
