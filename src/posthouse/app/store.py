@@ -9,22 +9,21 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Sequence
 
 from posthouse.adapters.files import Space
+from posthouse.adapters.sqlite.search import SqliteSearch
 from posthouse.adapters.sqlite.store import SqliteStore
 from posthouse.adapters.sqlite.store_base import QuotaLimits, StoreOptions
 from posthouse.config.settings import Settings
 from posthouse.mda.filing import ByDetail, Stage
 from posthouse.mda.store_delivery import AccountPostman, PostmanParts, PostmanSettings
-from posthouse.message.mailbox import AccountId, MailboxId, Uid
+from posthouse.message.mailbox import AccountId
 from posthouse.message.parse import parse_message
-from posthouse.message.search import SearchKey, SortBy
 from posthouse.ports.clock import Clock
 from posthouse.ports.compute import Compute
 from posthouse.ports.directory import Accounts, Directory
 from posthouse.ports.observe import Log
-from posthouse.ports.store import EmailRow, NoSuchAccount, SearchResult, Store, StoreError
+from posthouse.ports.store import NoSuchAccount, Store
 
 _DATABASE = re.compile(r"(\d+)\.db")
 
@@ -64,23 +63,8 @@ def make_store(settings: Settings, whereabouts: Whereabouts, clock: Clock) -> Sq
         undelete_s=store.undelete.total_seconds(),
     )
     made = SqliteStore(path, whereabouts.locate, clock, quota=whereabouts.limits, options=options)
-    made.set_search(lambda core: NoIndex())
+    made.set_search(SqliteSearch)
     return made
-
-
-class NoIndex:
-    async def search(
-        self,
-        account: AccountId,
-        program: SearchKey,
-        mailbox: MailboxId | None = None,
-        sort: Sequence[SortBy] = (),
-        viewer: AccountId | None = None,
-    ) -> SearchResult:
-        raise StoreError("nothing can be searched here")
-
-    async def thread_references(self, account: AccountId, mailbox: MailboxId, uids: Sequence[Uid]) -> list[EmailRow]:
-        raise StoreError("nothing can be searched here")
 
 
 def _count_shards(path: str) -> int:
