@@ -1,271 +1,195 @@
-"""`posthouse demo`: two servers, a DNS server between them, real messages, and where each went.
+"""`posthouse demo`: two servers, a DNS server between them, accounts on both, and what became of real messages.
 
-    alice@sender.example -> 127.0.0.2 --MX from the demo's DNS (127.0.0.4)--> 127.0.0.3 -> Maildirs
+    alice's mail program -> 127.0.0.2 --MX from the demo's DNS (127.0.0.4)--> 127.0.0.3 -> mailboxes
 
-Both servers are the ordinary `posthouse serve` with a configuration that is printed; only loopback is used. All of
-it lives in one temporary directory that goes when the demo ends. `--check` verifies every outcome and ends with 0
-or 1; without it the servers stay until Ctrl-C.
+Both servers are the ordinary `posthouse serve`, and only loopback is used. One message goes through every door and is
+read back by every other; then come the cases: an alias, a forward, a bounce, a full mailbox and so on. All of it
+lives in one temporary directory that goes when the demo ends. `--check` ends with 0 or 1; without it the servers stay
+until Ctrl-C.
 """
 
 from __future__ import annotations
 
 import asyncio
-import contextlib
-import email
-import email.policy
 import functools
-import json
 import shutil
 import signal
 import smtplib
-import socket
-import sys
 import tempfile
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import Awaitable, Callable, Sequence
+from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from email.message import EmailMessage
 from pathlib import Path
 
 from rich.console import Console
-from rich.table import Table
-from rich.text import Text
 
 from posthouse.app.demo_dns import DnsServer, Zones
-from posthouse.app.demo_mail import SENDER, DemoMail, make_demo_mail
+from posthouse.app.demo_doors import (
+    Door,
+    send_by_lmtp,
+    send_by_sendmail,
+    send_by_smtp,
+    send_by_submission,
+    send_by_submissions,
+)
+from posthouse.app.demo_judge import Outcome, Seen, find_sent_problem, judge_all
+from posthouse.app.demo_mail import SENDER, TINY, TINY_QUOTA, DemoMail, make_demo_mail, make_door_mail, make_large_mail
+from posthouse.app.demo_reading import StoreReader, find_ends, reading
+from posthouse.app.demo_server import (
+    NAMING,
+    PATIENCE_S,
+    POLL_S,
+    RECEIVING,
+    SENDING,
+    DemoError,
+    Mailserver,
+    People,
+    Person,
+    choose_ports,
+    run_command,
+    running,
+    settle_people,
+)
+from posthouse.app.demo_show import draw_doors, draw_outcomes, draw_people, explain
 
-SENDING, RECEIVING, NAMING = "127.0.0.2", "127.0.0.3", "127.0.0.4"
-PREFERRED_PORT = 2525
-POLL_S = 0.05
-PROGRAM = "from posthouse.app.cli import main; main()"
-PATIENCE_S = 30.0
-PEOPLE = {
-    "sender.example": ("alice",),
-    "recipient.example": ("bob", "carol", "josé"),
-    "third.example": ("dave",),
-}
+STORE = "store"
 ZONES = {
     "sender.example": f"@ MX 10 mail\nmail A {SENDING}",
     "recipient.example": f"@ MX 10 mail\nmail A {RECEIVING}",
     "third.example": "@ MX 10 mail.recipient.example.",
 }
-
-
-class DemoError(Exception):
-    """The demo could not run; the text is for the user."""
-
-
-@dataclass(frozen=True, slots=True)
-class Mailserver:
-    """One of the two servers: where it listens and where its files are."""
-
-    title: str
-    hostname: str
-    address: str
-    domains: tuple[str, ...]
-    directory: Path
-
-    @property
-    def config(self) -> Path:
-        return self.directory / "posthouse.toml"
-
-    @property
-    def log(self) -> Path:
-        return self.directory / "server.log"
-
-    def find_maildir(self, address: str) -> Path:
-        local, _, domain = address.partition("@")
-        return self.directory / "mail" / domain / encode_segment(local)
-
-    def name_maildir(self, address: str) -> str:
-        """Its place within the demo's directory."""
-        return str(self.find_maildir(address).relative_to(self.directory.parent))
-
-    def make_command(self, *words: str) -> list[str]:
-        return [sys.executable, "-c", PROGRAM, "-c", str(self.config), *words]
-
-
-def encode_segment(text: str) -> str:
-    """As the Maildir route writes a local part: octets beyond ASCII as %XX."""
-    return "".join(chr(octet) if octet < 0x80 else f"%{octet:02X}" for octet in text.encode())
-
-
-def make_config(server: Mailserver, port: int) -> str:
-    routes = "".join(
-        f'\n[[route]]\ndomain = "{domain}"\nto = "maildir:{server.directory}/mail/{{domain}}/{{local}}"\n'
-        f'accept = "anyone"\nrecipients = {json.dumps(PEOPLE[domain], ensure_ascii=False)}\n'
-        for domain in server.domains
-    )
-    return f"""hostname = "{server.hostname}"
-data = "{server.directory}/data"
-runtime = "{server.directory}/run"
-workers = 1
-postmaster = "{PEOPLE[server.domains[0]][0]}@{server.domains[0]}"
-
-[[listener]]
-service = "smtp"
-bind = "{server.address}:{port}"
-tls = "starttls"
-
-[dns]
-servers = ["{NAMING}:{port}"]
-
-[smtp]
-trusted_networks = ["{server.address}/32"]
-
-[outbound]
-source = ["{server.address}"]
-ipv6 = false
-
-[queue]
-mx_port = {port}
-{routes}"""
-
-
-def choose_port() -> int:
-    """One port that is free on all three addresses, by UDP and TCP."""
-    for wanted in (PREFERRED_PORT, 0, 0, 0, 0):
-        with contextlib.ExitStack() as stack, contextlib.suppress(OSError):
-            first = stack.enter_context(socket.create_server((SENDING, wanted)))
-            port: int = first.getsockname()[1]
-            for address in (RECEIVING, NAMING):
-                stack.enter_context(socket.create_server((address, port)))
-            udp = stack.enter_context(socket.socket(socket.AF_INET, socket.SOCK_DGRAM))
-            udp.bind((NAMING, port))
-            return port
-    raise DemoError("no port is free on 127.0.0.2 to 127.0.0.4")
-
-
-@contextlib.asynccontextmanager
-async def running(server: Mailserver, port: int) -> AsyncIterator[None]:
-    """The server from when it answers until it has ended."""
-    (server.directory / "mail").mkdir(parents=True)
-    server.config.write_text(make_config(server, port))
-    with server.log.open("wb") as log:
-        process = await asyncio.create_subprocess_exec(
-            *server.make_command("serve"), stdin=asyncio.subprocess.DEVNULL, stdout=log, stderr=log
-        )
-    try:
-        await wait_greeting(server, port, process)
-        yield
-    finally:
-        with contextlib.suppress(ProcessLookupError):
-            process.terminate()
-        await process.wait()
-
-
-async def wait_greeting(server: Mailserver, port: int, process: asyncio.subprocess.Process) -> None:
-    deadline = time.monotonic() + PATIENCE_S
-    while True:
-        with contextlib.suppress(OSError):
-            reader, writer = await asyncio.open_connection(server.address, port)
-            greeting = await reader.readline()
-            writer.close()
-            if greeting.startswith(b"220"):
-                return
-        if process.returncode is not None or time.monotonic() > deadline:
-            raise DemoError(f"{server.hostname} does not answer:\n{server.log.read_text(errors='replace')[-2000:]}")
-        await asyncio.sleep(POLL_S)
-
-
-def send_mail(mail: DemoMail, server: Mailserver, port: int) -> None:
-    options = ["SMTPUTF8", "BODY=8BITMIME"] if mail.needs_utf8 else []
-    with smtplib.SMTP(
-        server.address, port, "client.sender.example", timeout=PATIENCE_S, source_address=(server.address, 0)
-    ) as client:
-        client.sendmail(SENDER, mail.recipients, mail.message.as_bytes(), options)
-
-
-def read_maildir(path: Path) -> Iterator[EmailMessage]:
-    for file in sorted(path.glob("new/*")):
-        yield email.message_from_bytes(file.read_bytes(), policy=email.policy.default)
-
-
-def is_delivered(mail: DemoMail, address: str, server: Mailserver) -> bool:
-    return any(found["Message-ID"] == mail.message_id for found in read_maildir(server.find_maildir(address)))
-
-
-def is_unchanged(mail: DemoMail, address: str, server: Mailserver) -> bool:
-    """The text and every attachment arrived as they were sent."""
-
-    def list_parts(message: EmailMessage) -> list[bytes]:
-        parts = (part for part in message.walk() if not part.is_multipart())
-        return [bytes(part.get_payload(decode=True) or b"").replace(b"\r\n", b"\n") for part in parts]
-
-    found = [m for m in read_maildir(server.find_maildir(address)) if m["Message-ID"] == mail.message_id]
-    return [list_parts(message) for message in found] == [list_parts(mail.message)]
-
-
-def is_bounced(address: str, sending: Mailserver) -> bool:
-    reports = [m for m in read_maildir(sending.find_maildir(SENDER)) if m.get_content_type() == "multipart/report"]
-    return any(address in report.as_string() and "Action: failed" in report.as_string() for report in reports)
+AT_SENDER = People(("sender.example",), (Person(SENDER, "Alice"),))
+AT_RECIPIENT = People(
+    ("recipient.example", "third.example"),
+    (
+        Person("bob@recipient.example", "Bob"),
+        Person("carol@recipient.example", "Carol"),
+        Person("josé@recipient.example", "José"),
+        Person(TINY, "Tiny", TINY_QUOTA),
+        Person("dave@third.example", "Dave"),
+    ),
+    {
+        "team@recipient.example": ("bob@recipient.example", "carol@recipient.example"),
+        "moved@recipient.example": (SENDER,),
+        "@third.example": ("dave@third.example",),
+    },
+    {"bob@recipient.example": "lists"},
+)
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
-    """What became of one recipient: `is_fine` as it must be."""
+class Scene:
+    """Both servers at work, and what reads their mail."""
 
-    mail: DemoMail
-    recipient: str
-    is_fine: bool
-    text: str
+    sending: Mailserver
+    receiving: Mailserver
+    readers: Sequence[StoreReader]
+
+    @property
+    def servers(self) -> tuple[Mailserver, Mailserver]:
+        return self.sending, self.receiving
+
+    def list_doors(self) -> list[Door]:
+        """Those of the sender's server need the name and password of an account, or to be on its machine."""
+        here, there = self.sending, self.receiving
+        return [
+            Door("SMTP", f"{there.address}:{there.ports.smtp}", beside(send_by_smtp, there)),
+            Door("LMTP", "unix:run/lmtp.sock", beside(send_by_lmtp, there)),
+            self.submission,
+            Door(
+                "submission, TLS", f"{here.address}:{here.ports.submissions}", beside(send_by_submissions, here), True
+            ),
+            Door("sendmail", "the command", functools.partial(send_by_sendmail, here)),
+        ]
+
+    @property
+    def submission(self) -> Door:
+        here = self.sending
+        where = f"{here.address}:{here.ports.submission}"
+        return Door("submission, STARTTLS", where, beside(send_by_submission, here), True)
+
+    async def look(self, mails: Sequence[DemoMail]) -> Seen:
+        boxes: dict[str, Sequence[EmailMessage]] = {}
+        for reader in self.readers:
+            boxes.update(await reader.read_all())
+        ends = await asyncio.to_thread(find_ends, self.servers, [mail.message_id for mail in mails])
+        return Seen({STORE: boxes}, ends)
+
+    async def wait_outcomes(self, mails: Sequence[DemoMail]) -> tuple[Seen, list[Outcome]]:
+        """Every recipient of every message, as soon as all are fine or patience ends."""
+        deadline = time.monotonic() + PATIENCE_S
+        while True:
+            seen = await self.look(mails)
+            outcomes = judge_all(mails, seen)
+            if all(outcome.is_fine for outcome in outcomes) or time.monotonic() > deadline:
+                return seen, outcomes
+            await asyncio.sleep(POLL_S)
+
+    async def is_put_off(self, mail: DemoMail, reply: str) -> bool:
+        ends = await asyncio.to_thread(find_ends, (self.sending,), [mail.message_id])
+        return any(end.startswith(reply) for end in ends[mail.message_id])
+
+    async def has_empty_queues(self) -> bool:
+        return not any([await run_command(server, "queue", "list", "--json") for server in self.servers])
 
 
-def judge(mail: DemoMail, address: str, sending: Mailserver, receiving: Mailserver) -> Outcome:
-    if address in mail.bounces:
-        bounced = is_bounced(address, sending)
-        where = sending.name_maildir(SENDER)
-        return Outcome(mail, address, bounced, f"came back, {where}" if bounced else "no report came")
-    if not is_delivered(mail, address, receiving):
-        return Outcome(mail, address, False, "did not arrive")
-    if not is_unchanged(mail, address, receiving):
-        return Outcome(mail, address, False, "arrived changed, or more than once")
-    return Outcome(mail, address, True, receiving.name_maildir(address))
+def beside(send: Callable[[Mailserver, DemoMail], None], server: Mailserver) -> Callable[[DemoMail], Awaitable[None]]:
+    """smtplib blocks: it runs in a thread."""
+
+    async def run(mail: DemoMail) -> None:
+        await asyncio.to_thread(send, server, mail)
+
+    return run
 
 
-async def wait_outcomes(mails: list[DemoMail], sending: Mailserver, receiving: Mailserver) -> list[Outcome]:
-    """Every recipient of every message, as soon as all are fine or patience ends."""
+async def act(console: Console, scene: Scene) -> bool:
+    """Send, wait, show; true when everything is as it must be."""
+    doors = scene.list_doors()
+    by_doors, cases, large = [make_door_mail(door.name) for door in doors], make_demo_mail(), make_large_mail()
+    for door, mail in zip(doors, by_doors, strict=True):
+        await door.send(mail)
+    cases.append(large)
+    for mail in cases:
+        await scene.submission.send(mail)
+    await make_room(scene, large)
+    seen, outcomes = await scene.wait_outcomes([*by_doors, *cases])
+    console.print(draw_doors(doors, outcomes[: len(doors)]))
+    console.print(draw_outcomes(outcomes[len(doors) :]))
+    logged_in = [mail for door, mail in zip(doors, by_doors, strict=True) if door.files_sent]
+    problem = find_sent_problem([*logged_in, *cases], seen.boxes[STORE])
+    console.print(problem or "What Alice submitted is in her Sent, each message once.")
+    await show_forward(console, scene, next(mail for mail in cases if mail.title == "forward"))
+    is_empty = await wait_until(scene.has_empty_queues)  # a message leaves a moment after its last recipient
+    console.print(f"The queues are {'empty' if is_empty else 'NOT empty'}.")
+    console.print(draw_people(scene.servers, seen.boxes[STORE]))
+    return is_empty and not problem and all(outcome.is_fine for outcome in outcomes)
+
+
+async def make_room(scene: Scene, large: DemoMail) -> None:
+    """Once the full mailbox has put it off, as an administrator would."""
+    [fate] = large.fates
+    await wait_until(lambda: scene.is_put_off(large, fate.first_reply))
+    await run_command(scene.receiving, "account", "set", fate.recipient, "--quota", "1M")
+    await run_command(scene.sending, "queue", "retry", "--all")
+
+
+async def wait_until(condition: Callable[[], Awaitable[bool]]) -> bool:
+    """Whether it came true before patience ended."""
     deadline = time.monotonic() + PATIENCE_S
-    while True:
-        outcomes = [judge(mail, address, sending, receiving) for mail in mails for address in mail.recipients]
-        if all(outcome.is_fine for outcome in outcomes) or time.monotonic() > deadline:
-            return outcomes
+    while not await condition():
+        if time.monotonic() > deadline:
+            return False
         await asyncio.sleep(POLL_S)
+    return True
 
 
-async def run_command(server: Mailserver, *words: str) -> str:
-    """The output of one of our own commands, asked of the running server."""
-    process = await asyncio.create_subprocess_exec(
-        *server.make_command(*words), stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT
-    )
-    output, _ = await process.communicate()
-    if process.returncode:
-        raise DemoError(f"posthouse {' '.join(words)}: {output.decode(errors='replace')}")
-    return output.decode(errors="replace")
-
-
-def draw_outcomes(outcomes: list[Outcome], took_s: float) -> Table:
-    table = Table(title=f"{len(outcomes)} recipients, {took_s:.1f} s from the first connection to the last mailbox")
-    for column in ("message", "recipient", "", "where it went"):
-        table.add_column(column, overflow="fold", no_wrap=column == "recipient")
-    previous = None
-    for outcome in outcomes:
-        title = outcome.mail.title if outcome.mail is not previous else ""
-        mark = Text("yes", "green") if outcome.is_fine else Text("NO", "bold red")
-        table.add_row(title, outcome.recipient, mark, outcome.text)
-        previous = outcome.mail
-    return table
-
-
-def explain(console: Console, sending: Mailserver, receiving: Mailserver, port: int) -> None:
-    # As it was called: `make demo` runs it from a directory that is in nobody's PATH.
-    mine = f"{sys.argv[0] if '/' in sys.argv[0] else 'posthouse'} -c {sending.config}"
-    console.print("\nBoth servers run until Ctrl-C. To look around, in another terminal:", style="bold")
-    console.print(f"  {mine} trace {SENDER}", soft_wrap=True)
-    console.print(f"  {mine} queue list", soft_wrap=True)
-    console.print(f"  {mine} sendmail -f {SENDER} carol@recipient.example < FILE", soft_wrap=True)
-    console.print(f"Mail is read in {receiving.directory}/mail, bounces in {sending.directory}/mail.", soft_wrap=True)
-    console.print(f"SMTP: {sending.address}:{port} and {receiving.address}:{port}; DNS: {NAMING}:{port}.")
+async def show_forward(console: Console, scene: Scene, mail: DemoMail) -> None:
+    console.print("\nThe forwarded message, as both servers tell it (posthouse trace):", style="bold")
+    for server in scene.servers:
+        console.print(server.hostname, style="dim")
+        console.print((await run_command(server, "trace", mail.message_id)).rstrip(), soft_wrap=True, markup=False)
 
 
 async def wait_interrupt() -> None:
@@ -278,41 +202,36 @@ async def wait_interrupt() -> None:
 
 async def play(console: Console, directory: Path, *, stays: bool) -> bool:
     """The whole demo; true when everything went as it must."""
-    port = choose_port()
-    sending = Mailserver("sender's", "mail.sender.example", SENDING, ("sender.example",), directory / "sender")
-    domains = ("recipient.example", "third.example")
-    receiving = Mailserver("recipient's", "mail.recipient.example", RECEIVING, domains, directory / "recipient")
-    names = DnsServer(Zones(ZONES), NAMING, port)
-    await names.start()
-    try:
-        async with running(sending, port), running(receiving, port):
-            console.print(
-                f"{sending.hostname} and {receiving.hostname} are up, their files in {directory}.", soft_wrap=True
-            )
-            mails, start = make_demo_mail(), time.monotonic()
-            for mail in mails:
-                await asyncio.to_thread(functools.partial(send_mail, mail, sending, port))
-            outcomes = await wait_outcomes(mails, sending, receiving)
-            console.print(draw_outcomes(outcomes, time.monotonic() - start))
-            console.print("\nThe last message, as the sender's server tells it:", style="bold")
-            console.print(await run_command(sending, "trace", mails[-1].message_id), soft_wrap=True, markup=False)
-            is_empty = not (await run_command(sending, "queue", "list", "--json")).strip()
-            console.print(f"The sender's queue is {'empty' if is_empty else 'not empty'}.")
-            if stays:
-                explain(console, sending, receiving, port)
-                await wait_interrupt()
-            return is_empty and all(outcome.is_fine for outcome in outcomes)
-    finally:
-        await names.stop()
+    ports = choose_ports()
+    sending = Mailserver("mail.sender.example", SENDING, directory / "sender", ports, AT_SENDER)
+    receiving = Mailserver("mail.recipient.example", RECEIVING, directory / "recipient", ports, AT_RECIPIENT)
+    names = DnsServer(Zones(ZONES), NAMING, ports.smtp)
+    async with AsyncExitStack() as stack:
+        await names.start()
+        stack.push_async_callback(names.stop)
+        readers = []
+        for server in (sending, receiving):
+            await asyncio.to_thread(settle_people, server)
+            await stack.enter_async_context(running(server))
+            readers.append(await stack.enter_async_context(reading(server)))
+            await readers[-1].make_mailboxes()
+        console.print(
+            f"{sending.hostname} and {receiving.hostname} are up, their files in {directory}.", soft_wrap=True
+        )
+        is_fine = await act(console, Scene(sending, receiving, readers))
+        if stays:
+            explain(console, sending, receiving)
+            await wait_interrupt()
+        return is_fine
 
 
 def run_demo(*, check: bool) -> int:
     """The command: 0 when all went well, else 1."""
-    console = Console(soft_wrap=False)
+    console = Console(soft_wrap=False, highlight=False)
     directory = Path(tempfile.mkdtemp(prefix="posthouse-demo-"))
     try:
         is_fine = asyncio.run(play(console, directory, stays=not check))
-    except (DemoError, OSError) as error:
+    except (DemoError, OSError, smtplib.SMTPException) as error:
         console.print(f"The demo could not run: {error}", style="red", markup=False)
         return 1
     finally:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import zlib
 from dataclasses import dataclass
 from email.message import EmailMessage
@@ -9,16 +10,30 @@ from email.policy import SMTP, SMTPUTF8, EmailPolicy
 from email.utils import formatdate
 
 SENDER = "alice@sender.example"
+TINY = "tiny@recipient.example"
+TINY_QUOTA = 16 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Fate:
+    """What must become of one recipient. `places`: ADDRESS/MAILBOX of every copy; `reply`: it comes back with that.
+
+    `first_reply`: it is put off with that, and arrives when there is room. `traced`: how the trace names the places,
+    where it does so otherwise.
+    """
+
+    recipient: str
+    places: tuple[str, ...] = ()
+    reply: str = ""
+    first_reply: str = ""
+    traced: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class DemoMail:
-    """`arrives` are the recipients whose Maildir gets it; `bounces` those it comes back from."""
-
     title: str
     message: EmailMessage
-    arrives: tuple[str, ...]
-    bounces: tuple[str, ...] = ()
+    fates: tuple[Fate, ...]
 
     @property
     def message_id(self) -> str:
@@ -26,24 +41,31 @@ class DemoMail:
 
     @property
     def recipients(self) -> tuple[str, ...]:
-        return (*self.arrives, *self.bounces)
+        return tuple(fate.recipient for fate in self.fates)
 
     @property
     def needs_utf8(self) -> bool:
-        return not all(address.isascii() for address in self.recipients)
+        return not all(recipient.isascii() for recipient in self.recipients)
 
 
-def _compose(
-    number: int, subject: str, text: str, recipients: tuple[str, ...], policy: EmailPolicy[EmailMessage]
-) -> EmailMessage:
+def compose(title: str, text: str, fates: tuple[Fate, ...], policy: EmailPolicy[EmailMessage] = SMTP) -> DemoMail:
     message = EmailMessage(policy=policy)
     message["From"] = f"Alice <{SENDER}>"
-    message["To"] = ", ".join(recipients)
-    message["Subject"] = subject
-    message["Message-ID"] = f"<demo-{number}@sender.example>"
+    message["To"] = ", ".join(fate.recipient for fate in fates)
+    message["Subject"] = title.capitalize()
+    message["Message-ID"] = f"<demo-{re.sub('[^a-z0-9]+', '-', title.lower())}@sender.example>"
     message["Date"] = formatdate()
-    message.set_content(text)
-    return message
+    message.set_content(f"{text}\r\n")
+    return DemoMail(title, message, fates)
+
+
+def _inbox(*addresses: str) -> tuple[Fate, ...]:
+    return tuple(Fate(address, (f"{address}/INBOX",)) for address in addresses)
+
+
+def make_door_mail(door: str) -> DemoMail:
+    """What is sent to Bob through a door, to be read back by every other."""
+    return compose(door, f"This came in by {door}.", _inbox("bob@recipient.example"))
 
 
 def make_picture() -> bytes:
@@ -61,18 +83,28 @@ def make_picture() -> bytes:
 
 def make_demo_mail() -> list[DemoMail]:
     bob, carol, dave = "bob@recipient.example", "carol@recipient.example", "dave@third.example"
-    jose, nobody = "josé@recipient.example", "nobody@recipient.example"
-    plain = _compose(1, "Good morning", "Hello Bob,\r\nthis came by MX and STARTTLS.\r\n", (bob,), SMTP)
-    rich = _compose(2, "A picture", "See the picture.\r\n", (bob,), SMTP)
-    rich.add_alternative("<p>See the <b>picture</b>.</p>\r\n", subtype="html")
-    rich.add_attachment(make_picture(), "image", "png", filename="envelope.png")
-    utf8 = _compose(3, "¿Qué tal?", "Una dirección con acento.\r\n", (jose,), SMTPUTF8)
-    several = _compose(4, "To all of you", "One message, two domains, three mailboxes.\r\n", (bob, carol, dave), SMTP)
-    partly = _compose(5, "To somebody and nobody", "Half of this comes back.\r\n", (carol, nobody), SMTP)
+    rich = compose("HTML and attachment", "See the picture.", _inbox(bob))
+    rich.message.add_alternative("<p>See the <b>picture</b>.</p>\r\n", subtype="html")
+    rich.message.add_attachment(make_picture(), "image", "png", filename="envelope.png")
+    both = tuple(f"{address}/INBOX" for address in (bob, carol))
+    tagged = Fate("bob+lists@recipient.example", (f"{bob}/lists",), traced=("bob+lists@recipient.example/lists",))
     return [
-        DemoMail("plain text", plain, (bob,)),
-        DemoMail("HTML and attachment", rich, (bob,)),
-        DemoMail("UTF-8 address", utf8, (jose,)),
-        DemoMail("several recipients", several, (bob, carol, dave)),
-        DemoMail("one unknown recipient", partly, (carol,), (nobody,)),
+        rich,
+        compose("UTF-8 address", "Una dirección con acento.", _inbox("josé@recipient.example"), SMTPUTF8),
+        compose("several recipients", "One message, two domains, three mailboxes.", _inbox(bob, carol, dave)),
+        compose("alias to two", "One address, two people.", (Fate("team@recipient.example", both),)),
+        compose("subaddress", "The tag names a mailbox.", (tagged,)),
+        compose("catch-all", "Whoever this is.", (Fate("whoever@third.example", (f"{dave}/INBOX",)),)),
+        compose("forward", "There and back.", (Fate("moved@recipient.example", (f"{SENDER}/INBOX",)),)),
+        compose(
+            "unknown recipient",
+            "Half of this comes back.",
+            (*_inbox(carol), Fate("nobody@recipient.example", reply="550 5.1.1")),
+        ),
     ]
+
+
+def make_large_mail() -> DemoMail:
+    """Too large for the mailbox it goes to, until its quota is raised."""
+    text = "This line stands here many times, until nothing more fits.\r\n" * (TINY_QUOTA // 40)
+    return compose("full mailbox", text, (Fate(TINY, (f"{TINY}/INBOX",), first_reply="452 4.2.2"),))

@@ -367,6 +367,7 @@ def serve(settings_path: str, log: Log, commands: Commands | None = None, timing
     make_directory(settings.data, 0o700, identity)
     with acting_as(identity):
         lock = take_lock(os.path.join(settings.data, "lock"), "posthouse serve", timings.leftover_s)
+    make_runtime(settings, identity)  # listeners may have their sockets there
     setup = prepare(configuration, identity, log)
     doors = open_doors(settings, identity)
     supervisor = Supervisor(setup, doors, lock, identity, log, notifier)
@@ -375,12 +376,16 @@ def serve(settings_path: str, log: Log, commands: Commands | None = None, timing
     return asyncio.run(supervisor.run())
 
 
-def open_doors(settings: Settings, identity: Identity) -> Doors:
-    """The server's own sockets, in a directory that everybody may pass through. Raises BindError, OSError."""
+def make_runtime(settings: Settings, identity: Identity) -> None:
+    """A directory that everybody may pass through, unless it is within the data. Raises OSError."""
     runtime = runtime_of(settings)
     is_inside = os.path.realpath(runtime).startswith(os.path.realpath(settings.data) + os.sep)
     make_directory(runtime, 0o700 if is_inside else 0o755, identity)
-    backlog = settings.limits.backlog
+
+
+def open_doors(settings: Settings, identity: Identity) -> Doors:
+    """The server's own sockets. Raises BindError."""
+    runtime, backlog = runtime_of(settings), settings.limits.backlog
     return Doors(
         link=open_listener(Bind(path=link_path(runtime)), backlog, identity, 0o600),
         control=open_listener(Bind(path=control_path(runtime)), backlog, identity, 0o600),
