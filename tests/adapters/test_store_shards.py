@@ -387,7 +387,7 @@ def make_old_database(path: Path) -> str:
 
 def test_an_upgrade_without_room_for_its_snapshot_is_refused_and_changes_nothing(tmp_path: Path) -> None:
     name = make_old_database(tmp_path)
-    with pytest.raises(DatabaseRefused, match="needs .* are free"):
+    with pytest.raises(DatabaseRefused, match="make room"):
         open_database(name, "spool", room=lambda path: 1000)
     connection = apsw.Connection(name)
     assert connection.pragma("user_version") == 1

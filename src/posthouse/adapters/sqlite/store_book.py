@@ -240,12 +240,17 @@ class Book:
 
     def account(self, connection: apsw.Connection, account: int) -> AccountState:
         """Raises NoSuchAccount."""
+        state = self.removed_account(connection, account)
+        if state.removed is not None:
+            raise NoSuchAccount(f"account {account} was removed")
+        return state
+
+    def removed_account(self, connection: apsw.Connection, account: int) -> AccountState:
+        """Removed or not: for erasing it."""
         state = self._accounts.get(account)
         if state is None:
             self.load(connection, (account,))
             state = self._accounts[account]
-        if state.removed is not None:
-            raise NoSuchAccount(f"account {account} was removed")
         return state
 
     def mark(self, state: AccountState) -> None:

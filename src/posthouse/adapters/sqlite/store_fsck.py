@@ -1,8 +1,8 @@
 """Whether a shard of the store is in one of the states of docs/internals.md: a rule is a query that finds its breaches.
 
 Trusts nothing in the file but SQLite's own check of it. With `repair`: counters are counted anew, marks of emails and
-bodies set as the rows say, placements without an email go; what is lost (a missing body) can only be told. Repair is for
-a store that nobody has open.
+bodies set as the rows say, placements without an email go; what is lost (a missing body) can only be told. Repair is
+for a store that nobody has open.
 """
 
 from __future__ import annotations

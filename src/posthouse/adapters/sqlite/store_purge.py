@@ -18,12 +18,13 @@ import apsw
 from posthouse.adapters.sqlite.disk import Disk
 from posthouse.adapters.sqlite.store_base import StoreCore
 from posthouse.adapters.sqlite.store_bodies import release_bodies
+from posthouse.adapters.sqlite.store_expunge import delete_ranges, find_placements, remove_placements
 from posthouse.adapters.sqlite.store_place import place_one
 from posthouse.adapters.sqlite.store_shard import Shard
 from posthouse.adapters.sqlite.store_sql import IN_LIST, numbers_json, read_number, select_numbers, select_rows
 from posthouse.adapters.sqlite.store_threads import EMAILS_OF_THREAD, refs_of_row
 from posthouse.adapters.sqlite.store_works import Unit
-from posthouse.message.mailbox import AccountId, EmailId, Role
+from posthouse.message.mailbox import AccountId, EmailId, Role, UidRange
 
 _SLICE = 500
 _BODY_UNUSED_S = 3600.0
@@ -80,8 +81,10 @@ def _removed_accounts(connection: apsw.Connection, before_us: int) -> list[int]:
 
 
 def _erase_account(unit: Unit, account: int) -> bool:
-    """A slice; True when there is more. The account's row goes last."""
+    """A slice; True when there is more. Placements go first, the account's row last: a kill leaves usual states."""
     connection = unit.connection
+    if _expunge_some(unit, account):
+        return True
     emails = select_numbers(connection, "SELECT email AS n FROM email WHERE account = ? LIMIT ?", (account, _SLICE))
     if emails:
         _delete_emails(unit, account, emails)
@@ -93,6 +96,24 @@ def _erase_account(unit: Unit, account: int) -> bool:
         connection.execute(f"DELETE FROM {table} WHERE account = ?", (account,))
     unit.book.forget(account)
     return False
+
+
+def _expunge_some(unit: Unit, account: int) -> bool:
+    rows = select_rows(
+        unit.connection,
+        "mailbox, uid",
+        "SELECT mailbox, uid FROM placement WHERE account = ? ORDER BY mailbox, uid LIMIT ?",
+        (account, _SLICE),
+    )
+    if not rows:
+        return False
+    mailbox = cast(int, rows[0][0])
+    uids = [cast(int, row[1]) for row in rows if row[0] == mailbox]
+    removed = Unit(unit.connection, unit.book, unit.book.removed_account(unit.connection, account))
+    box, slice_ = removed.state.mailbox(mailbox), (UidRange(uids[0], uids[-1]),)
+    remove_placements(removed, box, find_placements(removed, box, slice_))
+    delete_ranges(removed, box, slice_)  # those that have lost their email, too
+    return True
 
 
 # Emails.
