@@ -15,9 +15,9 @@ import re
 import zlib
 from collections.abc import Callable, Iterator, Mapping
 from hashlib import sha256
-from typing import BinaryIO
 
 from posthouse.message.dates import parse_date
+from posthouse.message.modified_utf7 import decode_name
 from posthouse.ports.transfer import Letter, TransferError
 
 CHUNK = 1 << 20
@@ -28,6 +28,8 @@ _FROM = re.compile(
 )
 _QUOTED = re.compile(rb"^>(?=>*From )", re.MULTILINE)
 _FOLDER_DATA = b"\r\nSubject: DON'T DELETE THIS MESSAGE -- FOLDER INTERNAL DATA"  # of UW-IMAP and Dovecot
+SUFFIX = ".mbox"
+ESCAPED = re.compile(r"\\([0-9a-fA-F]{2})")  # Dovecot's listescape
 OURS = b"X-Posthouse: "
 _OURS = re.compile(
     rb"X-Posthouse: size=(\d+) received=(-?\d+(?:\.\d+)?) zone=(-?\d+)\r?\n"
@@ -56,7 +58,7 @@ class MboxSource:
     def letters(self, marks: Mapping[str, str]) -> Iterator[Letter]:
         try:
             with open(self._path, "rb", buffering=0) as file:
-                start = self._find_start(file, marks.get("", ""))
+                start = self._find_start(file.fileno(), marks.get("", ""))
                 self.total = os.fstat(file.fileno()).st_size - start
                 file.seek(start)
                 count = self.already
@@ -66,12 +68,11 @@ class MboxSource:
         except OSError as error:
             raise TransferError(f"{self._path}: {error.strerror}") from error
 
-    def _find_start(self, file: BinaryIO | object, mark: str) -> int:
+    def _find_start(self, descriptor: int, mark: str) -> int:
         """Behind the last message that was taken, if that is still what stands there."""
         if not mark:
             return 0
         first, last, check, count = map(int, mark.split())
-        descriptor = file.fileno()  # type: ignore[attr-defined, union-attr]
         if zlib.crc32(os.pread(descriptor, min(last - first, CHUNK), first)) != check:
             raise TransferError(
                 f"{self._path}: is not the file it was when a part of it was imported;"
@@ -93,6 +94,24 @@ class MboxSource:
         with open(self._path, "rb") as file:
             file.seek(first)
             return zlib.crc32(file.read(min(last - first, CHUNK)))
+
+
+def find_files(given: str) -> list[tuple[str, tuple[str, ...]]]:
+    """The mbox files that are meant, with the mailboxes they are named after: one file, or all *.mbox below."""
+    if not os.path.isdir(given):
+        return [(given, (_name_mailbox(os.path.basename(os.path.realpath(given))),))]
+    found = []
+    for folder, _, names in os.walk(given):
+        relative = os.path.relpath(folder, given)
+        above = () if relative == "." else tuple(_name_mailbox(part) for part in relative.split(os.sep))
+        found += [(f"{folder}/{name}", (*above, _name_mailbox(name))) for name in names if name.endswith(SUFFIX)]
+    return sorted(found, key=lambda each: each[1])
+
+
+def _name_mailbox(name: str) -> str:
+    """As adapters/export_folder.py wrote it."""
+    text = decode_name(os.fsencode(name.removesuffix(SUFFIX) or name))
+    return ESCAPED.sub(lambda found: chr(int(found[1], 16)), text)
 
 
 def split_mbox(read: Callable[[int], bytes | None], offset: int, limit: int) -> Iterator[Piece]:

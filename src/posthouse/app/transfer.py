@@ -17,11 +17,12 @@ from posthouse.app.directory import open_for_worker
 from posthouse.app.store import open_store
 from posthouse.config.settings import Settings
 from posthouse.manage.transfer import Importer, ImportOptions, ImportParts, ImportResult
+from posthouse.manage.transfer_export import Exporter, ExportParts, ExportResult
 from posthouse.message.mailbox import AccountId
 from posthouse.message.parse import parse_message
 from posthouse.ports.directory import Account
 from posthouse.ports.store import NoSuchAccount
-from posthouse.ports.transfer import Report, Source
+from posthouse.ports.transfer import Report, Sink, Source
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +45,11 @@ class Office:
             return await Importer(self.id, parts, options, report).run(source)
         finally:
             source.close()
+
+    async def run_export(self, sink: Sink, report: Report) -> ExportResult:
+        store = self.store
+        parts = ExportParts(store.mailboxes, store.messages, store.blobs, self.compute)
+        return await Exporter(self.id, parts, report).run(sink)
 
 
 @contextlib.asynccontextmanager

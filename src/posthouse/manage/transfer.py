@@ -125,14 +125,16 @@ class Importer:
         return batch
 
     def _understand(self, letter: Letter) -> _Ready:
-        if letter.problem or letter.is_deleted:
+        if letter.problem or letter.is_deleted or letter.is_mailbox:
             return _Ready(letter)
         message = self._parts.parse(letter.octets)
         paths: Sequence[Path] = (letter.path,)
         if letter.says_more:
             hints = read_hints(letter.octets[: message.header_size])
             letter.flags |= hints.flags
-            letter.is_deleted = hints.is_deleted
+            if hints.is_deleted:
+                letter.is_deleted = True
+                return _Ready(letter)
             if hints.labels is not None and self._options.uses_labels:
                 paths = hints.labels
         if letter.received is None:
@@ -160,20 +162,19 @@ class Importer:
         ready.letter.octets = b""
 
     async def _commit(self, source: Source, batch: Sequence[_Ready]) -> None:
-        marks = {ready.letter.folder: ready.letter.position for ready in batch}
-        for attempt in (1, 2):
-            additions = [await self._make_addition(ready) for ready in batch if ready.message is not None]
+        marks = {ready.letter.folder: ready.letter.position for ready in batch if ready.letter.position}
+        try:
             try:
+                additions = await self._make_additions(batch)
                 await self._parts.imports.add(self._account, additions, source.key, marks)
-                break
-            except NoSuchMailbox:  # somebody has removed it meanwhile
+            except NoSuchMailbox:  # somebody has removed it meanwhile: it is made again
                 self._places.forget()
-                if attempt == 2:
-                    raise
-            except (OverQuota, TooMany) as refusal:
-                await self._commit_less(source, batch, refusal)
-                return
-        self._count(batch, additions)
+                additions = await self._make_additions(batch)
+                await self._parts.imports.add(self._account, additions, source.key, marks)
+        except (OverQuota, TooMany) as refusal:
+            await self._commit_less(source, batch, refusal)
+        else:
+            self._count(batch, additions)
 
     async def _commit_less(self, source: Source, batch: Sequence[_Ready], refusal: OverQuota | TooMany) -> None:
         if len(batch) > 1:
@@ -190,6 +191,12 @@ class Importer:
             letter.problem = str(refusal)
             batch[0].message = None
         await self._commit(source, batch)
+
+    async def _make_additions(self, batch: Sequence[_Ready]) -> list[Addition]:
+        for ready in batch:
+            if ready.letter.is_mailbox:
+                await self._places.find(ready.letter.path, ready.letter.role or choose_role(ready.letter.path))
+        return [await self._make_addition(ready) for ready in batch if ready.message is not None]
 
     async def _make_addition(self, ready: _Ready) -> Addition:
         letter, message, body = ready.letter, ready.message, ready.body

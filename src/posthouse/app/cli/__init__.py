@@ -15,7 +15,7 @@ from posthouse.app.cli.queue import queue
 from posthouse.app.cli.server import check, demo, fsck, init, serve, sessions
 from posthouse.app.cli.submission import sendmail
 from posthouse.app.cli.tracing import trace
-from posthouse.app.cli.transfer import import_mail
+from posthouse.app.cli.transfer import export, import_mail
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
@@ -30,5 +30,7 @@ def main(context: click.Context, file: str | None) -> None:
     context.obj = Context(file)
 
 
-for _command in (init, check, serve, demo, domain, account, alias, queue, trace, sendmail, sessions, import_mail, fsck):
+for _command in (init, check, serve, demo, domain, account, alias, queue, trace, sendmail, sessions, fsck):
+    main.add_command(_command)
+for _command in (import_mail, export):
     main.add_command(_command)

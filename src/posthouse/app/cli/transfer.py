@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import os
+import dataclasses
 from collections.abc import Callable, Coroutine, Iterator
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -15,7 +15,8 @@ from posthouse.app.cli.common import Context, FailedError, format_octets, json_o
 if TYPE_CHECKING:
     from posthouse.config import Settings
     from posthouse.manage.transfer import ImportOptions, ImportResult
-    from posthouse.ports.transfer import Report, Source
+    from posthouse.manage.transfer_export import ExportResult
+    from posthouse.ports.transfer import Report, Sink, Source
 
 T = TypeVar("T")
 MAX_MESSAGE = 128 << 20
@@ -73,7 +74,7 @@ def _common_options(command: _Command) -> _Command:
 
 @import_mail.command("mbox")
 @click.argument("account", metavar="ACCOUNT")
-@click.argument("files", metavar="FILE...", nargs=-1, required=True, type=click.Path(exists=True, dir_okay=False))
+@click.argument("files", metavar="FILE...", nargs=-1, required=True, type=click.Path(exists=True))
 @click.option("--mailbox", metavar="NAME", help="Where it goes, as in Work/2024. Default: the file's name.")
 @click.option("--no-labels", is_flag=True, help="Take no notice of Gmail's labels.")
 @_common_options
@@ -81,14 +82,30 @@ def _common_options(command: _Command) -> _Command:
 def import_mbox(
     context: Context, /, account: str, files: tuple[str, ...], mailbox: str | None, no_labels: bool, **flags: bool
 ) -> None:
-    """Import mbox files, also those of Google Takeout and Thunderbird."""
-    from posthouse.adapters.mbox import MboxSource
+    """Import mbox files, also those of Google Takeout and Thunderbird, or all *.mbox of a directory."""
+    from posthouse.adapters.mbox import MboxSource, find_files
 
     sources: list[tuple[str, Source]] = []
-    for file in files:
-        target = _read_path(mailbox) if mailbox else (_name_mailbox(file),)
-        sources.append((file, MboxSource(file, target, limit=MAX_MESSAGE)))
+    for given in files:
+        for file, path in find_files(given):
+            target = _read_path(mailbox) if mailbox else path
+            sources.append((file, MboxSource(file, target, limit=MAX_MESSAGE)))
     _run_imports(context, account, sources, {**flags, "no_labels": no_labels})
+
+
+@import_mail.command("maildir")
+@click.argument("account", metavar="ACCOUNT")
+@click.argument("directory", metavar="DIR", type=click.Path(exists=True, file_okay=False))
+@click.option("--mailbox", metavar="NAME", help="Put everything into and below this one.")
+@_common_options
+@click.pass_obj
+def import_maildir(context: Context, /, account: str, directory: str, mailbox: str | None, **flags: bool) -> None:
+    """Import a Maildir with its folders, flags and keywords, as of Dovecot or Courier."""
+    from posthouse.adapters.maildir_reader import MaildirSource
+
+    below = _read_path(mailbox) if mailbox else ()
+    source = MaildirSource(directory, below=below, limit=MAX_MESSAGE)
+    _run_imports(context, account, [(directory, source)], flags)
 
 
 def _read_path(text: str) -> tuple[str, ...]:
@@ -96,11 +113,6 @@ def _read_path(text: str) -> tuple[str, ...]:
     if not path:
         raise click.BadParameter("a mailbox has a name", param_hint="--mailbox")
     return path
-
-
-def _name_mailbox(file: str) -> str:
-    name = os.path.basename(os.path.realpath(file))
-    return name.removesuffix(".mbox") or name
 
 
 def _run_imports(context: Context, account: str, sources: list[tuple[str, Source]], flags: dict[str, bool]) -> None:
@@ -160,3 +172,36 @@ def _tell(name: str, result: ImportResult) -> None:
         click.echo(f"  {trouble}", err=True)
     if result.stopped:
         click.echo(f"{name}: stopped: {result.stopped}", err=True)
+
+
+@click.command("export")
+@click.argument("account", metavar="ACCOUNT")
+@click.argument("directory", metavar="DIR", type=click.Path())
+@click.option("--format", "form", type=click.Choice(("maildir", "mbox")), default="maildir", show_default=True)
+@json_option
+@click.pass_obj
+def export(context: Context, account: str, directory: str, form: str, as_json: bool) -> None:
+    """Write all mail of an account into an empty directory. One that was interrupted goes on."""
+    settings = context.load_as_user()
+    with show_progress("Exporting", as_json=as_json) as report:
+        result, lost = run_command(_export(settings, account, (directory, form), report))
+    if as_json:
+        print_json([{**dataclasses.asdict(result), "lost_keywords": lost}])
+        return
+    words = [f"{result.exported} exported ({format_octets(result.octets)}) from {result.mailboxes} mailboxes"]
+    words += [f"{result.already} there already"] if result.already else []
+    click.echo(f"{directory}: {', '.join(words)}")
+    if lost:
+        click.echo(f"{lost} messages have more keywords than a Maildir can hold; mbox keeps them all", err=True)
+
+
+async def _export(settings: Settings, account: str, where: tuple[str, str], report: Report) -> tuple[ExportResult, int]:
+    from posthouse.adapters.maildir_writer import MaildirSink
+    from posthouse.adapters.mbox_writer import MboxSink
+    from posthouse.app.transfer import open_office
+
+    directory, form = where
+    async with open_office(settings, account) as office:
+        name = f"{office.id}"
+        sink: Sink = MaildirSink(directory, name) if form == "maildir" else MboxSink(directory, name)
+        return await office.run_export(sink, report), sink.lost_keywords
