@@ -499,7 +499,7 @@ def test_a_success_in_between_does_not_reset_the_count() -> None:
         throttle.note_failure("a", 0.0)
     before = throttle.wait_s("a", 0.0)
     throttle.begin("a")
-    throttle.end("a", 0.0, failed=False)
+    throttle.end("a", 0.0)
     assert throttle.wait_s("a", 0.0) == before
 
 

@@ -148,6 +148,8 @@ def _list_named_files(settings: Settings) -> Iterator[tuple[str, str]]:
         yield settings.provider_rules.file, "provider_rules.file"
     if settings.metrics.token_file is not None:
         yield settings.metrics.token_file, "metrics.token_file"
+    for key, name in settings.login.named_files():
+        yield name, f"login.{key}"
 
 
 def check_data(settings: Settings, identity: Identity, measure: Callable[[str], Space]) -> Iterator[Finding]:

@@ -17,6 +17,7 @@ import socket
 import sys
 from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import msgspec
 import uvloop
@@ -24,7 +25,7 @@ import uvloop
 from posthouse.adapters.clock import SystemClock
 from posthouse.adapters.log import StderrLog
 from posthouse.adapters.metrics import COUNTER, HISTOGRAM, PlainMetrics, Sample, Snapshot, merge, render
-from posthouse.app import feed
+from posthouse.app import feed, login_failures
 from posthouse.app.control import Asked, ControlServer, Unanswered, add_up, ask_all, merge_pages
 from posthouse.app.exchange import News, Report, to_arguments
 from posthouse.app.launch import Launch
@@ -109,7 +110,8 @@ class Shared:
         handlers.requests["hello"] = welcome
         handlers.requests["metrics"] = tell_metrics
         handlers.notices["report"] = lambda args: self._take_report(number, args)
-        handlers.notices[feed.OP] = lambda args: self._pass_on(number, args)
+        for op in (feed.OP, login_failures.OP):
+            handlers.notices[op] = partial(self._pass_on, number, op)
         handlers.notices["bye"] = lambda args: self._take_figures(number, args.get("metrics"))
         try:
             await channel.run()
@@ -135,11 +137,11 @@ class Shared:
         self._flush_soon()
         self._log.debug("worker left", worker=worker.name, pid=worker.hello.pid)
 
-    def _pass_on(self, number: int, args: Arguments) -> None:
-        """A hint for all other workers (app/feed.py)."""
+    def _pass_on(self, number: int, op: str, args: Arguments) -> None:
+        """A hint for all other workers (app/feed.py, app/login_failures.py)."""
         for worker in self.workers.values():
             if worker.number != number:
-                worker.channel.notify(feed.OP, args)
+                worker.channel.notify(op, args)
 
     def _take_report(self, number: int, args: Arguments) -> None:
         report = msgspec.convert(args, Report)

@@ -158,6 +158,8 @@ def _named_files(settings: Settings) -> Iterator[tuple[Path, str]]:
         yield ("provider_rules", "file"), settings.provider_rules.file
     if settings.metrics.token_file is not None:
         yield ("metrics", "token_file"), settings.metrics.token_file
+    for key, name in settings.login.named_files():
+        yield ("login", key), name
 
 
 def _read_file(configuration: Configuration, path: Path, name: str) -> bytes:

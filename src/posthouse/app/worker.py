@@ -144,9 +144,17 @@ class Worker:
     def _make_logins(self) -> Logins:
         context, settings = self._context, self._context.settings
         credentials = SqliteCredentials(self._people, directory_path(settings))
-        read = self._wiring.read
-        login = LoginWiring(settings, credentials, self._people, context.clock, context.log, self._resolver, read)
-        return Logins(login, credentials.close, context.metrics)
+        login = LoginWiring(
+            settings,
+            credentials,
+            self._people,
+            context.clock,
+            context.log,
+            self._resolver,
+            self._wiring.read,
+            self._people.spell_login,
+        )
+        return Logins(login, credentials.close, context.metrics, context.link)
 
     def _make_submission(self) -> Submission:
         context = self._context

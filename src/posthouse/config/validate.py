@@ -1,9 +1,11 @@
 """What single keys cannot know: settings that contradict each other. Pure."""
 
 from collections.abc import Iterator
+from urllib.parse import urlsplit
 
 from posthouse.config.lines import Path
 from posthouse.config.settings import Listener, Route, Settings
+from posthouse.config.settings_login import LoginSettings
 from posthouse.message.nexthop import HostHop, MaildirHop
 
 Conflict = tuple[Path, str]
@@ -16,6 +18,8 @@ def find_conflicts(settings: Settings) -> Iterator[Conflict]:
         for key, words in _check_route(route):
             yield ("route", number, key), words
     yield from _check_hosted_twice(settings.route)
+    for key, words in _check_login(settings.login):
+        yield ("login", key), words
     yield from _check_others(settings)
 
 
@@ -56,6 +60,36 @@ def _check_hosted_twice(routes: tuple[Route, ...]) -> Iterator[Conflict]:
         if route.domain in seen:
             yield ("route", number, "domain"), f"{route.domain} is already routed by route {seen[route.domain] + 1}"
         seen.setdefault(route.domain, number)
+
+
+def _check_login(login: LoginSettings) -> Iterator[tuple[str, str]]:
+    if login.pam_service is not None and "/" in login.pam_service:
+        yield "pam_service", "the name of a file in /etc/pam.d, not a path"
+    if not _names_the_login(login.pam_user):
+        yield "pam_user", "must hold {address} or {local}, or everybody would be the same user"
+    if login.ldap_url is not None:
+        yield from _check_ldap(login)
+    if login.oauth_keys_url is not None and (login.oauth_issuer is None or login.oauth_audience is None):
+        missing = "oauth_issuer" if login.oauth_issuer is None else "oauth_audience"
+        yield "oauth_keys_url", f"needs {missing}, or tokens that were made for other programs would be good here"
+
+
+def _check_ldap(login: LoginSettings) -> Iterator[tuple[str, str]]:
+    url = urlsplit(login.ldap_url or "")
+    if url.scheme not in {"ldap", "ldaps"} or not url.hostname or url.path.strip("/") or url.query:
+        yield "ldap_url", "must look like ldaps://ldap.example.org or ldap://ldap.example.org:389"
+    if login.ldap_user is None and login.ldap_base is None:
+        yield "ldap_url", "needs ldap_user or ldap_base"
+    if login.ldap_user is not None and not _names_the_login(login.ldap_user):
+        yield "ldap_user", "must hold {address} or {local}, or everybody would be the same user"
+    if not _names_the_login(login.ldap_filter):
+        yield "ldap_filter", "must hold {address} or {local}, or everybody would be the same user"
+    if (login.ldap_reader is None) != (login.ldap_reader_password_file is None):
+        yield "ldap_reader", "ldap_reader and ldap_reader_password_file belong together"
+
+
+def _names_the_login(template: str) -> bool:
+    return "{address}" in template or "{local}" in template
 
 
 def _check_others(settings: Settings) -> Iterator[Conflict]:

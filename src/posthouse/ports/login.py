@@ -40,7 +40,10 @@ class Login:
 
 @dataclass(frozen=True, slots=True)
 class Mechanisms:
-    """SASL by name: `offered` now, the best first; for those of `after_tls` the client has to start TLS."""
+    """SASL by name: `offered` now, the best first; for those of `after_tls` the client has to start TLS; those of
+    `too_weak` are known, but not wanted here (RFC 4954 §6).
+    """
 
     offered: tuple[str, ...] = ()
     after_tls: frozenset[str] = frozenset()
+    too_weak: frozenset[str] = frozenset()

@@ -44,6 +44,7 @@ class BoundContext(Protocol):
 def offer_logins(core: AuthSmtpServer, role: AuthRole) -> None:
     known = role.mechanisms()
     core.mechanisms, core.mechanisms_after_tls = known.offered, known.after_tls
+    core.mechanisms_too_weak = known.too_weak
 
 
 def note_channel(peer: Peer, secured: ssl.SSLObject | None, context: object) -> None:

@@ -3,7 +3,8 @@
 Rules
 - An unknown name and a wrong password cost the same runs of the hash, wait as long and get the same answer.
 - Failures slow down further tries for that account and from that address. A place (a /24 or /64) that an account logged
-  in from before is never held up by that: the right password from there is always looked at.
+  in from before is never held up by that: the right password from there is always looked at, if not at once when
+  many wrong ones came from the very same address.
 - A right password is remembered for a while (successes.py); the same check that is already running is shared. So a
   program that opens ten connections costs one run of the hash. Every use looks at the row and the account again.
 - The queue for the hash is bounded. Strangers may fill half of it, so guesses never keep out known places.
@@ -18,7 +19,7 @@ from __future__ import annotations
 import asyncio
 import hmac
 import ipaddress
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache, partial
 from typing import TypeVar
@@ -39,10 +40,11 @@ from posthouse.ports.credentials import (
     TokenSource,
     Use,
 )
-from posthouse.ports.directory import Account, Accounts
+from posthouse.ports.directory import Account, Accounts, DirectoryError
 from posthouse.ports.login import Login, Scope
 from posthouse.ports.observe import Counter, Log
 from posthouse.protocol.sasl.server_scram import ScramKeys, ScramOffer
+from posthouse.trust.names import spell_login
 from posthouse.trust.secrets import KEYED, keyed_hash, make_up_offer
 from posthouse.trust.successes import Match, Successes
 from posthouse.trust.throttle import Throttle, ThrottleSettings
@@ -72,11 +74,14 @@ class LoginSettings:
     account_throttle: ThrottleSettings = _ACCOUNT_THROTTLE
     address_throttle: ThrottleSettings = _ADDRESS_THROTTLE
     longest_hold_s: float = 10.0  # of the answer to a failure
+    max_turns: int = 4  # tries that wait for their turn, of one account from one address at a known place
     remember_success_s: float = 600.0
     max_remembered: int = 10_000
     max_waiting: int = 64
     place_memory_s: float = 90 * 86400.0
     use_grain_s: float = 600.0  # how often the same use is stored again
+    remember_source_s: float = 60.0  # we are not told when PAM or LDAP has another password
+    source_refusal_s: float = 1.0  # with sources no refusal comes sooner: theirs take what time they like
     oauth_scope: str = ""
 
 
@@ -86,6 +91,10 @@ class LoginFigures:
     denied: Counter
     hashed: Counter  # runs of the slow hash
     remembered: Counter  # logins that needed none, because the password had just been right
+
+
+def ignore_failure(_key: str) -> None:
+    """For a worker that is alone."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,6 +114,8 @@ class LoginParts:
     secret_octets: Callable[[int], bytes]
     sources: Sequence[PasswordSource] = ()
     tokens: TokenSource | None = None
+    spell: Callable[[str], str] = spell_login  # one spelling of a login name, whether it exists or not
+    on_failure: Callable[[str], None] = ignore_failure  # keys that failed here, for the other workers
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,10 +131,16 @@ class Attempt:
     place: str
     address: str
     is_known_place: bool
+    spelled: str
+    began: float
 
     @property
     def key(self) -> str:
-        return f"account {self.account.id}" if self.account is not None else f"name {self.username.casefold()}"
+        return f"account {self.account.id}" if self.account is not None else f"name {self.spelled}"
+
+    @property
+    def visitor(self) -> str:
+        return f"{self.key} from {self.address}"
 
 
 _WRONG = Denied(Why.WRONG)
@@ -144,6 +161,7 @@ class Authenticator:
     _successes: Successes = field(init=False)
     _by_account: Throttle = field(init=False)
     _by_address: Throttle = field(init=False)
+    _by_visitor: Throttle = field(init=False)  # accounts at known places
     _running: dict[bytes, asyncio.Future[Found]] = field(init=False, default_factory=dict)
     _uses: dict[tuple[AccountId, CredentialId, str], Instant] = field(init=False, default_factory=dict)
     _noted: dict[tuple[AccountId, CredentialId, str], Instant] = field(init=False, default_factory=dict)
@@ -153,6 +171,7 @@ class Authenticator:
         self._successes = Successes(self.parts.secret_octets(32), self.settings.max_remembered)
         self._by_account = Throttle(self.settings.account_throttle)
         self._by_address = Throttle(self.settings.address_throttle)
+        self._by_visitor = Throttle(self.settings.address_throttle)
 
     # -- what sessions ask
 
@@ -162,7 +181,9 @@ class Authenticator:
         place = place_of(address)
         is_known = account is not None and bool(place) and self._is_known_place(account.id, place)
         key = place if ":" in address else address  # in IPv6 every program of a host may have its own address
-        return Attempt(peer, scope, mechanism, username, authorization, account, place, key, is_known)
+        spelled = self.parts.spell(username) if username else ""
+        now = self.parts.clock.monotonic()
+        return Attempt(peer, scope, mechanism, username, authorization, account, place, key, is_known, spelled, now)
 
     def check_password(self, attempt: Attempt, password: str) -> Verdict | asyncio.Future[Verdict]:
         """`password` prepared. At once when it was right a moment ago or must not be looked at, else a future."""
@@ -176,18 +197,27 @@ class Authenticator:
         if match is not None and self._is_still_there(match):
             self.parts.figures.remembered.inc()
             return self._conclude(attempt, match)
-        limit = self.settings.max_waiting
-        if len(self._running) >= (limit if attempt.is_known_place else limit // 2):
+        if self._is_full(attempt):
             return self._deny(attempt, _UNAVAILABLE)
         # Counted before anything is awaited, or a hundred guesses at once would all pass.
         self._by_account.begin(attempt.key)
-        running = self._running[digest] = asyncio.ensure_future(self._find_out(attempt, password, digest))
+        turn = self._begin_turn(attempt)
+        running = self._running[digest] = asyncio.ensure_future(self._find_out(attempt, password, digest, turn))
         return asyncio.ensure_future(self._wait_for(running, attempt, digest))
 
     def check_token(self, attempt: Attempt, token: str) -> Verdict | asyncio.Future[Verdict]:
         if self.must_wait(attempt):
             return self._deny(attempt, _TOO_FAST)
-        return asyncio.ensure_future(self._check_token(attempt, token))
+        digest = self._successes.digest("token", token)
+        match = self._successes.get(digest, self.parts.clock.monotonic())
+        if match is not None:
+            return self._conclude(attempt, match)
+        running = self._running.get(digest)
+        if running is None:
+            if self._is_full(attempt):
+                return self._deny(attempt, _UNAVAILABLE)
+            running = self._running[digest] = asyncio.ensure_future(self._look_at_token(token, digest))
+        return asyncio.ensure_future(self._wait_for_token(running, attempt))
 
     def check_certificate(self, attempt: Attempt) -> Verdict | asyncio.Future[Verdict]:
         """`attempt.username` is "": TLS has shown who it is. The names of the certificate are mail addresses."""
@@ -209,7 +239,7 @@ class Authenticator:
             if (verifier := row.scram_sha256 if algorithm == "sha256" else row.scram_sha1) is not None
         ]
         if not pairs:
-            return make_up_offer(self.parts.credentials.server_secret(), algorithm, attempt.username), ()
+            return make_up_offer(self.parts.credentials.server_secret(), algorithm, attempt.spelled), ()
         salt, iterations = pairs[0][1].salt, pairs[0][1].iterations
         fitting = [(row, each) for row, each in pairs if each.salt == salt and each.iterations == iterations]
         keys = [ScramKeys(each.stored_key, each.server_key) for _, each in fitting]
@@ -221,9 +251,11 @@ class Authenticator:
         return self._conclude(attempt, match) if self._is_still_there(match) else _WRONG
 
     def must_wait(self, attempt: Attempt) -> bool:
-        if attempt.is_known_place:
-            return False
         now = self.parts.clock.monotonic()
+        if attempt.is_known_place:
+            visitor = attempt.visitor
+            is_slowed = self._by_visitor.wait_s(visitor, now) > 0
+            return is_slowed and self._by_visitor.count_pending(visitor) >= self.settings.max_turns
         if attempt.username and self._by_account.wait_s(attempt.key, now) > 0:
             return True
         return bool(attempt.address) and self._by_address.wait_s(attempt.address, now) > 0
@@ -231,12 +263,26 @@ class Authenticator:
     def refuse_hastiness(self, attempt: Attempt) -> Denied:
         return self._deny(attempt, _TOO_FAST)
 
+    def wait_turn(self, attempt: Attempt) -> asyncio.Future[None] | None:
+        """Before the answer to a proof, right or wrong: where many wrong ones came from, they are looked at in turn."""
+        wait_s = self._begin_turn(attempt)
+        if not wait_s:
+            self._end_turn(attempt)
+            return None
+        return asyncio.ensure_future(self._take_turn(attempt, wait_s))
+
     async def fail(self, attempt: Attempt) -> Denied:
         """Count a wrong guess; the answer comes when the next one is allowed, or after the longest hold."""
         now = self.parts.clock.monotonic()
         if attempt.username:
-            self._by_account.note_failure(attempt.key, now)
+            self._note_failure(attempt.key)
         return await self._hold(attempt, now)
+
+    def add_failures(self, keys: Iterable[str]) -> None:
+        """Those that other workers counted."""
+        now = self.parts.clock.monotonic()
+        for key in keys:
+            self._table_of(key).note_failure(key, now)
 
     async def flush(self) -> None:
         """Store uses and places. For a timer of some seconds and for the end of the worker."""
@@ -253,19 +299,27 @@ class Authenticator:
             return self._deny(attempt, _UNAVAILABLE)
         if not isinstance(found, Match):
             return await self._hold(attempt, now)
-        self._successes.keep(digest, found, now + self.settings.remember_success_s)
+        settings = self.settings
+        longest = settings.remember_success_s
+        if found.row is None:
+            longest = min(longest, settings.remember_source_s)
+        self._successes.keep(digest, found, now + longest)
         return self._conclude(attempt, found)
 
-    async def _find_out(self, attempt: Attempt, password: str, digest: bytes) -> Found:
+    async def _find_out(self, attempt: Attempt, password: str, digest: bytes, wait_s: float) -> Found:
         found: Found = SourceAnswer.UNAVAILABLE
         try:
+            if wait_s > 0:
+                await self.parts.pause(wait_s)
             found = await self._find_match(attempt, password)
         except Exception as error:  # noqa: BLE001 - a source that breaks is one that cannot tell
             self.parts.log.error("a password could not be checked", reason=repr(error))
         finally:
             del self._running[digest]
-            now = self.parts.clock.monotonic()
-            self._by_account.end(attempt.key, now, failed=found is SourceAnswer.NO)
+            self._end_turn(attempt)
+            self._by_account.end(attempt.key, self.parts.clock.monotonic())
+            if found is SourceAnswer.NO:
+                self._note_failure(attempt.key)
         return found
 
     async def _find_match(self, attempt: Attempt, password: str) -> Found:
@@ -302,22 +356,34 @@ class Authenticator:
 
     # -- tokens
 
-    async def _check_token(self, attempt: Attempt, token: str) -> Verdict:
-        tokens, clock = self.parts.tokens, self.parts.clock
-        digest = self._successes.digest("token", token)
-        match = self._successes.get(digest, clock.monotonic())
-        if match is not None:
-            return self._conclude(attempt, match)
-        facts = await tokens.check(token) if tokens is not None else SourceAnswer.NO
-        if facts is SourceAnswer.UNAVAILABLE:
+    async def _wait_for_token(self, running: asyncio.Future[Found], attempt: Attempt) -> Verdict:
+        found = await asyncio.shield(running)
+        if found is SourceAnswer.UNAVAILABLE:
             return self._deny(attempt, _UNAVAILABLE)
-        account = self.parts.accounts.find(facts.login) if isinstance(facts, TokenFacts) else None
-        if account is None or not isinstance(facts, TokenFacts):
-            return await self.fail(attempt)
+        return self._conclude(attempt, found) if isinstance(found, Match) else await self.fail(attempt)
+
+    async def _look_at_token(self, token: str, digest: bytes) -> Found:
+        found: Found = SourceAnswer.UNAVAILABLE
+        try:
+            found = await self._ask_issuer(token, digest)
+        except Exception as error:  # noqa: BLE001 - an issuer that breaks us is one that cannot tell
+            self.parts.log.error("a token could not be checked", reason=repr(error))
+        finally:
+            del self._running[digest]
+        return found
+
+    async def _ask_issuer(self, token: str, digest: bytes) -> Found:
+        tokens, clock, longest = self.parts.tokens, self.parts.clock, self.settings.remember_success_s
+        facts = await tokens.check(token) if tokens is not None else SourceAnswer.NO
+        if not isinstance(facts, TokenFacts):
+            return facts
+        account = self.parts.accounts.find(facts.login)
+        if account is None:
+            return SourceAnswer.NO
         match = Match(account.id, source="token", scopes=facts.scopes)
-        left = facts.expires - clock.now() if facts.expires is not None else self.settings.remember_success_s
-        self._successes.keep(digest, match, clock.monotonic() + min(left, self.settings.remember_success_s))
-        return self._conclude(attempt, match)
+        left = facts.expires - clock.now() if facts.expires is not None else longest
+        self._successes.keep(digest, match, clock.monotonic() + min(left, longest))
+        return match
 
     # -- the end
 
@@ -329,6 +395,13 @@ class Authenticator:
         return any(each.id == row.id and each.secret == row.secret for each in rows)
 
     def _conclude(self, attempt: Attempt, match: Match) -> Verdict:
+        try:
+            return self._judge(attempt, match)
+        except DirectoryError as error:
+            self.parts.log.error("login not possible", reason=str(error))
+            return self._deny(attempt, _UNAVAILABLE)
+
+    def _judge(self, attempt: Attempt, match: Match) -> Verdict:
         account = self.parts.accounts.get(match.account)
         if account is None or not self._may_act_as(account, attempt.authorization):
             return self._deny(attempt, _WRONG)
@@ -382,13 +455,49 @@ class Authenticator:
 
     async def _hold(self, attempt: Attempt, now: float) -> Denied:
         wait = self._by_account.wait_s(attempt.key, now) if attempt.username else 0.0
+        if attempt.is_known_place:
+            self._by_visitor.note_failure(attempt.visitor, now)
         if attempt.address:
-            self._by_address.note_failure(attempt.address, now)
+            self._note_failure(attempt.address)
             wait = max(wait, self._by_address.wait_s(attempt.address, now))
         self._deny(attempt, _WRONG)
+        wait = min(wait, self.settings.longest_hold_s)
+        if self.parts.sources:
+            wait = max(wait, attempt.began + self.settings.source_refusal_s - now)
         if wait > 0:
-            await self.parts.pause(min(wait, self.settings.longest_hold_s))
+            await self.parts.pause(wait)
         return _WRONG
+
+    # -- how fast somebody may guess
+
+    def _is_full(self, attempt: Attempt) -> bool:
+        limit = self.settings.max_waiting
+        return len(self._running) >= (limit if attempt.is_known_place else limit // 2)
+
+    def _table_of(self, key: str) -> Throttle:
+        return self._by_account if key.startswith(("account ", "name ")) else self._by_address
+
+    def _note_failure(self, key: str) -> None:
+        self._table_of(key).note_failure(key, self.parts.clock.monotonic())
+        self.parts.on_failure(key)
+
+    def _begin_turn(self, attempt: Attempt) -> float:
+        """How long to wait before looking at a try from a known place; `_end_turn` follows."""
+        if not attempt.is_known_place:
+            return 0.0
+        wait = self._by_visitor.wait_s(attempt.visitor, self.parts.clock.monotonic())
+        self._by_visitor.begin(attempt.visitor)
+        return min(wait, self.settings.longest_hold_s)
+
+    def _end_turn(self, attempt: Attempt) -> None:
+        if attempt.is_known_place:
+            self._by_visitor.end(attempt.visitor, self.parts.clock.monotonic())
+
+    async def _take_turn(self, attempt: Attempt, wait_s: float) -> None:
+        try:
+            await self.parts.pause(wait_s)
+        finally:
+            self._end_turn(attempt)
 
     # -- places and uses
 

@@ -28,6 +28,7 @@ from typing import assert_never
 
 from posthouse.message.peer import Peer, is_loopback
 from posthouse.ports.credentials import Credential
+from posthouse.ports.directory import DirectoryError
 from posthouse.ports.login import Mechanisms, Scope
 from posthouse.protocol.sasl.server import (
     Challenge,
@@ -66,8 +67,10 @@ __all__ = [
 Turning = Turn | asyncio.Future[Turn]
 
 _REVEALING = frozenset({"PLAIN", "LOGIN", "OAUTHBEARER", "XOAUTH2"})
+_WEAKER = frozenset({"PLAIN", "LOGIN", "SCRAM-SHA-1"})
 _TOKENS = frozenset({"OAUTHBEARER", "XOAUTH2"})
 _MALFORMED = Denied(Why.MALFORMED)
+_UNAVAILABLE = Denied(Why.UNAVAILABLE)
 _NONCE_OCTETS = 18
 
 
@@ -90,10 +93,11 @@ class SaslConversation:
 
     def mechanisms(self) -> Mechanisms:
         switched_on = [name for name in self._authenticator.settings.mechanisms if self._is_possible(name)]
+        weak = _WEAKER.difference(self._authenticator.settings.mechanisms)
         if self._is_private():
-            return Mechanisms(tuple(switched_on))
+            return Mechanisms(tuple(switched_on), too_weak=weak)
         hidden = _REVEALING.intersection(switched_on)
-        return Mechanisms(tuple(name for name in switched_on if name not in hidden), hidden)
+        return Mechanisms(tuple(name for name in switched_on if name not in hidden), hidden, weak)
 
     def begin(self, mechanism: str, initial: bytes | None) -> Turning:
         self.cancel()
@@ -102,7 +106,7 @@ class SaslConversation:
         if name in known.after_tls:
             return Denied(Why.NEEDS_TLS)
         if name not in known.offered:
-            return Denied(Why.UNKNOWN_MECHANISM)
+            return Denied(Why.TOO_WEAK if name in known.too_weak else Why.UNKNOWN_MECHANISM)
         self._mechanism = self._make(name, known.offered)
         return self._take(self._mechanism.respond(initial))
 
@@ -120,10 +124,14 @@ class SaslConversation:
         if not self._is_private():
             return Denied(Why.NEEDS_TLS)
         said = check_password(b"", username.encode("utf-8", "replace"), password.encode("utf-8", "replace"))
-        attempt = self._begin_attempt(mechanism, username)
-        if isinstance(said, Failed):
-            return asyncio.ensure_future(self._fail(attempt)) if said.is_guess else _MALFORMED
-        return _widen(self._authenticator.check_password(self._begin_attempt(mechanism, said.username), said.password))
+        try:
+            if isinstance(said, Failed):
+                attempt = self._begin_attempt(mechanism, username)
+                return asyncio.ensure_future(self._fail(attempt)) if said.is_guess else _MALFORMED
+            attempt = self._begin_attempt(mechanism, said.username)
+            return _widen(self._authenticator.check_password(attempt, said.password))
+        except DirectoryError:
+            return _UNAVAILABLE
 
     def check_token(self, token: str, authorization: str = "") -> Turning:
         if not self._is_private():
@@ -158,6 +166,12 @@ class SaslConversation:
     # -- steps
 
     def _take(self, step: Step) -> Turning:
+        try:
+            return self._follow(step)
+        except DirectoryError:
+            return _UNAVAILABLE
+
+    def _follow(self, step: Step) -> Turning:
         match step:
             case Challenge():
                 return step
@@ -196,6 +210,17 @@ class SaslConversation:
         assert attempt is not None
         if self._authenticator.must_wait(attempt):  # somebody guesses in many conversations at once
             return self._authenticator.refuse_hastiness(attempt)
+        turn = self._authenticator.wait_turn(attempt)
+        if turn is None:
+            return self._prove(attempt, step)
+        return asyncio.ensure_future(self._prove_in_turn(attempt, step, turn))
+
+    async def _prove_in_turn(self, attempt: Attempt, step: Proven, turn: asyncio.Future[None]) -> Turn:
+        await turn
+        proven = self._prove(attempt, step)
+        return await proven if isinstance(proven, asyncio.Future) else proven
+
+    def _prove(self, attempt: Attempt, step: Proven) -> Turning:
         if step.index >= len(self._rows):
             return asyncio.ensure_future(self._fail(attempt))
         verdict = self._authenticator.accept_proof(attempt, self._rows[step.index])
@@ -213,23 +238,24 @@ class SaslConversation:
         attempt = self._attempt or self._begin_attempt("", "")
         if self._authenticator.must_wait(attempt):
             return self._authenticator.refuse_hastiness(attempt)
-        return asyncio.ensure_future(self._fail(attempt))
+        return asyncio.ensure_future(self._fail(attempt, self._authenticator.wait_turn(attempt)))
 
-    async def _fail(self, attempt: Attempt) -> Turn:
+    async def _fail(self, attempt: Attempt, turn: asyncio.Future[None] | None = None) -> Turn:
+        if turn is not None:
+            await turn
         return await self._authenticator.fail(attempt)
 
     def _after_token(self, verdict: Verdict | asyncio.Future[Verdict]) -> Turning:
         if isinstance(verdict, asyncio.Future):
-            return asyncio.ensure_future(self._wait_for_token(verdict))
+            assert isinstance(self._mechanism, OauthBearerServer | Xoauth2Server)
+            return asyncio.ensure_future(_wait_for_token(self._mechanism, verdict))
         return verdict
 
-    async def _wait_for_token(self, verdict: Awaitable[Verdict]) -> Turn:
-        """A token that is not good is told in a challenge first (RFC 7628 §3.2.2)."""
-        denied = await verdict
-        if isinstance(denied, Denied) and denied.why is Why.WRONG:
-            assert isinstance(self._mechanism, OauthBearerServer | Xoauth2Server)
-            return self._mechanism.refuse()
-        return denied
+
+async def _wait_for_token(mechanism: OauthBearerServer | Xoauth2Server, verdict: Awaitable[Verdict]) -> Turn:
+    """A token that is not good is told in a challenge first (RFC 7628 §3.2.2)."""
+    denied = await verdict
+    return mechanism.refuse() if isinstance(denied, Denied) and denied.why is Why.WRONG else denied
 
 
 _SIMPLE: dict[str, Callable[[], ServerMechanism]] = {

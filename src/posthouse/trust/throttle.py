@@ -1,8 +1,8 @@
 """How fast somebody may guess: failures counted per address and per account, with a wait that doubles.
 
 Counts leak away with time and never with a success: otherwise an attacker would log in to an account of their own
-between guesses. Tables are bounded; the entry that failed longest ago goes first. Every worker has its own, so a
-server of N workers lets through up to N times as many guesses as the settings say.
+between guesses. Tables are bounded; the entry that failed longest ago goes first. Every worker has its own and hears
+of the failures at others, so those of the last moments may be missing.
 """
 
 from __future__ import annotations
@@ -49,26 +49,26 @@ class Throttle:
         count = self._leak(entry, now)
         if count + entry.pending < settings.free:
             return 0.0
-        if entry.pending:
-            return settings.first_wait_s
         # What leaked in the last moments is no reason for a shorter wait, hence rounded.
         doublings = min(max(0, round(count) - settings.free), 32)
         wait = min(settings.first_wait_s * 2.0**doublings, settings.longest_wait_s)
-        return max(0.0, entry.failed_at + wait - now)
+        return max(settings.first_wait_s if entry.pending else 0.0, entry.failed_at + wait - now)
 
     def begin(self, key: str) -> None:
         """A try whose outcome takes time; `end` must follow. So many guesses at once count before one is answered."""
         self._entry(key).pending += 1
 
-    def end(self, key: str, now: float, *, failed: bool) -> None:
+    def end(self, key: str, now: float) -> None:
         entry = self._entries.get(key)
         if entry is None:
             return
         entry.pending = max(0, entry.pending - 1)
-        if failed:
-            self.note_failure(key, now)
-        elif not entry.pending and self._leak(entry, now) <= 0:
+        if not entry.pending and self._leak(entry, now) <= 0:
             del self._entries[key]
+
+    def count_pending(self, key: str) -> int:
+        entry = self._entries.get(key)
+        return entry.pending if entry is not None else 0
 
     def note_failure(self, key: str, now: float) -> None:
         entry = self._entry(key)

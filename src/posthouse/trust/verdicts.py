@@ -28,6 +28,7 @@ class Why(enum.Enum):
     UNAVAILABLE = "unavailable"  # nobody can tell now; try again
     NEEDS_TLS = "needs TLS"
     UNKNOWN_MECHANISM = "unknown mechanism"
+    TOO_WEAK = "mechanism too weak"
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +57,7 @@ _REPLIES: Final[Mapping[Why, Reply]] = {
     Why.UNAVAILABLE: Reply(454, "4.7.0", "Logging in is not possible now, try again later"),
     Why.NEEDS_TLS: Reply(538, "5.7.11", "Start TLS first: this mechanism would show the password"),
     Why.UNKNOWN_MECHANISM: Reply(504, "5.5.4", "Mechanism is not offered"),
+    Why.TOO_WEAK: Reply(534, "5.7.9", "That mechanism is too weak for this server"),
 }
 _ACCEPTED: Final = Reply(235, "2.7.0", "Authentication succeeded")
 

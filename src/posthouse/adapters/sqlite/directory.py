@@ -144,6 +144,16 @@ class SqliteDirectory:
         account = self._logins[login]
         return None if account is None else self.get(account)
 
+    def spell_login(self, login: str) -> str:
+        """One spelling of a login name for all that `find` takes for the same, whether it exists or not."""
+        try:
+            address = parse_address(login)
+        except AddressError:
+            return login.casefold()
+        self.refresh()
+        domain, main = self._guard(self._find_hosted, address.domain) or (address.domain, "")
+        return f"{fold_local(address.local)}@{main or domain}"
+
     def may_send_as(self, account: AccountId, address: Address) -> bool:
         mailbox = self.mailbox_of(address)
         if mailbox is not None and mailbox.account == account:

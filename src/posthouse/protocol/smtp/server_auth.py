@@ -30,18 +30,18 @@ _EVENTS: Final = frozenset({AuthStarted, AuthData})
 
 
 class AuthSmtpServer(SmtpServer):
-    """`mechanisms` are offered now, `mechanisms_after_tls` once TLS is active: for the driver to set before EHLO.
-
-    `is_logged_in` is for the driver to read; `failed_logins` counts over the whole session.
+    """`mechanisms` are offered now, `mechanisms_after_tls` once TLS is active, `mechanisms_too_weak` never: the driver
+    sets them before EHLO. `is_logged_in` is for the driver to read; `failed_logins` counts over the whole session.
     """
 
-    __slots__ = ("failed_logins", "is_logged_in", "mechanisms", "mechanisms_after_tls")
+    __slots__ = ("failed_logins", "is_logged_in", "mechanisms", "mechanisms_after_tls", "mechanisms_too_weak")
 
     def __init__(self, settings: ServerSettings) -> None:
         super().__init__(settings)
         self._input.max_line = max(settings.max_line, MAX_AUTH_LINE)
         self.mechanisms: tuple[str, ...] = ()
         self.mechanisms_after_tls: frozenset[str] = frozenset()
+        self.mechanisms_too_weak: frozenset[str] = frozenset()
         self.is_logged_in = False
         self.failed_logins = 0
 
@@ -90,9 +90,14 @@ class AuthSmtpServer(SmtpServer):
             return self._say_and_close(replies.TOO_MANY_LOGINS, "too many failed logins")
         mechanism, initial = parse_auth(argument)
         if mechanism not in self.mechanisms:
-            hidden = mechanism in self.mechanisms_after_tls
-            raise CommandError(replies.AUTH_NEEDS_TLS if hidden else replies.UNKNOWN_MECHANISM)
+            raise CommandError(self._refuse_mechanism(mechanism))
         return AuthStarted(mechanism, _decode(initial.encode("utf-8")) if initial is not None else None)
+
+    def _refuse_mechanism(self, mechanism: str) -> Reply:
+        """RFC 4954 §6."""
+        if mechanism in self.mechanisms_after_tls:
+            return replies.AUTH_NEEDS_TLS
+        return replies.MECHANISM_TOO_WEAK if mechanism in self.mechanisms_too_weak else replies.UNKNOWN_MECHANISM
 
     def _take_response(self, line: bytes | LineProblem) -> Event | None:
         """RFC 4954 §4: base64, or "*" to give up. An empty line is an answer of no octets."""

@@ -30,6 +30,7 @@ TOO_MANY_MESSAGES = Reply(421, "4.7.0", "Too many messages in one connection, co
 TOO_MANY_LOGINS = Reply(421, "4.7.0", "Too many failed logins, closing connection")
 AUTH_NEEDS_TLS = Reply(538, "5.7.11", "Start TLS first: this mechanism would show the password")
 UNKNOWN_MECHANISM = Reply(504, "5.5.4", "Mechanism is not offered")
+MECHANISM_TOO_WEAK = Reply(534, "5.7.9", "That mechanism is too weak for this server")
 AUTH_CANCELLED = Reply(501, "5.7.0", "Authentication cancelled")
 BAD_BASE64 = Reply(501, "5.5.2", "Not base64")
 NOT_SMTP = Reply(421, "4.7.0", "This is not the protocol spoken here, closing connection")
