@@ -6,7 +6,7 @@ import pytest
 
 from posthouse.message.address import parse_address
 from posthouse.mta.planner import Rest, Slot, SlotState, Verb, flow_of
-from posthouse.mta.targets import SiteKey
+from posthouse.mta.targets import STORE_SITE, AccountBox, SiteKey
 from tests.mta.planner_kit import NOW, SITE, at, drain, make_job, make_planner, must_take, opened
 
 OTHER = SiteKey("mx:other.example")
@@ -402,3 +402,14 @@ def test_senders_that_carry_tags_are_one_flow(one: str, other: str, same: bool) 
 def test_flows_of_one_sender_from_two_sources_are_two() -> None:
     assert flow_of(parse_address("a@b.example"), "192.0.2.1") != flow_of(parse_address("a@b.example"), "192.0.2.2")
     assert flow_of(None, "192.0.2.1") == flow_of(None, "192.0.2.1")
+
+
+def test_mail_into_accounts_has_a_window_of_its_own_and_no_part_in_outbound_connections() -> None:
+    planner = make_planner(max_connections=1, proven=(SITE, STORE_SITE))
+    for _ in range(30):
+        planner.offer(make_job(), NOW)
+        job = make_job(site=STORE_SITE)
+        job.destination = AccountBox()
+        planner.offer(job, NOW)
+    opened = [slot.site for verb, slot in planner.plan(NOW) if verb is Verb.OPEN]
+    assert (opened.count(SITE), opened.count(STORE_SITE)) == (1, 30)

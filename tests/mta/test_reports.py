@@ -5,6 +5,8 @@ from __future__ import annotations
 import email
 import email.policy
 import quopri
+import random
+from collections.abc import Sequence
 from dataclasses import replace
 from email.message import EmailMessage, Message
 
@@ -18,6 +20,7 @@ from posthouse.message.ids import QueueId
 from posthouse.message.instant import Instant
 from posthouse.message.outcome import Deferred, Delivered, Refused
 from posthouse.message.reply import Reply
+from posthouse.mta.bounce import make_report
 from posthouse.mta.reports import (
     Delayed,
     Expired,
@@ -28,7 +31,11 @@ from posthouse.mta.reports import (
     plan_reports,
     read_original,
 )
+from posthouse.mta.schedule import RetrySchedule
+from posthouse.ports.clock import FakeClock
+from posthouse.ports.directory import DirectoryError
 from posthouse.ports.spool import InlineBody, QueuedMessage, QueuedRecipient, Status
+from posthouse.ports.spool_memory import MemorySpool
 
 NOW = Instant(1_800_000_000.0)
 SETTINGS = ReportSettings("mail.example.org", parse_address("admin@example.org"))
@@ -460,3 +467,21 @@ async def test_of_a_file_only_as_much_is_read_as_is_needed() -> None:
     assert await read_original(message, length) == (TRACE + HEADER + b"\r\n" + b"x" * 500_000)[:length]
     assert body.asked == [(0, length - len(TRACE))]
     assert await read_original(message, 5) == TRACE[:5]
+
+
+def test_a_report_to_an_alias_is_queued_for_those_it_stands_for() -> None:
+    team, bob = parse_address("team@example.org"), parse_address("bob@example.org")
+
+    def expand(address: Address) -> Sequence[Address]:
+        if address == team:
+            return (bob, parse_address("carl@example.org"))
+        raise DirectoryError("cannot be read")
+
+    def queue(to: Address) -> list[str]:
+        draft = ReportDraft(Envelope(None, (Recipient(to),)), b"Message-ID: <1@x>\r\n\r\n")
+        spool = MemorySpool(FakeClock())
+        report = make_report(spool, draft, NOW, RetrySchedule(), random.Random(1), expand)
+        return [str(one.address) for one in report.envelope.recipients]
+
+    assert queue(team) == ["bob@example.org", "carl@example.org"]
+    assert queue(bob) == ["bob@example.org"]
