@@ -5,8 +5,9 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import dataclasses
+import re
 from collections.abc import Callable, Coroutine, Iterator
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, TextIO, TypeVar
 
 import click
 
@@ -54,9 +55,18 @@ def show_progress(what: str, *, as_json: bool) -> Iterator[Report]:
         yield report
 
 
+@dataclasses.dataclass(frozen=True, slots=True)
+class _Import:
+    context: Context
+    account: str
+
+
 @click.group("import")
-def import_mail() -> None:
+@click.argument("account", metavar="ACCOUNT")
+@click.pass_context
+def import_mail(context: click.Context, account: str) -> None:
     """Bring mail into an account. A command that was interrupted goes on where it stopped."""
+    context.obj = _Import(context.obj, account)
 
 
 _Command = Callable[..., None]
@@ -73,14 +83,13 @@ def _common_options(command: _Command) -> _Command:
 
 
 @import_mail.command("mbox")
-@click.argument("account", metavar="ACCOUNT")
 @click.argument("files", metavar="FILE...", nargs=-1, required=True, type=click.Path(exists=True))
 @click.option("--mailbox", metavar="NAME", help="Where it goes, as in Work/2024. Default: the file's name.")
 @click.option("--no-labels", is_flag=True, help="Take no notice of Gmail's labels.")
 @_common_options
 @click.pass_obj
 def import_mbox(
-    context: Context, /, account: str, files: tuple[str, ...], mailbox: str | None, no_labels: bool, **flags: bool
+    wanted: _Import, /, files: tuple[str, ...], mailbox: str | None, no_labels: bool, **flags: bool
 ) -> None:
     """Import mbox files, also those of Google Takeout and Thunderbird, or all *.mbox of a directory."""
     from posthouse.adapters.mbox import MboxSource, find_files
@@ -90,22 +99,68 @@ def import_mbox(
         for file, path in find_files(given):
             target = _read_path(mailbox) if mailbox else path
             sources.append((file, MboxSource(file, target, limit=MAX_MESSAGE)))
-    _run_imports(context, account, sources, {**flags, "no_labels": no_labels})
+    _run_imports(wanted, sources, {**flags, "no_labels": no_labels})
 
 
 @import_mail.command("maildir")
-@click.argument("account", metavar="ACCOUNT")
 @click.argument("directory", metavar="DIR", type=click.Path(exists=True, file_okay=False))
 @click.option("--mailbox", metavar="NAME", help="Put everything into and below this one.")
 @_common_options
 @click.pass_obj
-def import_maildir(context: Context, /, account: str, directory: str, mailbox: str | None, **flags: bool) -> None:
+def import_maildir(wanted: _Import, /, directory: str, mailbox: str | None, **flags: bool) -> None:
     """Import a Maildir with its folders, flags and keywords, as of Dovecot or Courier."""
     from posthouse.adapters.maildir_reader import MaildirSource
 
     below = _read_path(mailbox) if mailbox else ()
     source = MaildirSource(directory, below=below, limit=MAX_MESSAGE)
-    _run_imports(context, account, [(directory, source)], flags)
+    _run_imports(wanted, [(directory, source)], flags)
+
+
+@import_mail.command("imap")
+@click.argument("host", metavar="HOST[:PORT]")
+@click.argument("user", metavar="USER")
+@click.option("--password-file", type=click.File(), help="Its first line; - is standard input. Default: asked for.")
+@click.option("--tls", type=click.Choice(("implicit", "starttls", "off")), default="implicit", show_default=True)
+@click.option("--ca", metavar="FILE", type=click.Path(exists=True), help="Certificates to trust.")
+@click.option("--no-verify", is_flag=True, help="Take any certificate.")
+@click.option("--only", metavar="NAME", multiple=True, help="This mailbox; may be repeated. Default: all.")
+@click.option("--without", metavar="NAME", multiple=True, help="Not this mailbox; may be repeated.")
+@click.option("--mailbox", metavar="NAME", help="Put everything into and below this one.")
+@_common_options
+@click.pass_obj
+def import_imap(wanted: _Import, /, host: str, user: str, password_file: TextIO | None, **options: Any) -> None:
+    """Import all mailboxes of USER from another IMAP server; it is only read."""
+    from posthouse.adapters.imap_client import ImapClient, ImapServer
+    from posthouse.adapters.imap_source import ImapChoice, ImapSource
+
+    name, port = _read_host(host, options["tls"])
+    server = ImapServer(name, port, options["tls"], options["ca"], not options["no_verify"])
+    password = _read_password(password_file)
+
+    def connect() -> ImapClient:
+        client = ImapClient(server, MAX_MESSAGE)
+        client.log_in(user, password)
+        return client
+
+    below = _read_path(options["mailbox"]) if options["mailbox"] else ()
+    source = ImapSource(f"{user}@{name}:{port}", connect, ImapChoice(options["only"], options["without"], below))
+    _run_imports(wanted, [(f"{user}@{name}", source)], options)
+
+
+def _read_host(text: str, tls: str) -> tuple[str, int]:
+    found = re.fullmatch(r"\[([0-9a-fA-F:.]+)\](?::(\d+))?|([^:\s]+)(?::(\d+))?", text)
+    if found is None:
+        raise click.BadParameter("like imap.example.org, imap.example.org:993 or [::1]:993", param_hint="HOST")
+    return found[1] or found[3], int(found[2] or found[4] or (993 if tls == "implicit" else 143))
+
+
+def _read_password(file: TextIO | None) -> str:
+    if file is None:
+        return str(click.prompt("Password there", hide_input=True))
+    password = file.readline().rstrip("\r\n")
+    if not password:
+        raise FailedError("there is no password in the file")
+    return password
 
 
 def _read_path(text: str) -> tuple[str, ...]:
@@ -115,10 +170,10 @@ def _read_path(text: str) -> tuple[str, ...]:
     return path
 
 
-def _run_imports(context: Context, account: str, sources: list[tuple[str, Source]], flags: dict[str, bool]) -> None:
+def _run_imports(wanted: _Import, sources: list[tuple[str, Source]], flags: dict[str, Any]) -> None:
     from posthouse.manage.transfer import ImportOptions
 
-    settings = context.load_as_user()
+    settings = wanted.context.load_as_user()
     options = ImportOptions(
         inline_limit=settings.store.body_file_size,
         ignores_quota=flags["ignore_quota"],
@@ -126,7 +181,7 @@ def _run_imports(context: Context, account: str, sources: list[tuple[str, Source
         is_again=flags["again"],
     )
     with show_progress("Importing", as_json=flags["as_json"]) as report:
-        results = run_command(_import_all(settings, account, sources, (options, report)))
+        results = run_command(_import_all(settings, wanted.account, sources, (options, report)))
     if flags["as_json"]:
         print_json({"source": name, **_describe(result)} for name, result in results)
     else:
