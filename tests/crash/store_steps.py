@@ -1,6 +1,6 @@
 """Plays a life of the message store in a process that is killed before its N-th move, and tells what is found then.
 
-    python store_kills.py DIRECTORY SCENE [every]      without `every` a run of writes counts as two moves at most
+    python store_steps.py DIRECTORY SCENE [every]      without `every` a run of writes counts as two moves at most
 
 The scene is played once undisturbed: every state a commit makes visible is written down per shard, and which of them
 were reached at the end of each step. Clocks stand still and ids are counted, so what a kill leaves must be, row by

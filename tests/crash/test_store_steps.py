@@ -16,7 +16,7 @@ import pytest
 from tests.crash.test_spool_kills import ENVIRONMENT, memory_path
 
 __all__ = ["memory_path"]
-SCRIPT = Path(__file__).with_name("store_kills.py")
+SCRIPT = Path(__file__).with_name("store_steps.py")
 
 # The states a kill of each scene leaves.
 SEEN = {
