@@ -16,7 +16,6 @@ from cryptography.hazmat.primitives.asymmetric import ec
 
 from posthouse.adapters.files import Space
 from posthouse.app.check import (
-    Finding,
     check_certificate,
     check_clock,
     check_configuration,
@@ -30,6 +29,7 @@ from posthouse.app.check import (
     run_as,
 )
 from posthouse.app.cli import main
+from posthouse.app.finding import Finding
 from posthouse.app.privileges import Identity, find_identity, find_unreadable
 from posthouse.app.sockets import open_listener
 from posthouse.config import Settings, load, parse
@@ -59,6 +59,14 @@ def test_init_writes_a_valid_commented_configuration_and_private_directories(tmp
     assert (tmp_path / "data").stat().st_mode & 0o777 == 0o700
     assert list(check_directory(settings, find_identity(None))) == [Finding("directory", "ok", "1 domain hosted")]
     assert file.read_text().count("#") > 10
+
+
+def test_init_opens_a_door_for_each_kind_of_client(tmp_path: Path) -> None:
+    settings = load(str(init(tmp_path)))
+    doors = [(each.service, each.bind.port, each.tls) for each in settings.listener if each.bind.host == "0.0.0.0"]
+    assert doors == [("smtp", 25, "starttls"), ("submission", 587, "starttls"), ("submission", 465, "implicit")]
+    [lmtp] = [each.bind for each in settings.listener if each.service == "lmtp"]
+    assert lmtp.path == f"{settings.runtime}/lmtp.sock"
 
 
 def test_init_makes_an_administrator_whose_password_is_shown_once(tmp_path: Path) -> None:
@@ -134,7 +142,7 @@ def test_wrong_usage_is_exit_code_2(arguments: list[str]) -> None:
 def test_every_promised_command_is_there() -> None:
     assert set(main.commands) == {
         "init", "check", "serve", "demo", "queue", "trace", "sendmail", "sessions", "fsck",
-        "domain", "account", "alias",
+        "domain", "account", "alias", "import", "export",
     }  # fmt: skip
     group = main.commands["queue"]
     assert isinstance(group, click.Group)
@@ -187,6 +195,15 @@ def test_a_port_in_use_is_an_error_unless_our_server_has_it() -> None:
     assert not is_good(list(check_ports(settings, identity, None)))
     assert is_good(list(check_ports(settings, identity, "posthouse serve, process 5")))
     opened.close(identity)
+
+
+def test_a_socket_in_the_runtime_directory_is_fine_before_the_first_start(tmp_path: Path) -> None:
+    text = f'runtime = "{tmp_path}/run"\n[[listener]]\nservice = "lmtp"\nbind = "unix:{tmp_path}/%s/lmtp.sock"\n'
+    inside, outside = make_settings(text % "run"), make_settings(text % "other")
+    assert texts(list(check_ports(inside, find_identity(None), None))) == [
+        f"ok: unix:{tmp_path}/run/lmtp.sock: its directory is made by posthouse serve"
+    ]
+    assert "no such file or directory" in texts(list(check_ports(outside, find_identity(None), None)))[0]
 
 
 def test_a_clock_behind_what_was_last_written_is_an_error(tmp_path: Path) -> None:

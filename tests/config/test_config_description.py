@@ -58,8 +58,8 @@ def test_a_manual_without_its_marks_is_not_written_over() -> None:
 
 
 def test_the_example_of_init_is_a_valid_configuration() -> None:
-    settings = parse(render_example("mx.example.org", "example.org", '/var/"odd"'))
+    settings = parse(render_example("mx.example.org", "example.org", '/var/"odd"', "/run/it's"))
     assert settings.hostname == "mx.example.org"
     assert settings.data == '/var/"odd"'
-    assert [listener.service for listener in settings.listener] == ["smtp", "smtp", "http"]
+    assert [listener.service for listener in settings.listener] == [*["smtp"] * 2, *["submission"] * 4, "lmtp", "http"]
     assert settings.postmaster == "admin@example.org"

@@ -1,4 +1,4 @@
-"""`posthouse check`: what is wrong, or soon will be, with what a server needs: files, ports, names, time.
+"""`posthouse check`: what is wrong, or soon will be, with what a server needs: files, ports, names, time, people.
 
 Each check looks at one thing and gives findings; none changes anything, and those that ask other hosts have
 deadlines. An error keeps the server from working; a warning is told and does not fail the command.
@@ -14,7 +14,6 @@ import stat
 import subprocess
 import sys
 from collections.abc import Awaitable, Callable, Iterator, Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -24,18 +23,18 @@ from cryptography.hazmat.primitives.serialization import load_pem_private_key
 from posthouse.adapters.files import Space
 from posthouse.adapters.journal import list_files
 from posthouse.adapters.sqlite.directory_admin import list_hosted
+from posthouse.app.check_mail import check_mail, check_submission
 from posthouse.app.directory import directory_path
+from posthouse.app.finding import ERROR, OK, WARNING, Finding
 from posthouse.app.lockfile import LockHeldError, take_lock
 from posthouse.app.privileges import Identity, acting_as
 from posthouse.app.sockets import BindError, open_listener
-from posthouse.config.settings import Settings
+from posthouse.config.settings import Listener, Settings
 from posthouse.message.address import to_ascii_domain
 from posthouse.message.nexthop import MaildirHop
 from posthouse.ports.clock import Clock
 from posthouse.ports.directory import DirectoryError
 from posthouse.ports.resolver import DnsError, NameNotFound, Resolver
-
-OK, WARNING, ERROR = "ok", "warning", "error"
 
 EXPIRY_WARNING = timedelta(days=14)
 PROBED_DOMAIN = "gmail.com"  # somewhere that surely takes mail on port 25
@@ -44,13 +43,6 @@ DNS_S = 20.0
 _RUN_S = 30.0
 SPARE_DESCRIPTORS = 500
 OLDEST_NOW = datetime(2025, 1, 1, tzinfo=UTC).timestamp()
-
-
-@dataclass(frozen=True, slots=True)
-class Finding:
-    area: str
-    level: str
-    text: str
 
 
 Connect = Callable[[str, int], Awaitable[None]]
@@ -211,6 +203,9 @@ def check_ports(settings: Settings, identity: Identity, holder: str | None) -> I
         if holder is not None:
             yield Finding(area, OK, f"{listener.bind}: not tried, {holder} is running")
             continue
+        if is_made_at_start(listener, settings):
+            yield Finding(area, OK, f"{listener.bind}: its directory is made by posthouse serve")
+            continue
         try:
             opened = open_listener(listener.bind, 1, identity)
         except BindError as error:
@@ -220,12 +215,18 @@ def check_ports(settings: Settings, identity: Identity, holder: str | None) -> I
             yield Finding(area, OK, f"{listener.bind} can be listened on ({listener.service})")
 
 
+def is_made_at_start(listener: Listener, settings: Settings) -> bool:
+    """Sockets beside the server's own: that directory comes with the server."""
+    runtime = settings.runtime_directory(os.geteuid() == 0)
+    return listener.bind.is_unix and os.path.dirname(listener.bind.path) == runtime and not os.path.exists(runtime)
+
+
 def check_certificate(settings: Settings, now: float) -> Iterator[Finding]:
     area = "certificate"
     uses_tls = any(listener.tls != "off" for listener in settings.listener)
     if settings.tls.certificate is None or settings.tls.key is None:
         if uses_tls:
-            yield Finding(area, WARNING, "none is configured: a self-signed one is used")
+            yield Finding(area, WARNING, "none is configured: a self-signed one is used, which mail programs warn of")
         return
     try:
         certificate = x509.load_pem_x509_certificates(Path(settings.tls.certificate).read_bytes())[0]
@@ -362,6 +363,8 @@ def check_all(settings: Settings, identity: Identity, clock: Clock) -> list[Find
         *check_configuration(settings),
         *check_data(settings, identity, measure_space),
         *check_directory(settings, identity),
+        *check_mail(settings, identity),
+        *check_submission(settings),
         *check_program(identity, run_as),
         *check_mail_roots(settings, identity),
         *check_ports(settings, identity, find_holder(settings.data, identity)),

@@ -33,7 +33,8 @@ class Written:
 def initialise(file: str, hostname: str, domain: str, data: str) -> Written:
     """Raises InitError, ConfigError when a name is not valid."""
     data = os.path.abspath(data)
-    text = render_example(hostname, domain, data)
+    runtime = "/run/posthouse" if os.geteuid() == 0 else os.path.join(data, "run")
+    text = render_example(hostname, domain, data, runtime)
     settings = parse(text, file)
     if os.path.lexists(file):
         raise InitError(f"{file} is already there; it is not overwritten")

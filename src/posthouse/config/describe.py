@@ -122,7 +122,7 @@ def _render_tables() -> Iterator[str]:
     yield ""
 
 
-def render_example(hostname: str, domain: str, data: str) -> str:
+def render_example(hostname: str, domain: str, data: str, runtime: str) -> str:
     """The commented configuration that `init` writes: what must be decided, and where the rest is described."""
     tables = {page.name: page for page in list_tables()}
 
@@ -140,6 +140,9 @@ hostname = {quote(hostname)}
 {comment("", "data")}
 data = {quote(data)}
 
+{comment("", "runtime")}
+runtime = {quote(runtime)}
+
 {comment("", "postmaster")}
 postmaster = {quote(f"admin@{domain}")}
 
@@ -156,6 +159,32 @@ tls = "starttls"
 service = "smtp"
 bind = "[::]:25"
 tls = "starttls"
+
+# Mail programs send here, with name and password: 587 with STARTTLS, 465 with TLS from the start.
+[[listener]]
+service = "submission"
+bind = "0.0.0.0:587"
+tls = "starttls"
+
+[[listener]]
+service = "submission"
+bind = "[::]:587"
+tls = "starttls"
+
+[[listener]]
+service = "submission"
+bind = "0.0.0.0:465"
+tls = "implicit"
+
+[[listener]]
+service = "submission"
+bind = "[::]:465"
+tls = "implicit"
+
+# Postfix or Exim on this machine may deliver here.
+[[listener]]
+service = "lmtp"
+bind = {quote(f"unix:{runtime}/lmtp.sock")}
 
 # /metrics, /healthz and /readyz, for this machine only.
 [[listener]]

@@ -74,10 +74,8 @@ def _connect(path: str, vfs: str, flags: int, cache_kib: int) -> apsw.Connection
 
 
 def _upgrade(connection: apsw.Connection, path: str, schema: str, room: Callable[[str], int]) -> None:
-    have = int(str(connection.pragma("user_version")))
+    have = read_version(connection, path, schema)
     steps = _migrations(schema)
-    if have > len(steps):
-        raise DatabaseRefused(f"{path}: written by a newer version (schema {have}, this program knows {len(steps)})")
     if have == len(steps):
         return
     if have:
@@ -91,6 +89,14 @@ def _upgrade(connection: apsw.Connection, path: str, schema: str, room: Callable
     except BaseException:
         roll_back(connection)
         raise
+
+
+def read_version(connection: apsw.Connection, path: str, schema: str) -> int:
+    """Of the schema in the file. Raises DatabaseRefused when this program does not know it."""
+    have, known = int(str(connection.pragma("user_version"))), len(_migrations(schema))
+    if have > known:
+        raise DatabaseRefused(f"{path}: written by a newer version (schema {have}, this program knows {known})")
+    return have
 
 
 def _migrations(schema: str) -> list[str]:

@@ -21,6 +21,15 @@ def _open(path: str) -> int:
     return os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
 
 
+def is_marked_suspect(path: str) -> bool:
+    """Whether the shard's disk has failed, for who only looks."""
+    try:
+        with open(f"{path}.lock", "rb") as stream:
+            return any(stream.read(_OCTETS)[_SUSPECT : _SUSPECT + 1])
+    except FileNotFoundError:
+        return False
+
+
 class ShardGate:
     """`path` is the shard's without a suffix. The gate is a `writer.Gate`; closed by `close`."""
 

@@ -10,7 +10,7 @@ import click
 from posthouse.app.cli.common import BadConfigurationError, Context, FailedError, draw_table, json_option, print_json
 
 if TYPE_CHECKING:
-    from posthouse.app.check import Finding
+    from posthouse.app.finding import Finding
     from posthouse.config import Settings
 
 
@@ -40,7 +40,8 @@ def init(context: Context, hostname: str, domain: str, data: str) -> None:
     click.echo(f"  1. read and adapt {written.file} (certificate, user)")
     click.echo(f"  2. in DNS: an MX record of {domain} to {hostname}, and {hostname} to this machine and back")
     click.echo(f"  3. posthouse -c {written.file} check")
-    click.echo(f"  4. posthouse -c {written.file} serve")
+    click.echo(f"  4. posthouse -c {written.file} account add YOU@{domain}")
+    click.echo(f"  5. posthouse -c {written.file} serve")
 
 
 @click.command()
