@@ -1,14 +1,17 @@
 """`Fetch` on httpx2. Names go through our own resolver, and what they resolve to must be a public address, unless the
 configuration says otherwise: a URL must not open doors within the operator's network (SSRF). The connection is made to
 the address that was looked at, so a second answer of the DNS changes nothing; the certificate is checked for the name.
-No redirects, no proxies of the environment, no cookies; answers are bounded. Nothing durable.
+No connection is kept: the client knows it by its address, and would use it again for another name than the
+certificate was checked for. No redirects, no proxies of the environment, no cookies; answers are bounded in size and
+time. Nothing durable.
 """
 
 from __future__ import annotations
 
+import asyncio
 import ipaddress
 import ssl
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import httpx2
 
@@ -24,8 +27,14 @@ class HttpFetch:
     def __init__(self, resolver: Resolver, context: ssl.SSLContext, timeout_s: float, *, allow_private: bool) -> None:
         self._resolver = resolver
         self._allow_private = allow_private
+        self._timeout_s = timeout_s
         self._client = httpx2.AsyncClient(
-            verify=context, timeout=timeout_s, follow_redirects=False, trust_env=False, headers={"Accept": "*/*"}
+            verify=context,
+            timeout=timeout_s,
+            limits=httpx2.Limits(max_keepalive_connections=0),
+            follow_redirects=False,
+            trust_env=False,
+            headers={"Accept": "*/*"},
         )
 
     async def close(self) -> None:
@@ -41,31 +50,47 @@ class HttpFetch:
         self, method: str, url: str, form: Mapping[str, str] | None, login: tuple[str, str] | None
     ) -> Fetched:
         try:
-            target = httpx2.URL(url)
-            address = await self._resolve(target)
-            request = self._client.build_request(
-                method,
-                target.copy_with(host=address),
-                data=dict(form) if form is not None else None,
-                headers={"Host": target.netloc.decode("ascii")},
-                extensions={"sni_hostname": target.host},
-            )
-            auth = httpx2.BasicAuth(*login) if login is not None else None
-            response = await self._client.send(request, auth=auth, stream=True)
-            try:
-                return Fetched(response.status_code, await _read_bounded(response))
-            finally:
-                await response.aclose()
+            # Of all together: httpx counts each read anew, and a server may send an octet at a time.
+            async with asyncio.timeout(self._timeout_s):
+                target = httpx2.URL(url)
+                requests = [self._prepare(method, target, each, form) for each in await self._resolve(target)]
+                return await self._ask_first(requests, httpx2.BasicAuth(*login) if login is not None else None)
         except (httpx2.HTTPError, httpx2.InvalidURL, OSError, ValueError) as error:
             raise FetchError(f"{url}: {str(error) or type(error).__name__}") from None
 
-    async def _resolve(self, url: httpx2.URL) -> str:
+    def _prepare(self, method: str, target: httpx2.URL, address: str, form: Mapping[str, str] | None) -> httpx2.Request:
+        return self._client.build_request(
+            method,
+            target.copy_with(host=address),
+            data=dict(form) if form is not None else None,
+            headers={"Host": target.netloc.decode("ascii")},
+            extensions={"sni_hostname": target.host},
+        )
+
+    async def _ask_first(self, requests: Sequence[httpx2.Request], auth: httpx2.Auth | None) -> Fetched:
+        """The first that can be connected to."""
+        for request in requests[:-1]:
+            try:
+                return await self._ask(request, auth)
+            except httpx2.ConnectError:
+                continue
+        return await self._ask(requests[-1], auth)
+
+    async def _ask(self, request: httpx2.Request, auth: httpx2.Auth | None) -> Fetched:
+        response = await self._client.send(request, auth=auth, stream=True)
+        try:
+            return Fetched(response.status_code, await _read_bounded(response))
+        finally:
+            await response.aclose()
+
+    async def _resolve(self, url: httpx2.URL) -> Sequence[str]:
         if url.scheme != "https" and not (self._allow_private and url.scheme == "http"):
             raise FetchError(f"{url}: only https is asked")
-        for address in await self._list_addresses(url.host):
-            if self._allow_private or ipaddress.ip_address(address).is_global:
-                return address
-        raise FetchError(f"{url}: no address that may be asked")
+        found = await self._list_addresses(url.host)
+        allowed = [address for address in found if self._allow_private or is_public(address)]
+        if not allowed:
+            raise FetchError(f"{url}: no address that may be asked")
+        return allowed
 
     async def _list_addresses(self, host: str) -> list[str]:
         try:
@@ -79,6 +104,21 @@ class HttpFetch:
             except (NameNotFound, DnsTemporaryError):
                 continue
         return found
+
+
+def is_public(address: str) -> bool:
+    """An IPv4 address within an IPv6 one (mapped, NAT64, 6to4, Teredo) counts as what it leads to."""
+    parsed = ipaddress.ip_address(address)
+    if isinstance(parsed, ipaddress.IPv6Address):
+        inner = parsed.ipv4_mapped or parsed.sixtofour or (parsed.teredo[1] if parsed.teredo else None)
+        if parsed in _NAT64:
+            inner = ipaddress.IPv4Address(parsed.packed[-4:])
+        if inner is not None and not inner.is_global:
+            return False
+    return parsed.is_global and not parsed.is_multicast
+
+
+_NAT64 = ipaddress.IPv6Network("64:ff9b::/96")  # RFC 6052 §2.1
 
 
 async def _read_bounded(response: httpx2.Response) -> bytes:
