@@ -107,16 +107,16 @@ async def live(path: str, diary: Diary, files: Files) -> None:
 
 async def leave_a_mess(path: str, diary: Diary) -> None:
     """A half-written body, an orphan, a suspect shard. Ends without a close."""
-    store = await open_store(Path(path), shards=2).__aenter__()
-    await add(store, diary, 1)
-    await add(store, diary, 2, LARGE)
-    writer = store.messages.open_body(ANN)
-    await writer.write(b"x" * 400_000)
-    orphan = Path(path) / "store" / "1.bodies" / "ab" / ("ab" * 32)
-    orphan.parent.mkdir(exist_ok=True)
-    orphan.write_bytes(b"x")
-    ShardGate(f"{path}/store/1").set_suspect()
-    os._exit(0)
+    async with open_store(Path(path), shards=2) as store:
+        await add(store, diary, 1)
+        await add(store, diary, 2, LARGE)
+        writer = store.messages.open_body(ANN)
+        await writer.write(b"x" * 400_000)
+        orphan = Path(path) / "store" / "1.bodies" / "ab" / ("ab" * 32)
+        orphan.parent.mkdir(exist_ok=True)
+        orphan.write_bytes(b"x")
+        ShardGate(f"{path}/store/1").set_suspect()
+        os._exit(0)
 
 
 async def mend(path: str, diary: Diary, files: Files) -> None:

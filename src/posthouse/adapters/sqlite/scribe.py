@@ -143,7 +143,7 @@ class SpoolScribe:
             job.run(connection)
 
     def note_end(self, works: Sequence[SpoolWork]) -> None:
-        pass
+        return None
 
     def finish(self, works: Sequence[SpoolWork]) -> None:
         if not self._has_files:

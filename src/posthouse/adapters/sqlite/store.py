@@ -7,7 +7,6 @@ store open. Search is another adapter's: its factory is handed in.
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
@@ -63,7 +62,6 @@ class SqliteStore:
         self.disk = Disk(self._files, self._executor)
         self._snapshots = Snapshots(self.core)
         self._watchers = Watchers(self.core)
-        self._loop: asyncio.AbstractEventLoop | None = None
         self._search: Search | None = None
         self.on_commit: Callable[[Sequence[AccountId]], None] | None = None
         self.mailboxes = SqliteMailboxes(self.core)
@@ -75,7 +73,6 @@ class SqliteStore:
 
     async def open(self) -> None:
         """Raises StoreError, with the reason, when a shard cannot be used."""
-        self._loop = asyncio.get_running_loop()
         options, clock = self.core.options, self.core.clock
         await self.disk.run(self._files.make_directory, self._directory)
         self.core.space = FreeSpace(self._files, self._directory, options.min_free, clock)
@@ -110,16 +107,9 @@ class SqliteStore:
     # What commits tell.
 
     def _tell(self, committed: list[Committed]) -> None:
-        """In the writer's thread."""
-        assert self._loop is not None
-        try:
-            self._loop.call_soon_threadsafe(self._note, committed)
-        except RuntimeError:  # the loop is closed: nobody waits
-            return
-
-    def _note(self, committed: list[Committed]) -> None:
+        now = self.core.clock.monotonic()
         for account, modseq, emails, octets in committed:
-            self.quotas.note(AccountId(account), emails, octets)
+            self.quotas.note(AccountId(account), emails, octets, now)
             self._watchers.note(AccountId(account), modseq)
         if self.on_commit is not None:
             self.on_commit([AccountId(account) for account, _, _, _ in committed])

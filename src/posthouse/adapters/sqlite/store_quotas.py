@@ -21,13 +21,13 @@ class SqliteQuotas:
 
     async def usage(self, account: AccountId) -> Usage:
         usage = await self._core.read(account, read_usage)
-        self.note(account, usage.emails, usage.octets)
+        self.note(account, usage.emails, usage.octets, self._core.clock.monotonic())
         return usage
 
-    def note(self, account: AccountId, emails: int, octets: int) -> None:
+    def note(self, account: AccountId, emails: int, octets: int, now: float) -> None:
         if len(self._known) >= _MAX_KNOWN:
             self._known.clear()
-        self._known[account] = emails, octets, self._core.clock.monotonic()
+        self._known[account] = emails, octets, now
 
     def has_room(self, account: AccountId, octets: int) -> bool:
         """True for an account that is not known yet: it is asked again when the message is there."""

@@ -164,7 +164,7 @@ def _remove_database(files: Files, path: str) -> None:
 
 
 class Shard:
-    """`tell` is called in the writer's thread with what a commit changed, `on_full` when a write met a full disk."""
+    """`tell` is called on the event loop with what a commit changed, `on_full` when a write met a full disk."""
 
     def __init__(
         self,

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any, Generic, TypeVar
 
 import apsw
@@ -103,7 +104,7 @@ AddAll = Callable[[apsw.Connection, Book, Sequence[AddWork]], None]
 
 
 class StoreScribe:
-    """A `writer.Scribe`. `tell` is called in the writer's thread with what a commit changed."""
+    """A `writer.Scribe`. `tell` is called on the event loop with what a commit changed."""
 
     def __init__(self, clock: Clock, add_all: AddAll, tell: Callable[[list[Committed]], None]) -> None:
         self._clock = clock
@@ -131,12 +132,14 @@ class StoreScribe:
             if isinstance(work, StoreJob):
                 work.run(connection, book)
 
-    def note_end(self, works: Sequence[StoreWork]) -> None:
+    def note_end(self, works: Sequence[StoreWork]) -> Callable[[], None] | None:
         self._is_open = any(work.error is not None and not isinstance(work.error, StoreRefusal) for work in works)
         touched = self._book.touched  # some of it may have failed: what is told is a hint
-        if touched:
-            self._tell([(s.account, s.modseq, s.emails, s.octets) for s in touched.values()])
-            touched.clear()
+        if not touched:
+            return None
+        told = [(s.account, s.modseq, s.emails, s.octets) for s in touched.values()]
+        touched.clear()
+        return partial(self._tell, told)
 
     def finish(self, works: Sequence[StoreWork]) -> None:
         pass

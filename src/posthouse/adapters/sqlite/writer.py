@@ -79,8 +79,8 @@ class Scribe(Protocol[W]):
     def write(self, connection: apsw.Connection, works: Sequence[W]) -> None:
         """Inside the transaction, in any order that gives the same result."""
 
-    def note_end(self, works: Sequence[W]) -> None:
-        """After the commit or the failure (`error`), before the futures hear of it."""
+    def note_end(self, works: Sequence[W]) -> Callable[[], None] | None:
+        """After the commit or the failure (`error`). What it returns runs on the event loop before the futures."""
 
     def finish(self, works: Sequence[W]) -> None:
         """After the commit or the failure (`error`), and after the futures: files that are no longer wanted."""
@@ -220,7 +220,9 @@ class Writer(Generic[W]):
             gathered, self._gathered = self._gathered, []
             self._inbox.put(gathered)
 
-    def _resolve(self, works: Sequence[W]) -> None:
+    def _resolve(self, works: Sequence[W], before: Callable[[], None] | None) -> None:
+        if before is not None:
+            before()
         self._waiting_works -= len(works)
         for work in works:
             self._waiting_octets -= work.octets
@@ -281,9 +283,9 @@ class Writer(Generic[W]):
         figures.commits += 1
         figures.last_batch = len(works)
         figures.works += len(works)
-        self._scribe.note_end(works)
+        before = self._scribe.note_end(works)
         with contextlib.suppress(RuntimeError):  # the loop is closed: nobody waits
-            self._loop.call_soon_threadsafe(self._resolve, works)
+            self._loop.call_soon_threadsafe(self._resolve, works, before)
         self._scribe.finish(works)
         if self._wal_octets() >= self._checkpoint_at:
             self._checkpoint()
