@@ -1,4 +1,4 @@
-"""Accounts of a measurement: u0@dst.test and so on, with one password for all that need any."""
+"""Accounts of a measurement: u0@dst.test and so on; u0@src.test with a password for those who send."""
 
 from __future__ import annotations
 
@@ -16,9 +16,10 @@ def make_accounts(configuration: Path, count: int, *, with_password: bool) -> No
     settings = load(str(configuration))
     Path(settings.data).mkdir(mode=0o700, exist_ok=True)
     with open_account_tools(settings) as tools:
-        tools.domains.add("dst.test")
+        domain = "src.test" if with_password else "dst.test"
+        tools.domains.add(domain)
         for number in range(count):
-            address = f"u{number}@dst.test"
+            address = f"u{number}@{domain}"
             if with_password:
                 tools.add_account(address, AccountChange(), PASSWORD)
             else:

@@ -43,7 +43,7 @@ class Setup:
     certificate: Certificate | None = None
     maildirs: Path | None = None  # instead of routes: deliver dst.test below this directory
     users: int = 0  # instead of routes: so many mailboxes u0@dst.test ... in a message store
-    submission: bool = False  # routes, but for u0@dst.test ... with a password, over TLS
+    submission: bool = False  # routes, but for u0@src.test with a password, over TLS
 
 
 class Side(Protocol):

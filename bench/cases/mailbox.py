@@ -93,7 +93,7 @@ def submit(bench: Bench, side: Side) -> dict[str, float]:
         sinks = bench.start_sinks(stack, Setup(certificate=None))
 
         def send(messages: int) -> object:
-            words = ("--tls", "--auth", f"u0@dst.test:{PASSWORD}", "--messages", str(messages))
+            words = ("--tls", "--auth", f"u0@src.test:{PASSWORD}", "--messages", str(messages))
             return bench.run_load("send", *words)
 
         return bench.measure_flow(side, send, bench.wait_sinks(sinks), 300)
