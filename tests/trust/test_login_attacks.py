@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import replace
+from functools import partial
 
 import pytest
 
@@ -97,9 +98,9 @@ async def test_scram_says_the_same_about_all_spellings_of_a_name_that_nobody_has
 
 async def test_failures_of_all_spellings_count_together() -> None:
     rig = Rig(settings=EAGER)
-    for count, name in enumerate(["Ghost@example.org", "ghost@EXAMPLE.org", '"ghost"@example.org'] * 2):
-        turn = await rig.plain(f"guess {count}", name)
-    assert why(turn) is Why.TOO_FAST
+    names = ["Ghost@example.org", "ghost@EXAMPLE.org", '"ghost"@example.org'] * 2
+    reasons = [why(await rig.plain(f"guess {count}", name)) for count, name in enumerate(names)]
+    assert reasons == [Why.WRONG] * 5 + [Why.TOO_FAST]
 
 
 def test_what_is_no_address_is_spelled_too() -> None:
@@ -209,12 +210,16 @@ async def test_mechanisms_that_are_switched_off_are_too_weak_and_unknown_ones_un
     assert rig.converse().mechanisms().offered == ("SCRAM-SHA-256",)
 
 
+def _tell(rigs: list[Rig], key: str) -> None:
+    for rig in rigs:
+        rig.authenticator.add_failures([key])
+
+
 async def test_a_guess_at_one_worker_counts_at_the_others() -> None:
     rigs = [Rig(settings=EAGER) for _ in range(4)]
     for rig in rigs:
         await rig.add()
-        others = [other.authenticator.add_failures for other in rigs if other is not rig]
-        tell = lambda key, others=others: [add([key]) for add in others]  # noqa: E731
+        tell = partial(_tell, [other for other in rigs if other is not rig])
         rig.authenticator.parts = replace(rig.authenticator.parts, on_failure=tell)
     reasons = [why(await rigs[count % 4].plain(f"guess {count}")) for count in range(40)]
     assert reasons.count(Why.WRONG) == 5
