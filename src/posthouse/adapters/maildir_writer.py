@@ -16,7 +16,6 @@ from posthouse.ports.transfer import Leaving
 _LETTERS = {
     "\\Draft": "D",
     "\\Flagged": "F",
-    "$Forwarded": "P",
     "\\Answered": "R",
     "\\Seen": "S",
     "\\Deleted": "T",
@@ -84,7 +83,7 @@ class MaildirSink:
         os.rename(temporary, f"{self._directory}/cur/{name}:2,{letters}")
 
     def _write_flags(self, flags: Sequence[str]) -> str:
-        letters, is_whole = [], True
+        letters, is_whole = ["P"] if "$Forwarded" in flags else [], True  # for others; Dovecot wants a keyword
         for flag in flags:
             letter = _LETTERS.get(flag) or self._keyword_letter(flag)
             letters.append(letter)
