@@ -20,6 +20,7 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from pydoc_data.topics import topics
+from typing import Any
 
 import uvloop
 
@@ -175,7 +176,7 @@ def _time_peer(client: imaplib.IMAP4, count: int) -> Iterator[tuple[str, float]]
 
 
 def _search_peer(client: imaplib.IMAP4, word: str, count: int) -> None:
-    found = _check(client.search(None, "TEXT", word))[0].split()
+    found = _check(client.search(None, "TEXT", word)).split()
     if len(found) != _expect(word, count):
         raise LabError(f"dovecot: {word} found {len(found)} times, not {_expect(word, count)}")
 
@@ -186,11 +187,11 @@ def _time(call: Callable[[], None]) -> float:
     return time.perf_counter() - started
 
 
-def _check(answer: tuple[str, list[bytes]]) -> list[bytes]:
+def _check(answer: tuple[str, list[Any]]) -> bytes:
     status, data = answer
     if status != "OK":
         raise LabError(f"dovecot: {status} {data!r}")
-    return data
+    return bytes(data[0])
 
 
 def compare(ours: dict[str, float], peer: dict[str, float]) -> dict[str, float]:

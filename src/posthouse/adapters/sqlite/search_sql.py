@@ -47,13 +47,14 @@ _DAY_US = 86_400_000_000
 _ZONES_US = 5 * _DAY_US  # a zone is written with four digits: +9959 at most
 _OPERATORS = {Side.BEFORE: "<", Side.ON: "=", Side.SINCE: ">="}
 _JOIN_EMAIL = " CROSS JOIN email e ON e.account = ?1 AND e.email = p.email"
-_OF_MAILBOX = "SELECT p.uid AS uid, p.email AS email FROM placement p"
-_OF_ACCOUNT = (
-    "SELECT p.uid AS uid, p.email AS email"
-    f" FROM (SELECT DISTINCT 0 AS uid, email FROM placement WHERE account = ?1 AND NOT flags & {_DELETED}) p"
-)
-_PLACED = "SELECT 1 FROM placement q WHERE q.account = ?1 AND q.email = p.email"
+_BY_EMAIL = "placement q INDEXED BY placement_email"  # without statistics SQLite would take the whole account
+_PLACED = f"SELECT 1 FROM {_BY_EMAIL} WHERE q.account = ?1 AND q.email = p.email"
 _VISIBLE = f"{_PLACED} AND NOT q.flags & {_DELETED}"
+_CANDIDATES = (
+    f"(SELECT q.* FROM json_each(%(emails)s) c CROSS JOIN {_BY_EMAIL} ON q.account = ?1 AND q.email = c.value"
+    f" WHERE c.value <= %(through)s UNION ALL SELECT q.* FROM {_BY_EMAIL} WHERE q.account = ?1"
+    " AND q.email > %(through)s)"
+)
 _COLUMNS = {
     SortKey.ARRIVAL: "e.received",
     SortKey.DATE: "ifnull(e.sent, e.received)",  # RFC 5256 §2.2
@@ -120,9 +121,16 @@ class Conditions:
             case _:
                 return self._write_placement(key)
 
-    def write_candidates(self, candidates: Candidates) -> str:
-        through, emails = self.bind(candidates.through), self.bind(numbers_json(candidates.emails))
-        return f"(p.email > {through} OR p.email {_in_list(emails)})"
+    def write_source(self, candidates: Candidates | None) -> str:
+        """The rows p, with their WHERE."""
+        placements = "placement"
+        if candidates is not None:
+            emails, through = self.bind(numbers_json(candidates.emails)), self.bind(candidates.through)
+            placements = _CANDIDATES % {"emails": emails, "through": through}
+        if self._is_mailbox:
+            return f"{placements} p%(join)s WHERE p.account = ?1 AND p.mailbox = ?2"
+        shown = f"SELECT DISTINCT 0 AS uid, email FROM {placements} WHERE account = ?1 AND NOT flags & {_DELETED}"
+        return f"({shown}) p%(join)s WHERE 1"
 
     def _write_email(self, key: Received | ReceivedAt | SentOn | Larger | Smaller | InThread | HasAttachment) -> str:
         match key:
@@ -222,14 +230,11 @@ def select_matches(
 ) -> tuple[str, list[Value]]:
     """The query for `uid` and `email` of all that match, in the order asked for; nothing is relevant to it."""
     conditions = Conditions(scope, keywords)
-    where = conditions.write(program)
-    if candidates is not None:
-        where = f"{conditions.write_candidates(candidates)} AND ({where})"
+    source, where = conditions.write_source(candidates), conditions.write(program)
     order = _order([by for by in sort if by.key is not SortKey.RELEVANCY])
-    source = _OF_ACCOUNT if scope.mailbox is None else _OF_MAILBOX
-    place = "1" if scope.mailbox is None else "p.account = ?1 AND p.mailbox = ?2"
     join = _JOIN_EMAIL if conditions.needs_email or "e." in order else ""
-    return f"{source}{join} WHERE {place} AND ({where}) ORDER BY {order}", conditions.bindings
+    sql = f"SELECT p.uid AS uid, p.email AS email FROM {source % {'join': join}} AND ({where}) ORDER BY {order}"
+    return sql, conditions.bindings
 
 
 def select_sorted(sort: Sequence[SortBy]) -> str:

@@ -34,7 +34,7 @@ _FIELDS = Fields.DATES | Fields.STRUCTURE | Fields.TEXTS
 _SLICE = 64
 _SLICE_S = 0.03
 _PLACEMENTS = (
-    "SELECT email, mailbox, uid, flags, modseq, saved FROM placement"
+    "SELECT email, mailbox, uid, flags, modseq, saved FROM placement INDEXED BY placement_email"
     f" WHERE account = ? AND email {IN_LIST} ORDER BY email, mailbox, uid"
 )
 
