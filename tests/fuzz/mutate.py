@@ -27,6 +27,10 @@ _SPLICES = (
     b"\xff",
     b"<@a,@b:c@d>",
     b" " * 50,
+    b"AUTH PLAIN AGFsaWNlAHJpZ2h0\r\n",
+    b"AUTH LOGIN\r\n",
+    b"*\r\n",
+    b"=\r\n",
 )
 
 

@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.fuzz.smtp_server_target import KINDS, check_session
+from tests.fuzz.auth_player import AuthPlayer
+from tests.fuzz.smtp_server_target import KINDS, WITH_AUTH, check_session, run
 
 SEEDS = sorted((Path(__file__).parent / "seeds" / "smtp_server").iterdir())
 
@@ -45,6 +46,16 @@ WORDS = [
     b"\x00\xff",
     b"y" * 70,
     b"z" * 5000,
+    b"AUTH PLAIN AGFsaWNlAHJpZ2h0\r\n",
+    b"AUTH PLAIN AGFsaWNlAHdyb25n\r\n",
+    b"AUTH LOGIN\r\n",
+    b"YWxpY2U=\r\n",
+    b"cmlnaHQ=\r\n",
+    b"AUTH SCRAM-SHA-256 biwsbj1hbGljZSxyPWNsaWVudA==\r\n",
+    b"AUTH XOAUTH2 dXNlcj0BYXV0aD1CZWFyZXIgeAEB\r\n",
+    b"*\r\n",
+    b"=\r\n",
+    b"A" * 13000,
 ]
 BEGIN = b"EHLO c.example\r\nMAIL FROM:<a@b.example>\r\nRCPT TO:<c@d.example>\r\n"
 
@@ -64,3 +75,11 @@ def test_a_kept_seed_still_holds_in_every_kind_of_session(path: Path) -> None:
     octets = path.read_bytes()[1:]
     for kind in range(len(KINDS)):
         check_session(bytes([kind]) + octets)
+
+
+@pytest.mark.parametrize("path", [path for path in SEEDS if path.name.startswith("auth_")], ids=lambda path: path.name)
+def test_the_seeds_of_logins_get_as_far_as_their_names_say(path: Path) -> None:
+    player = run(WITH_AUTH, [path.read_bytes()[1:]])
+    assert isinstance(player, AuthPlayer)
+    assert player.accepted == ("right" in path.name or path.name == "auth_external")
+    assert len(player.messages) == 1
