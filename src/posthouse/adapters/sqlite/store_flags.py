@@ -39,14 +39,16 @@ def set_flags(unit: Unit, mailbox: int, uids: UidSet, edit: FlagEdit, reader: Ac
     if edit.unchanged_since is not None:
         modified = [row[0] for row in rows if row[2] > edit.unchanged_since]
         rows = [row for row in rows if row[2] <= edit.unchanged_since]
-    changed: list[int] = []
+    seen: list[int] = []
     if reader is not None:
-        changed = _set_seen(unit, box, [row[0] for row in rows], (add, keep), reader)
+        seen = _set_seen(unit, box, [row[0] for row in rows], (add, keep), reader)
         add, keep = add & ~_SEEN, keep | _SEEN
-    changed = sorted({*changed, *_write_flags(unit, box, rows, add, keep)})
+    changed = _write_flags(unit, box, rows, add, keep)
+    if seen:
+        changed = compress(sorted({*seen, *(uid for r in changed for uid in range(r.low, r.high + 1))}))
     if changed:
-        _mark(unit, box, compress(changed))
-    return FlagResult(ModSeq(unit.state.modseq), compress(changed), compress(modified))
+        _mark(unit, box, changed)
+    return FlagResult(ModSeq(unit.state.modseq), changed, compress(modified))
 
 
 def _as_masks(mode: FlagMode, bits: int) -> tuple[int, int]:
@@ -58,18 +60,19 @@ def _as_masks(mode: FlagMode, bits: int) -> tuple[int, int]:
     return bits, 0
 
 
-def _write_flags(unit: Unit, box: MailboxState, rows: list[tuple[int, int, int]], add: int, keep: int) -> list[int]:
+def _write_flags(unit: Unit, box: MailboxState, rows: list[tuple[int, int, int]], add: int, keep: int) -> UidSet:
     changed = [(uid, flags, flags & keep | add) for uid, flags, _ in rows if flags & keep | add != flags]
     if not changed:
-        return []
+        return ()
     count_flags(box, [(old, new) for _, old, new in changed])
-    where, bindings = where_uids(compress(row[0] for row in changed))
+    uids = compress([row[0] for row in changed])
+    where, bindings = where_uids(uids)
     for values in bindings:
         unit.connection.execute(
             f"UPDATE placement SET flags = flags & ? | ?, modseq = ? WHERE account = ? AND mailbox = ? AND {where}",
             (keep, add, unit.modseq, unit.account, box.mailbox, *values),
         )
-    return [row[0] for row in changed]
+    return uids
 
 
 def count_flags(box: MailboxState, changed: list[tuple[int, int]]) -> None:
