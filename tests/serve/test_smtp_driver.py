@@ -72,6 +72,24 @@ async def test_commands_behind_the_final_dot_wait_for_its_reply() -> None:
         assert codes == ["250", "250", "250", "354", "250", "250", "221"]
 
 
+async def test_a_client_that_ends_its_side_behind_quit_still_reads_all_replies() -> None:
+    async with open_door() as door:
+        talk = await door.greeted()
+        talk.send("EHLO c.example\r\n" + MESSAGE + "Subject: x\r\n\r\nhello\r\n.\r\nQUIT\r\n")
+        talk.writer.write_eof()
+        codes = [line[:3] for line in (await talk.rest()).splitlines() if line[3] == " "]
+        assert codes == ["250", "250", "250", "354", "250", "221"]
+        await wait_for(lambda: not door.service.sessions)
+
+
+async def test_a_client_that_ends_its_side_between_commands_is_let_go() -> None:
+    async with open_door() as door:
+        talk = await door.greeted()
+        talk.writer.write_eof()
+        assert await talk.rest() == ""
+        await wait_for(lambda: not door.service.sessions)
+
+
 async def test_starttls_and_what_was_pipelined_behind_it_is_dropped(
     server_tls: ssl.SSLContext, client_tls: ssl.SSLContext
 ) -> None:

@@ -140,6 +140,7 @@ _TOO_MANY = Reply(452, "4.5.3", "Too many recipients for one message, send it to
 _NO_DIRECTORY = Reply(451, "4.3.0", "The address cannot be looked up now, try again later")
 _FULL_NOW = Reply(452, "4.2.2", "The mailbox is full, try again later")
 _FULL_MAILBOX = Reply(552, "5.2.2", "The mailbox is full")
+_GONE = Reply(451, "4.4.2", "You left before the message was taken")
 _LOOP = Reply(554, "5.4.6", "Too many hops: this message goes round in circles")
 _OVERLOADED = Reply(421, "4.3.2", "Too much mail is waiting here, try again later")
 
@@ -338,6 +339,8 @@ class InboundSession:
         except SpoolError as error:
             self.reset()
             return refusal_for(error)
+        if self._mail is None:
+            return _GONE
         self._writer = None  # from here on the spool owns the file
         return await _as_future(self._accept(body))
 
@@ -416,6 +419,8 @@ class InboundSession:
                 body = await self._writer.finish()
             else:
                 body = InlineBody(b"".join(self._pieces))
+            if self._mail is None:
+                return [_GONE]
             head = self._head or inspect_head(body.inline or b"")
             spool = self._spool or self._desk.spool()
             if head.received_count > self._desk.settings.max_received:

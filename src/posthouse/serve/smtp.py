@@ -127,6 +127,7 @@ class SmtpConnection(asyncio.Protocol):
     __slots__ = (
         "_closing",
         "_errors_seen",
+        "_has_ended",
         "_in_body",
         "_is_upgrading",
         "_message_until",
@@ -152,6 +153,7 @@ class SmtpConnection(asyncio.Protocol):
         self.started_at = service.clock.now()
         self._waiting = True  # nothing is taken from the core before the greeting
         self._closing = False
+        self._has_ended = False  # the peer sends no more
         self._in_body = False
         self._is_upgrading = False  # between STARTTLS and the end of the handshake
         self._message_until = 0.0
@@ -187,7 +189,11 @@ class SmtpConnection(asyncio.Protocol):
             self._transport.pause_reading()
 
     def eof_received(self) -> bool:
-        return False
+        """Who ends its side behind its last command still reads the answers (Exim does so). Under TLS they are lost:
+        asyncio closes both sides at once.
+        """
+        self._has_ended = True
+        return self._waiting and self.role is not None and self._transport.get_extra_info("ssl_object") is None
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._closing = True
@@ -329,7 +335,7 @@ class SmtpConnection(asyncio.Protocol):
             if self.core.error_count != self._errors_seen and self._tarpit(output):
                 return
             self._transport.write(output)
-        if self._closing:
+        if self._closing or (self._has_ended and not self._waiting):
             self._close()
         elif (progress or output) and not self._in_body and not self._is_upgrading:
             self.deadline = self.service.clock.monotonic() + (_ALL_DAY if self._waiting else self.core.timeout_s)
