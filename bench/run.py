@@ -10,6 +10,7 @@ import datetime
 import json
 import os
 import platform
+import signal
 import statistics
 import sys
 from pathlib import Path
@@ -140,6 +141,7 @@ def parse_arguments() -> argparse.Namespace:
 
 def main() -> int:
     arguments = parse_arguments()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # so that servers and sinks are ended too
     find_postfix()
     raise_descriptors()
     wanted = set(filter(None, arguments.only.split(",")))

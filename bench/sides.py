@@ -189,6 +189,9 @@ class Posthouse:
         ]
         if setup.certificate:
             lines += ["[tls]", f'certificate = "{setup.certificate.chain}"', f'key = "{setup.certificate.key}"']
+        if setup.submission:
+            none = ("messages_per_hour", "recipients_per_hour", "recipients_per_day")
+            lines += ["[submission]", *(f"{limit} = 0" for limit in none)]
         if setup.users:
             lines += _listener("lmtp", LMTP_PORT)
         elif setup.maildirs:
