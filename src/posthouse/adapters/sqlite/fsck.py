@@ -29,12 +29,16 @@ _IN_LIST = "IN (SELECT value FROM json_each(?))"
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """`what` is one of the words of docs/operations.md "fsck"; `is_repaired` after a repair that worked."""
+    """`what` is one of the words of docs/operations.md "fsck"; `is_repaired` after a repair that worked.
+
+    `place`: where, if not in shard `shard` of the spool.
+    """
 
     shard: int
     what: str
     detail: str
     is_repaired: bool = False
+    place: str = ""
 
 
 @dataclass(frozen=True, slots=True)

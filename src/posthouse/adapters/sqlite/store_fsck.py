@@ -1,192 +1,220 @@
-"""Whether a shard of the store is in one of the states of docs/internals.md: a rule is a query that finds its breaches.
+"""Looking at the message store, and mending what can be mended. For `posthouse fsck`.
 
-Trusts nothing in the file but SQLite's own check of it. With `repair`: counters are counted anew, marks of emails and
-bodies set as the rows say, placements without an email go; what is lost (a missing body) can only be told. Repair is
-for a store that nobody has open.
+Trusts nothing. Without `repair` nothing is changed, and the store may be in use: what is on its way is then left out.
+With it, nobody else may have a shard open; each repair is one transaction or one file. No mail is removed: a body that
+no row knows is moved to `N.lost/`, an email in no mailbox is placed in `Recovered` (store_fsck_rows.py).
 """
 
 from __future__ import annotations
 
+import contextlib
 import os
-from collections.abc import Iterator
-from dataclasses import dataclass
+import re
+import time
+from collections.abc import Iterable, Iterator
+from hashlib import sha256
+from typing import cast
 
 import apsw
 
-from posthouse.adapters.sqlite.database import open_database, open_existing
-from posthouse.adapters.sqlite.store_bodies import REFERENCED, body_path
-from posthouse.message.mailbox import Flag
+from posthouse.adapters.files import Files
+from posthouse.adapters.sqlite.database import DatabaseRefused, open_database, open_existing, roll_back
+from posthouse.adapters.sqlite.fsck import Finding
+from posthouse.adapters.sqlite.store_bodies import body_path
+from posthouse.adapters.sqlite.store_fsck_rows import ROW_CHECKS, RowCheck
+from posthouse.adapters.sqlite.store_gate import ShardGate
+from posthouse.adapters.sqlite.store_shard import open_files
 
-_HIDDEN = int(Flag.SEEN | Flag.DELETED)
-_DELETED = int(Flag.DELETED)
-_MOST_TOLD = 100  # per rule
-
-_COUNTED = (
-    f"SELECT account, mailbox, count(*) AS total, sum(NOT flags & {_HIDDEN}) AS unseen, sum(flags & {_DELETED} <> 0)"
-    " AS deleted, sum(e.size) AS octets, max(uid) AS uid, max(p.modseq) AS modseq"
-    " FROM placement p JOIN email e USING (account, email) GROUP BY account, mailbox"
-)
-_USED = "SELECT account, count(*) AS emails, sum(size) AS octets FROM email e WHERE gone IS NULL GROUP BY account"
-_PLACED = (
-    "EXISTS (SELECT 1 FROM placement p INDEXED BY placement_email WHERE p.account = e.account AND p.email = e.email)"
-)
-
-
-@dataclass(frozen=True, slots=True)
-class Rule:
-    """`find` gives one text column per breach; `repair` is what mends them, "" when nothing can."""
-
-    says: str
-    find: str
-    repair: str = ""
-
-
-RULES = (
-    Rule(
-        "a placement without an email",
-        "SELECT account || '/' || mailbox || '/' || uid FROM placement p WHERE NOT EXISTS"
-        " (SELECT 1 FROM email e WHERE e.account = p.account AND e.email = p.email)",
-        "DELETE FROM placement WHERE NOT EXISTS"
-        " (SELECT 1 FROM email e WHERE e.account = placement.account AND e.email = placement.email)",
-    ),
-    Rule(
-        "a placement without a mailbox",
-        "SELECT account || '/' || mailbox || '/' || uid FROM placement p WHERE NOT EXISTS"
-        " (SELECT 1 FROM mailbox m WHERE m.account = p.account AND m.mailbox = p.mailbox)",
-        "DELETE FROM placement WHERE NOT EXISTS"
-        " (SELECT 1 FROM mailbox m WHERE m.account = placement.account AND m.mailbox = placement.mailbox)",
-    ),
-    Rule(
-        "an email without a placement that is not marked gone",
-        f"SELECT account || '/' || email FROM email e WHERE gone IS NULL AND NOT {_PLACED}",
-        f"UPDATE email AS e SET gone = unixepoch() * 1000000, gone_flags = 0 WHERE gone IS NULL AND NOT {_PLACED}",
-    ),
-    Rule(
-        "an email with a placement that is marked gone",
-        f"SELECT account || '/' || email FROM email e WHERE gone IS NOT NULL AND {_PLACED}",
-        f"UPDATE email AS e SET gone = NULL, gone_from = NULL, gone_flags = NULL WHERE gone IS NOT NULL AND {_PLACED}",
-    ),
-    Rule(
-        "a mailbox whose counters are not those of its placements",
-        f"SELECT account || '/' || mailbox FROM mailbox m LEFT JOIN ({_COUNTED}) c USING (account, mailbox)"
-        " WHERE (m.total, m.unseen, m.deleted, m.octets) IS NOT"
-        " (ifnull(c.total, 0), ifnull(c.unseen, 0), ifnull(c.deleted, 0), ifnull(c.octets, 0))",
-        "UPDATE mailbox AS m SET (total, unseen, deleted, octets) = (SELECT count(*),"
-        f" ifnull(sum(NOT flags & {_HIDDEN}), 0), ifnull(sum(flags & {_DELETED} <> 0), 0), ifnull(sum(e.size), 0)"
-        " FROM placement p JOIN email e USING (account, email) WHERE p.account = m.account AND p.mailbox = m.mailbox)",
-    ),
-    Rule(
-        "a UID or modseq that its mailbox does not count",
-        f"SELECT account || '/' || mailbox FROM mailbox m JOIN ({_COUNTED}) c USING (account, mailbox)"
-        " WHERE c.uid >= m.uidnext OR c.modseq > m.modseq",
-        "UPDATE mailbox AS m SET uidnext = max(uidnext, 1 + ifnull((SELECT max(uid) FROM placement p WHERE"
-        " p.account = m.account AND p.mailbox = m.mailbox), 0)), modseq = max(modseq, ifnull((SELECT max(modseq)"
-        " FROM placement p WHERE p.account = m.account AND p.mailbox = m.mailbox), 0))",
-    ),
-    Rule(
-        "a modseq or id that its account does not count",
-        "SELECT account FROM account a WHERE modseq < (SELECT max(modseq) FROM mailbox m WHERE m.account = a.account)"
-        " OR next_email <= (SELECT max(email) FROM email e WHERE e.account = a.account)"
-        " OR next_mailbox <= (SELECT max(mailbox) FROM mailbox m WHERE m.account = a.account)",
-        "UPDATE account AS a SET modseq = max(modseq, ifnull((SELECT max(modseq) FROM mailbox m"
-        " WHERE m.account = a.account), 0)), next_email = max(next_email, 1 + ifnull((SELECT max(email) FROM email e"
-        " WHERE e.account = a.account), 0)), next_mailbox = max(next_mailbox, 1 + ifnull((SELECT max(mailbox)"
-        " FROM mailbox m WHERE m.account = a.account), 0))",
-    ),
-    Rule(
-        "an account whose usage is not that of its emails",
-        f"SELECT account FROM account a LEFT JOIN ({_USED}) u USING (account)"
-        " WHERE (a.emails, a.octets) IS NOT (ifnull(u.emails, 0), ifnull(u.octets, 0))",
-        "UPDATE account AS a SET (emails, octets) = (SELECT count(*), ifnull(sum(size), 0) FROM email e"
-        " WHERE e.account = a.account AND gone IS NULL)",
-    ),
-    Rule(
-        "a mailbox below one that is not there",
-        "SELECT account || '/' || mailbox FROM mailbox m WHERE parent <> 0 AND NOT EXISTS"
-        " (SELECT 1 FROM mailbox o WHERE o.account = m.account AND o.mailbox = m.parent)",
-        "UPDATE mailbox AS m SET parent = 0, name = name || ' ' || mailbox WHERE parent <> 0 AND NOT EXISTS"
-        " (SELECT 1 FROM mailbox o WHERE o.account = m.account AND o.mailbox = m.parent)",
-    ),
-    Rule(
-        "an account without INBOX",
-        "SELECT account FROM account a WHERE NOT EXISTS"
-        " (SELECT 1 FROM mailbox m WHERE m.account = a.account AND role = 'inbox')",
-    ),
-    Rule(
-        "an email whose body is not there",
-        "SELECT account || '/' || email FROM email e WHERE NOT EXISTS (SELECT 1 FROM body b WHERE b.body = e.body)",
-    ),
-    Rule(
-        "an email whose size is not that of its octets",
-        "SELECT account || '/' || email FROM email e JOIN body b USING (body) WHERE e.size <> b.size + length(prefix)",
-    ),
-    Rule(
-        "a body that something refers to and that is marked unreferenced",
-        f"SELECT body FROM body WHERE unreferenced IS NOT NULL AND ({REFERENCED})",
-        f"UPDATE body SET unreferenced = NULL WHERE unreferenced IS NOT NULL AND ({REFERENCED})",
-    ),
-    Rule(
-        "a body that nothing refers to and that is not marked",
-        f"SELECT body FROM body WHERE unreferenced IS NULL AND NOT ({REFERENCED})",
-        f"UPDATE body SET unreferenced = unixepoch() * 1000000 WHERE unreferenced IS NULL AND NOT ({REFERENCED})",
-    ),
-    Rule(
-        "a submission that is to be sent and has no octets",
-        "SELECT account || '/' || submission FROM submission s WHERE state IN ('pending', 'held', 'queued')"
-        " AND NOT EXISTS (SELECT 1 FROM body b WHERE b.body = s.wire)",
-    ),
-    Rule(
-        "a submission that is over and keeps octets",
-        "SELECT account || '/' || submission FROM submission WHERE state IN ('final', 'canceled') AND wire <> 0",
-        "UPDATE submission SET wire = 0 WHERE state IN ('final', 'canceled')",
-    ),
-)
+_DATABASE = re.compile(r"(\d+)\.db")
+_HASH = re.compile(r"[0-9a-f]{64}")
+_SHOWN = 20
+_SLICE = 500
+_PIECE = 1 << 20
+_ON_ITS_WAY_S = 3600.0
 
 
 def list_store_shards(directory: str) -> list[int]:
-    if not os.path.isdir(directory):
-        return []
-    return sorted(int(name[:-3]) for name in os.listdir(directory) if name.endswith(".db") and name[:-3].isdigit())
+    with contextlib.suppress(FileNotFoundError):
+        return sorted(int(found[1]) for name in os.listdir(directory) if (found := _DATABASE.fullmatch(name)))
+    return []
 
 
-def check_store(directory: str, *, repair: bool = False) -> Iterator[str]:
-    """What is wrong, one line each; with `repair` what was mended. Shards that cannot be read are told and left."""
-    for number in list_store_shards(directory):
-        path = f"{directory}/{number}"
-        try:
-            yield from (f"store shard {number}: {text}" for text in check_shard(path, repair=repair))
-        except apsw.Error as error:
-            yield f"store shard {number}: cannot be read: {error}"
-
-
-def check_shard(path: str, *, repair: bool = False) -> list[str]:
-    """`path` without ".db"."""
-    connection = open_database(f"{path}.db", "store") if repair else open_existing(f"{path}.db")
+def check_store_shard(
+    directory: str, number: int, files: Files, *, repair: bool = False, deep: bool = False
+) -> list[Finding]:
+    """`deep`: every body is read and its hash compared."""
     try:
-        said = connection.execute("PRAGMA quick_check(1)").get
-        if said != "ok":
-            return [f"damaged: {said}"]
-        found = [text for rule in RULES for text in _apply(connection, rule, repair=repair)]
-        return found + _find_missing_files(connection, f"{path}.bodies")
+        found = _check_leftovers(directory, number, files, repair=repair)
+        gate = ShardGate(f"{directory}/{number}")
+        try:
+            gate.lock()
+            is_alone = gate.is_first()
+            if is_alone:
+                found += _Check(directory, number, files, repair=repair).run(deep=deep)
+                return found
+            gate.release()
+            if repair:
+                return [_make(number, "owned", "a running process has it: not mended")]
+            return list(_Check(directory, number, files, is_alone=False).run(deep=deep))
+        finally:
+            gate.close()
+    except (apsw.Error, DatabaseRefused, OSError) as error:
+        return [_make(number, "unreadable", str(error))]
+
+
+def _make(number: int, what: str, detail: str, *, is_repaired: bool = False) -> Finding:
+    return Finding(number, what, detail, is_repaired, place=f"store/{number}")
+
+
+def _check_leftovers(directory: str, number: int, files: Files, *, repair: bool) -> list[Finding]:
+    """What the next start would settle; with `repair` it is settled as at a start."""
+    path = f"{directory}/{number}"
+    gate = ShardGate(path)
+    try:
+        gate.lock()
+        if not gate.is_first():
+            return []
+        found = [("leftover", f"{number}.tmp/{name}: never accepted") for name in _list(f"{path}.tmp")]
+        if gate.is_suspect:
+            found.append(("suspect", "an fsync failed: rows are to be copied"))
+        for suffix in ("fresh", "copied"):
+            found += [("copy", f"{number}.{suffix}: not finished")] * os.path.exists(f"{path}.{suffix}")
     finally:
-        connection.close()
+        gate.close()
+    if found and repair:
+        opened = open_files(directory, number, files)
+        for connection in (opened.connection, *opened.reading, opened.watching):
+            connection.close()
+        opened.gate.close()
+    return [_make(number, what, detail, is_repaired=repair) for what, detail in found]
 
 
-def _apply(connection: apsw.Connection, rule: Rule, *, repair: bool) -> list[str]:
-    found = [str(row[0]) for row in connection.execute(f"{rule.find} LIMIT {_MOST_TOLD}").fetchall()]
-    is_mended = bool(found and repair and rule.repair)
-    if is_mended:
-        connection.execute(rule.repair)
-    return [f"{rule.says}: {which}{' (mended)' if is_mended else ''}" for which in found]
+class _Check:
+    """Of one shard, by whoever holds its lock, or beside those that use it."""
+
+    def __init__(
+        self, directory: str, number: int, files: Files, *, repair: bool = False, is_alone: bool = True
+    ) -> None:
+        self._number, self._files = number, files
+        self._path = f"{directory}/{number}"
+        self._repairs, self._is_alone = repair, is_alone
+
+    def _found(self, what: str, detail: str, *, is_repaired: bool = False) -> Finding:
+        return _make(self._number, what, detail, is_repaired=is_repaired)
+
+    def run(self, *, deep: bool) -> Iterator[Finding]:
+        name = f"{self._path}.db"
+        connection = open_database(name, "store") if self._repairs else open_existing(name)
+        with contextlib.closing(connection):
+            yield from self._check_integrity(connection)
+            for check in ROW_CHECKS:
+                yield from self._check_rows(connection, check)
+            yield from self._check_bodies(connection, deep=deep)
+            yield from self._check_files(connection)
+
+    def _check_integrity(self, connection: apsw.Connection) -> Iterator[Finding]:
+        lines = [str(row[0]) for row in connection.execute("PRAGMA integrity_check(20)")]
+        if lines != ["ok"]:
+            is_repaired = False
+            if self._repairs:
+                connection.execute("REINDEX")
+                is_repaired = connection.execute("PRAGMA integrity_check(1)").get == "ok"
+            yield self._found("damaged", "; ".join(lines), is_repaired=is_repaired)
+
+    def _check_rows(self, connection: apsw.Connection, check: RowCheck) -> Iterator[Finding]:
+        places = [str(row[0]) for row in connection.execute(check.search)]
+        if places:
+            if self._repairs and check.mend:
+                _mend(connection, check.mend)
+            detail = f"{check.detail}: {len(places)} ({', '.join(places[:_SHOWN])})"
+            yield self._found(check.what, detail, is_repaired=self._repairs and bool(check.mend))
+
+    def _check_bodies(self, connection: apsw.Connection, *, deep: bool) -> Iterator[Finding]:
+        """Large ones are there and whole; with `deep` all of them have their hash."""
+        for body, digest, size, octets in _iterate_bodies(connection, deep=deep):
+            trouble = ""
+            path = body_path(f"{self._path}.bodies", digest)
+            if octets is None:
+                trouble = _look_at_file(path, size, digest if deep else None)
+            elif len(octets) != size or sha256(octets).digest() != digest:
+                trouble = "is not what it was"
+            if trouble and (self._is_alone or _is_there(connection, body)):
+                yield self._found("lost body", f"{digest.hex()}: {trouble}; {_name_emails(connection, body)}")
+
+    def _check_files(self, connection: apsw.Connection) -> Iterator[Finding]:
+        for prefix in _list(f"{self._path}.bodies"):
+            folder = f"{self._path}.bodies/{prefix}"
+            for name in _list(folder):
+                if self._is_orphan(connection, folder, name):
+                    if self._repairs:
+                        self._put_aside(folder, name)
+                    detail = f"{self._number}.bodies/{prefix}/{name}: nothing refers to it"
+                    yield self._found("orphan", detail, is_repaired=self._repairs)
+
+    def _is_orphan(self, connection: apsw.Connection, folder: str, name: str) -> bool:
+        if _HASH.fullmatch(name):
+            if connection.execute("SELECT 1 FROM body WHERE hash = ?", (bytes.fromhex(name),)).get is not None:
+                return False
+            if self._is_alone:
+                return True
+        with contextlib.suppress(OSError):  # the row comes after the file
+            return os.stat(f"{folder}/{name}").st_mtime < time.time() - _ON_ITS_WAY_S
+        return False
+
+    def _put_aside(self, folder: str, name: str) -> None:
+        self._files.make_directory(f"{self._path}.lost")
+        self._files.rename(f"{folder}/{name}", f"{self._path}.lost/{name}")
+        self._files.sync_directory(f"{self._path}.lost")
 
 
-def _find_missing_files(connection: apsw.Connection, folder: str) -> list[str]:
-    found = []
-    for digest, size in connection.execute("SELECT hash, size FROM body WHERE octets IS NULL"):
-        assert isinstance(digest, bytes)
-        path = body_path(folder, digest)
-        if not os.path.exists(path):
-            found.append(f"a body whose file is not there: {path}")
-        elif os.stat(path).st_size != size:
-            found.append(f"a body whose file has another size: {path}")
-    return found
+def _mend(connection: apsw.Connection, statements: Iterable[str]) -> None:
+    connection.execute("BEGIN IMMEDIATE")
+    try:
+        for sql in statements:
+            connection.execute(sql, {"now": int(time.time())} if ":now" in sql else None)
+        connection.execute("COMMIT")
+    finally:
+        roll_back(connection)
+
+
+def _iterate_bodies(connection: apsw.Connection, *, deep: bool) -> Iterator[tuple[int, bytes, int, bytes | None]]:
+    """Row, hash, size and octets (None: in a file), in slices: no read transaction is kept."""
+    where, last = "" if deep else "AND octets IS NULL", 0
+    while True:
+        sql = f"SELECT body, hash, size, CAST(octets AS BLOB) FROM body WHERE body > ? {where} ORDER BY body LIMIT ?"
+        rows = cast("list[tuple[int, bytes, int, bytes | None]]", connection.execute(sql, (last, _SLICE)).fetchall())
+        yield from rows
+        if len(rows) < _SLICE:
+            return
+        last = rows[-1][0]
+
+
+def _look_at_file(path: str, size: int, digest: bytes | None) -> str:
+    """What is wrong, "" when nothing is."""
+    try:
+        with open(path, "rb") as file:
+            if os.fstat(file.fileno()).st_size != size:
+                return "is of another size"
+            if digest is None:
+                return ""
+            found = sha256()
+            while piece := file.read(_PIECE):
+                found.update(piece)
+    except OSError as error:
+        return error.strerror or "cannot be read"
+    return "" if found.digest() == digest else "is not what it was"
+
+
+def _is_there(connection: apsw.Connection, body: int) -> bool:
+    return connection.execute("SELECT 1 FROM body WHERE body = ?", (body,)).get is not None
+
+
+def _name_emails(connection: apsw.Connection, body: int) -> str:
+    rows = connection.execute("SELECT account, email FROM email WHERE body = ? LIMIT ?", (body, _SHOWN)).fetchall()
+    return "emails " + ", ".join(f"{account}/{email}" for account, email in rows) if rows else "of no email"
+
+
+def _list(path: str) -> list[str]:
+    with contextlib.suppress(FileNotFoundError, NotADirectoryError):
+        return sorted(os.listdir(path))
+    return []

@@ -159,10 +159,11 @@ def kill(context: Context, session_id: str) -> None:
 
 @click.command()
 @click.option("--repair", is_flag=True, help="Repair what can be; only with no server running.")
+@click.option("--deep", is_flag=True, help="Also read every message and compare its hash.")
 @json_option
 @click.pass_obj
-def fsck(context: Context, repair: bool, as_json: bool) -> None:
+def fsck(context: Context, repair: bool, deep: bool, as_json: bool) -> None:
     """Verify every durable state and say what would be repaired."""
     from posthouse.app.cli.repair import run_fsck
 
-    sys.exit(run_fsck(context.load_as_user(), repair=repair, as_json=as_json))
+    sys.exit(run_fsck(context.load_as_user(), repair=repair, as_json=as_json, deep=deep))
