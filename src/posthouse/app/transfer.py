@@ -8,16 +8,18 @@ from __future__ import annotations
 import contextlib
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
+from datetime import timedelta
 
 from posthouse.adapters.clock import SystemClock
 from posthouse.adapters.compute import ThreadCompute
 from posthouse.adapters.sqlite.store import SqliteStore
+from posthouse.adapters.sqlite.store_gone import GoneEmail, list_gone
 from posthouse.adapters.sqlite.store_imports import SqliteImports
 from posthouse.app.directory import open_for_worker
 from posthouse.app.store import open_store
 from posthouse.config.settings import Settings
 from posthouse.manage.transfer import Importer, ImportOptions, ImportParts, ImportResult
-from posthouse.manage.transfer_export import Exporter, ExportParts, ExportResult
+from posthouse.manage.transfer_export import Exporter, ExportParts, ExportResult, find_paths
 from posthouse.message.mailbox import AccountId
 from posthouse.message.parse import parse_message
 from posthouse.ports.directory import Account
@@ -50,6 +52,14 @@ class Office:
         store = self.store
         parts = ExportParts(store.mailboxes, store.messages, store.blobs, self.compute)
         return await Exporter(self.id, parts, report).run(sink)
+
+    async def list_gone(self, age: timedelta | None, mailbox: str | None) -> list[tuple[GoneEmail, str]]:
+        """What can be brought back, each with the mailbox it was in ("" when that is gone too)."""
+        since = 0.0 if age is None else SystemClock().now() - age.total_seconds()
+        paths = find_paths(await self.store.mailboxes.list_all(self.id))
+        found = await list_gone(self.store.core, self.id, since)
+        named = [(each, "/".join(paths.get(each.mailbox, ()))) for each in found]
+        return [(each, name) for each, name in named if mailbox is None or name == mailbox]
 
 
 @contextlib.asynccontextmanager

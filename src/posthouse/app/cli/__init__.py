@@ -16,6 +16,7 @@ from posthouse.app.cli.server import check, demo, fsck, init, serve, sessions
 from posthouse.app.cli.submission import sendmail
 from posthouse.app.cli.tracing import trace
 from posthouse.app.cli.transfer import export, import_mail
+from posthouse.app.cli.undelete import undelete
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
@@ -32,5 +33,5 @@ def main(context: click.Context, file: str | None) -> None:
 
 for _command in (init, check, serve, demo, domain, account, alias, queue, trace, sendmail, sessions, fsck):
     main.add_command(_command)
-for _command in (import_mail, export):
+for _command in (import_mail, export, undelete):
     main.add_command(_command)
