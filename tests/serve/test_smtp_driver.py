@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import socket
 import ssl
 import struct
@@ -116,6 +117,31 @@ async def test_implicit_tls_begins_with_the_handshake(server_tls: ssl.SSLContext
         talk = Talk(reader, writer)
         assert (await talk.line()).startswith("220")
         assert "STARTTLS" not in await talk.say("EHLO c.example")
+        await talk.close()
+
+
+async def test_a_handshake_that_comes_before_tls_is_there_to_take_it(
+    server_tls: ssl.SSLContext, client_tls: ssl.SSLContext
+) -> None:
+    """In the packet of the PROXY header; a busy worker may read it as early without one."""
+    settings = replace(BASE, implicit_tls=True, proxy_networks=LOOPBACK)
+    async with open_door(settings, tls=server_tls) as door:
+        talk = await door.connect()
+        incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
+        session = client_tls.wrap_bio(incoming, outgoing)
+        with pytest.raises(ssl.SSLWantReadError):
+            session.do_handshake()
+        talk.send(b"PROXY TCP4 192.0.2.7 192.0.2.1 40000 465\r\n" + outgoing.read())
+        incoming.write(await asyncio.wait_for(talk.reader.read(65536), 5))
+        session.do_handshake()
+        talk.send(outgoing.read())
+        async with asyncio.timeout(5):
+            greeting = b""
+            while not greeting:
+                incoming.write(await talk.reader.read(65536))
+                with contextlib.suppress(ssl.SSLWantReadError):
+                    greeting = session.read(100)
+        assert greeting.startswith(b"220 ")
         await talk.close()
 
 

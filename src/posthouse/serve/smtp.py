@@ -126,6 +126,7 @@ class SmtpConnection(asyncio.Protocol):
 
     __slots__ = (
         "_closing",
+        "_early",
         "_errors_seen",
         "_has_ended",
         "_in_body",
@@ -159,6 +160,7 @@ class SmtpConnection(asyncio.Protocol):
         self._message_until = 0.0
         self._errors_seen = 0
         self._preamble: bytes | None = None
+        self._early: bytes | None = None  # of the handshake, while TLS is not yet there to take it
 
     # -- the transport's side
 
@@ -182,6 +184,9 @@ class SmtpConnection(asyncio.Protocol):
             data = self._read_proxy(self._preamble + data)
             if not data:
                 return
+        if self._early is not None:
+            self._early += data
+            return
         self.core.receive(data)
         if not self._waiting:
             self._run()
@@ -276,6 +281,7 @@ class SmtpConnection(asyncio.Protocol):
 
     def _start_tls(self, then: Callable[[], None]) -> None:
         self._waiting = self._is_upgrading = True
+        self._early = b""
         self.deadline = self.service.clock.monotonic() + self.service.settings.tls_timeout_s + 5
         task = asyncio.get_running_loop().create_task(self._upgrade(then))
         task.add_done_callback(_ignore)
@@ -287,6 +293,9 @@ class SmtpConnection(asyncio.Protocol):
         loop = asyncio.get_running_loop()
         # From here on only decrypted bytes come to us, perhaps before this task goes on: the core may take them.
         self.core.tls_started()
+        early, self._early = self._early, None
+        if early:  # a busy worker hears of the connection and of its first bytes at once
+            loop.call_soon(_hand_on, self._transport, early)
         try:
             secured = await loop.start_tls(
                 self._transport,
@@ -529,6 +538,17 @@ class SmtpConnection(asyncio.Protocol):
     def abort(self) -> None:
         self._closing = True
         self._transport.abort()
+
+
+def _hand_on(transport: asyncio.Transport, data: bytes) -> None:
+    """To the protocol that `start_tls` has put in our place, before anything that is read from now on."""
+    protocol = cast(asyncio.BufferedProtocol, transport.get_protocol())
+    while data and not transport.is_closing():
+        buffer = memoryview(protocol.get_buffer(len(data)))
+        count = min(len(buffer), len(data))
+        buffer[:count] = data[:count]
+        protocol.buffer_updated(count)
+        data = data[count:]
 
 
 def _ignore(task: asyncio.Task[None]) -> None:
