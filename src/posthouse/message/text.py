@@ -19,6 +19,7 @@ from posthouse.message.parsed import ParsedMessage, PartFacts
 
 MAX_SEARCH_OCTETS = 16_777_216  # of text that is decoded for search, per message
 PREVIEW_CHARACTERS = 256
+_MOST_WORDS = PREVIEW_CHARACTERS // 2  # of one letter each; what is not split any more lies behind the end
 _FIRST_WINDOW = 640
 _LOOKED_AT = 8_192  # of text with much white space
 _SECOND_WINDOW = 32_768
@@ -155,10 +156,10 @@ def make_preview(octets: bytes, parts: Sequence[PartFacts]) -> str:
         return ""
     if part.type == "text/html":
         return _preview_page(octets, part)
-    preview = _shorten(_read_plain(octets, part, _FIRST_WINDOW))
-    if len(preview) < PREVIEW_CHARACTERS and part.end - part.body > _FIRST_WINDOW:
-        preview = _shorten(_read_plain(octets, part, _SECOND_WINDOW))
-    return preview
+    words = _join_words(_read_plain(octets, part, _FIRST_WINDOW))
+    if len(words) < PREVIEW_CHARACTERS and part.end - part.body > _FIRST_WINDOW:
+        words = _join_words(_read_plain(octets, part, _SECOND_WINDOW))
+    return words.rstrip()
 
 
 def _find_readable(parts: Sequence[PartFacts]) -> PartFacts | None:
@@ -201,9 +202,13 @@ def _preview_page(octets: bytes, part: PartFacts) -> str:
 
 
 def _shorten(text: str) -> str:
+    return _join_words(text).rstrip()
+
+
+def _join_words(text: str) -> str:
+    """PREVIEW_CHARACTERS with one space between words, perhaps one at the end."""
     if not text.isascii():
         text = _INVISIBLE.sub(" ", text).replace("\ufffd", "")
     elif not text.isprintable():
         text = text.replace("\x00", "")
-    words = " ".join(text[:_LOOKED_AT].split())
-    return words[:PREVIEW_CHARACTERS].rstrip()
+    return " ".join(text[:_LOOKED_AT].split(None, _MOST_WORDS))[:PREVIEW_CHARACTERS]
