@@ -316,8 +316,8 @@ async def test_dns_that_fails_is_an_error_and_one_without_a_way_out_a_warning() 
 def test_a_user_who_cannot_run_the_program_is_told_why() -> None:
     other = Identity("mail", 1, 1, (), is_other=True)
     assert texts(list(check_program(other, lambda _: ""))) == ["ok: mail can run it"]
-    told = texts(list(check_program(other, lambda _: "/root/python3: Permission denied")))
-    assert told == ["error: mail cannot run it: /root/python3: Permission denied"]
+    told = texts(list(check_program(other, lambda _: "/opt/python3: Permission denied")))
+    assert told == ["error: mail cannot run it: /opt/python3: Permission denied"]
     assert list(check_program(find_identity(None), lambda _: "never asked")) == []
 
 

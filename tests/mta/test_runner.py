@@ -26,7 +26,7 @@ async def make_bench() -> AsyncIterator[MakeBench]:
     made: list[Bench] = []
 
     def make(hops: FakeHops | None = None, settings: Mapping[str, int] | None = None, **planner: int) -> Bench:
-        made.append(Bench(hops, settings, **planner))
+        made.append(Bench(hops, settings, None, **planner))
         return made[-1]
 
     yield make
