@@ -35,8 +35,17 @@ from posthouse.app.demo_doors import (
     send_by_submissions,
 )
 from posthouse.app.demo_judge import Outcome, Seen, find_sent_problem, judge_all
-from posthouse.app.demo_mail import SENDER, TINY, TINY_QUOTA, DemoMail, make_demo_mail, make_door_mail, make_large_mail
-from posthouse.app.demo_reading import StoreReader, find_ends, reading
+from posthouse.app.demo_mail import (
+    BOB,
+    SENDER,
+    TINY,
+    TINY_QUOTA,
+    DemoMail,
+    make_demo_mail,
+    make_door_mail,
+    make_large_mail,
+)
+from posthouse.app.demo_reading import StoreReader, export_inbox, find_ends, reading
 from posthouse.app.demo_server import (
     NAMING,
     PATIENCE_S,
@@ -64,18 +73,18 @@ AT_SENDER = People(("sender.example",), (Person(SENDER, "Alice"),))
 AT_RECIPIENT = People(
     ("recipient.example", "third.example"),
     (
-        Person("bob@recipient.example", "Bob"),
+        Person(BOB, "Bob"),
         Person("carol@recipient.example", "Carol"),
         Person("josé@recipient.example", "José"),
         Person(TINY, "Tiny", TINY_QUOTA),
         Person("dave@third.example", "Dave"),
     ),
     {
-        "team@recipient.example": ("bob@recipient.example", "carol@recipient.example"),
+        "team@recipient.example": (BOB, "carol@recipient.example"),
         "moved@recipient.example": (SENDER,),
         "@third.example": ("dave@third.example",),
     },
-    {"bob@recipient.example": "lists"},
+    {BOB: "lists"},
 )
 
 
@@ -155,7 +164,9 @@ async def act(console: Console, scene: Scene) -> bool:
         await scene.submission.send(mail)
     await make_room(scene, large)
     seen, outcomes = await scene.wait_outcomes([*by_doors, *cases])
-    console.print(draw_doors(doors, outcomes[: len(doors)]))
+    exported = await export_inbox(scene.receiving, BOB)
+    by_door = judge_all(by_doors, Seen({**seen.boxes, "export": exported}, seen.ends))
+    console.print(draw_doors(doors, by_door))
     console.print(draw_outcomes(outcomes[len(doors) :]))
     logged_in = [mail for door, mail in zip(doors, by_doors, strict=True) if door.files_sent]
     problem = find_sent_problem([*logged_in, *cases], seen.boxes[STORE])
@@ -164,7 +175,7 @@ async def act(console: Console, scene: Scene) -> bool:
     is_empty = await wait_until(scene.has_empty_queues)  # a message leaves a moment after its last recipient
     console.print(f"The queues are {'empty' if is_empty else 'NOT empty'}.")
     console.print(draw_people(scene.servers, seen.boxes[STORE]))
-    return is_empty and not problem and all(outcome.is_fine for outcome in outcomes)
+    return is_empty and not problem and all(outcome.is_fine for outcome in (*by_door, *outcomes))
 
 
 async def make_room(scene: Scene, large: DemoMail) -> None:

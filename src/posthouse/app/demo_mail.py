@@ -10,6 +10,7 @@ from email.policy import SMTP, SMTPUTF8, EmailPolicy
 from email.utils import formatdate
 
 SENDER = "alice@sender.example"
+BOB = "bob@recipient.example"
 TINY = "tiny@recipient.example"
 TINY_QUOTA = 16 * 1024
 
@@ -65,7 +66,7 @@ def _inbox(*addresses: str) -> tuple[Fate, ...]:
 
 def make_door_mail(door: str) -> DemoMail:
     """What is sent to Bob through a door, to be read back by every other."""
-    return compose(door, f"This came in by {door}.", _inbox("bob@recipient.example"))
+    return compose(door, f"This came in by {door}.", _inbox(BOB))
 
 
 def make_picture() -> bytes:
@@ -82,16 +83,16 @@ def make_picture() -> bytes:
 
 
 def make_demo_mail() -> list[DemoMail]:
-    bob, carol, dave = "bob@recipient.example", "carol@recipient.example", "dave@third.example"
-    rich = compose("HTML and attachment", "See the picture.", _inbox(bob))
+    carol, dave = "carol@recipient.example", "dave@third.example"
+    rich = compose("HTML and attachment", "See the picture.", _inbox(BOB))
     rich.message.add_alternative("<p>See the <b>picture</b>.</p>\r\n", subtype="html")
     rich.message.add_attachment(make_picture(), "image", "png", filename="envelope.png")
-    both = tuple(f"{address}/INBOX" for address in (bob, carol))
-    tagged = Fate("bob+lists@recipient.example", (f"{bob}/lists",), traced=("bob+lists@recipient.example/lists",))
+    both = tuple(f"{address}/INBOX" for address in (BOB, carol))
+    tagged = Fate("bob+lists@recipient.example", (f"{BOB}/lists",), traced=("bob+lists@recipient.example/lists",))
     return [
         rich,
         compose("UTF-8 address", "Una dirección con acento.", _inbox("josé@recipient.example"), SMTPUTF8),
-        compose("several recipients", "One message, two domains, three mailboxes.", _inbox(bob, carol, dave)),
+        compose("several recipients", "One message, two domains, three mailboxes.", _inbox(BOB, carol, dave)),
         compose("alias to two", "One address, two people.", (Fate("team@recipient.example", both),)),
         compose("subaddress", "The tag names a mailbox.", (tagged,)),
         compose("catch-all", "Whoever this is.", (Fate("whoever@third.example", (f"{dave}/INBOX",)),)),

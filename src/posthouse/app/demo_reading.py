@@ -1,4 +1,4 @@
-"""How the demo looks at what arrived: in the message store beside the running server, and in its journal."""
+"""How the demo looks at what arrived: in the message store beside the running server, exported, and in the journal."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from posthouse.adapters.clock import SystemClock
 from posthouse.adapters.sqlite.journal_index import JournalIndex
 from posthouse.adapters.sqlite.store import SqliteStore
 from posthouse.app.demo_judge import Boxes
-from posthouse.app.demo_server import Mailserver
+from posthouse.app.demo_server import Mailserver, run_command
 from posthouse.app.directory import open_for_worker
 from posthouse.app.store import open_store
 from posthouse.manage.trace import Story, trace
@@ -56,7 +56,7 @@ class StoreReader:
         rows = await self.store.messages.load(account, mailbox.id, _ALL, Fields.NONE)
         missing = [row.email for row in rows if (account, row.email) not in self._known]
         for number, octets in zip(missing, await self.store.blobs.read_many(account, missing), strict=True):
-            self._known[account, number] = email.message_from_bytes(octets or b"", policy=email.policy.default)
+            self._known[account, number] = _parse(octets or b"")
         return [self._known[account, row.email] for row in rows]
 
 
@@ -69,6 +69,18 @@ async def reading(server: Mailserver) -> AsyncIterator[StoreReader]:
             yield StoreReader(server, accounts, store, {})
         finally:
             await store.close()
+
+
+async def export_inbox(server: Mailserver, address: str) -> Boxes:
+    """By `posthouse export`, into a Maildir."""
+    directory = server.directory / "export"
+    await run_command(server, "export", address, str(directory))
+    files = sorted(directory.glob("cur/*"))
+    return {f"{address}/INBOX": [_parse(file.read_bytes()) for file in files]}
+
+
+def _parse(octets: bytes) -> EmailMessage:
+    return email.message_from_bytes(octets, policy=email.policy.default)
 
 
 def find_ends(servers: Sequence[Mailserver], message_ids: Iterable[str]) -> dict[str, frozenset[str]]:

@@ -12,7 +12,7 @@ from rich.text import Text
 
 from posthouse.app.demo_doors import Door
 from posthouse.app.demo_judge import Boxes, Outcome
-from posthouse.app.demo_mail import SENDER
+from posthouse.app.demo_mail import BOB, SENDER
 from posthouse.app.demo_server import NAMING, Mailserver
 
 
@@ -64,13 +64,14 @@ def explain(console: Console, sending: Mailserver, receiving: Mailserver) -> Non
     lines = (
         f"To send, a mail program takes {sending.address} for Alice and {receiving.address} for all others, port",
         f"{ports.submission} (STARTTLS) or {ports.submissions} (TLS), and a user name and password from above.",
-        "To read, IMAP, POP3, JMAP and the web page are not there yet. Until then, in another terminal:",
-        f"  {there} trace bob@recipient.example",
+        "IMAP, POP3, JMAP and the web page are not there yet. To read mail and its story, in another terminal:",
+        f"  {there} export {BOB} bob     and then: less bob/cur/*",
+        f"  {there} trace {BOB}",
         f"  {here} trace {SENDER}",
         "More to try:",
         f"  {here} sendmail -f {SENDER} carol@recipient.example < FILE",
         f"  {there} account list",
-        f"  {there} alias add news@recipient.example bob@recipient.example",
+        f"  {there} alias add news@recipient.example {BOB}",
         f"  {here} queue list",
         f"SMTP: {sending.address}:{ports.smtp} and {receiving.address}:{ports.smtp}; DNS: {NAMING}:{ports.smtp}.",
     )
