@@ -24,6 +24,15 @@ def write_eight_bits(recipient: str) -> bytes:
     ).encode()
 
 
+def write_message(subject: str, body: str = "text\r\n") -> bytes:
+    """With all the fields that servers would add, so that they leave it as it is."""
+    return (
+        f"From: somebody@there.test\r\nSubject: {subject}\r\nDate: Tue, 24 Nov 2026 08:00:00 +0000\r\n"
+        f"Message-ID: <{subject}@there.test>\r\nMIME-Version: 1.0\r\nContent-Type: text/plain; charset=utf-8\r\n"
+        f"Content-Transfer-Encoding: 8bit\r\n\r\n{body}"
+    ).encode()
+
+
 def open_hosts(lab: Lab, names: Sequence[str]) -> list[Host]:
     """A DNS server and these hosts, 10.77.0.20 first; `name` has the mail of `name.test`."""
     zones = {

@@ -1,14 +1,18 @@
-"""Mail servers that people run, each on a host of the lab: Postfix and Exim as neighbours of ours."""
+"""Mail servers that people run, each on a host of the lab: Postfix, Exim, Dovecot."""
 
 from __future__ import annotations
 
+import imaplib
 import os
 import shutil
+import socket
 import subprocess
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from tests.interop.lab import NETWORK4, NETWORK6, Host, Lab, LabError, MailServer, Server, make_certificate
+
+DOVECOT_PASSWORD = "swordfish"
 
 
 class Postfix(MailServer):
@@ -136,3 +140,50 @@ class Exim(MailServer):
 
     def read_log(self) -> str:
         return "".join(path.read_text(errors="replace") for path in sorted(self.logs.iterdir()))
+
+
+class Dovecot(MailServer):
+    """Dovecot on a host: LMTP on port 24 and `lmtp_socket`, IMAP, a Maildir for each of `users`."""
+
+    def __init__(self, lab: Lab, host: Host, hostname: str, users: Mapping[str, str]) -> None:
+        """`users`: address to quota, such as "100K"; "" for none."""
+        self.host = host
+        base = host.directory
+        self.mail, self.lmtp_socket, self._imap_socket = base / "mail", base / "lmtp.sock", base / "imap.sock"
+        self.mail.mkdir()
+        shutil.chown(self.mail, "nobody", "nogroup")
+        lines = [
+            f"{user}:{{PLAIN}}{DOVECOT_PASSWORD}::::{self.mail}/{user.partition('@')[2]}/{user.partition('@')[0]}::"
+            + (f"userdb_quota_rule=*:storage={quota}" if quota else "")
+            for user, quota in users.items()
+        ]
+        (base / "users").write_text("\n".join(lines) + "\n")
+        text = (Path(__file__).parent / "dovecot.conf").read_text()
+        for name, value in {"BASE": str(base), "ADDRESS": host.ipv4, "HOSTNAME": hostname}.items():
+            text = text.replace(f"@{name}@", value)
+        conf = base / "dovecot.conf"
+        conf.write_text(text)
+        self.server = Server(host, ["dovecot", "-F", "-c", str(conf)])
+        lab.stop_at_end(self.server.stop)
+        host.wait_port(24)
+
+    def find_maildir(self, address: str) -> Path:
+        return super().find_maildir(address) / "Maildir"
+
+    def open_imap(self, user: str) -> imaplib.IMAP4:
+        """Logged in, over a socket of the file system: namespaces do not matter."""
+        client = UnixImap(str(self._imap_socket))
+        client.login(user, DOVECOT_PASSWORD)
+        return client
+
+    def read_log(self) -> str:
+        log = self.host.directory / "dovecot.log"
+        return self.server.read_log() + (log.read_text(errors="replace") if log.exists() else "")
+
+
+class UnixImap(imaplib.IMAP4):
+    def _create_socket(self, timeout: float | None) -> socket.socket:
+        connection = socket.socket(socket.AF_UNIX)
+        connection.settimeout(timeout or 30)
+        connection.connect(self.host)
+        return connection

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import pytest
 
 from tests.interop.lab import Lab
-from tests.interop.neighbours import open_hosts, read_report
+from tests.interop.neighbours import open_hosts, read_report, write_message
 from tests.interop.office import PostOffice
 from tests.interop.peers import Exim, Postfix
 
@@ -97,14 +97,6 @@ def world(lab: Lab) -> World:
 
 FRONTS = pytest.mark.parametrize("front", ["pf", "ex"])
 WAYS = pytest.mark.parametrize("way", ["tcp.test", "sock.test"])
-
-
-def write_message(subject: str, body: str = "text\r\n") -> bytes:
-    return (
-        f"From: somebody@there.test\r\nSubject: {subject}\r\nDate: Tue, 24 Nov 2026 08:00:00 +0000\r\n"
-        f"Message-ID: <{subject}@there.test>\r\nMIME-Version: 1.0\r\nContent-Type: text/plain; charset=utf-8\r\n"
-        f"Content-Transfer-Encoding: 8bit\r\n\r\n{body}"
-    ).encode()
 
 
 def send(front: Postfix | Exim, sender: str, recipients: list[str], message: bytes) -> None:
