@@ -27,6 +27,7 @@ from posthouse.adapters.sqlite.shards import ShardPool
 from posthouse.app.directory import directory_path, lend_admin, open_for_worker
 from posthouse.app.feed import ChangeFeed
 from posthouse.app.journal_tending import tend_forever
+from posthouse.app.search import TextSearch
 from posthouse.app.shards import Shards
 from posthouse.app.site_sync import SiteSync
 from posthouse.app.store import Whereabouts, make_postman, make_store, store_path
@@ -100,6 +101,7 @@ class Worker:
         self._compute = ThreadCompute()
         self._whereabouts = Whereabouts(self._people)
         self._store = make_store(context.settings, self._whereabouts, context.clock)
+        self._search = TextSearch(self._store, context.settings.data, context.log)
         self._feed = ChangeFeed(context.link, self._store.hint)
         self._store.on_commit = self._feed.note
         self._mailboxes = self._make_mailboxes()
@@ -234,6 +236,7 @@ class Worker:
     async def start(self) -> None:
         context = self._context
         await self._store.open()
+        await self._search.start()
         await self._shards.open_first()
         for listener in context.listeners:
             self._doors.append(self._make_door(listener))
@@ -248,6 +251,7 @@ class Worker:
             self._every(_SWEEP_S, self._submission.handover.replay),
             self._every(LOOK_S, self._duty.look),
             self._every(FLUSH_S, self._logins.flush),
+            self._search.run(),
         ):
             self._tasks.append(asyncio.create_task(work))
         for door in self._doors:
@@ -369,6 +373,7 @@ class Worker:
         await self._shards.close()
         await self._maildirs.close()
         await self._logins.close()
+        await self._search.close()
         await self._store.close()
         self._duty.release()
         self._compute.close()

@@ -65,19 +65,27 @@ class SearchIndexer:
         self._thread = ThreadPoolExecutor(1, "search indexer", _give_way)
         self._shards: dict[str, _ShardIndexer] = {}
 
+    async def prepare(self) -> None:
+        """Before mail is taken: an index that knows more than a restored store would miss what is new."""
+        for indexer in self._open_shards():
+            await indexer.prepare()
+
     async def run_once(self) -> float:
         """Raises StoreError; the next call goes on."""
         started = time.monotonic()
-        self._files.make_directory(self._directory)
         is_done = True
-        for shard in self._core.shards:
-            indexer = self._shards.get(shard.path)
-            if indexer is None:
-                path = index_path(self._directory, shard.path)
-                indexer = self._shards[shard.path] = _ShardIndexer(self._core, shard, path, self._files, self._thread)
+        for indexer in self._open_shards():
             if await indexer.run():
                 is_done = False
         return self._idle_s if is_done else (time.monotonic() - started) * (1 / self._share - 1)
+
+    def _open_shards(self) -> list[_ShardIndexer]:
+        self._files.make_directory(self._directory)
+        for shard in self._core.shards:
+            if shard.path not in self._shards:
+                path = index_path(self._directory, shard.path)
+                self._shards[shard.path] = _ShardIndexer(self._core, shard, path, self._files, self._thread)
+        return list(self._shards.values())
 
     async def close(self) -> None:
         for indexer in self._shards.values():
@@ -102,8 +110,8 @@ class _ShardIndexer:
         self._to_compare: Iterator[int] = iter(())
         self._compared_at = float("-inf")
 
-    async def run(self) -> bool:
-        """True when there is more."""
+    async def prepare(self) -> bool:
+        """False: another worker keeps this index, or there is no room for one."""
         if self._lock is None:
             self._lock = try_lock(self._lock_path)
         if self._lock is None or not self._has_room():
@@ -111,6 +119,12 @@ class _ShardIndexer:
         if await self._call(self._writer.open):
             self._version = None
             await self._drop_strangers()
+        return True
+
+    async def run(self) -> bool:
+        """True when there is more."""
+        if not await self.prepare():
+            return False
         version = self._shard.watching.pragma("data_version")
         if version != self._version:
             if await self._index() or await self._take_out_expunged():
