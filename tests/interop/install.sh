@@ -1,14 +1,19 @@
 #!/usr/bin/env bash
 # Real software for tests/interop and bench, from Debian's packages. Needs root; a second run does nothing.
+# Real mail too: source archives named in corpora.txt, unpacked for tests only.
 set -euo pipefail
+
+here=$(cd "$(dirname "$0")" && pwd)
 
 exim_root=${EXIM_ROOT:-/usr/local/lib/posthouse-interop/exim}
 suite_root=${PYTHON_SUITE_ROOT:-/usr/local/lib/posthouse-interop/python}
-packages=(postfix dovecot-core dovecot-imapd dovecot-lmtpd dovecot-pop3d swaks libnet-ssleay-perl msmtp curl nsd iproute2 openssl libdb5.3 libgnutls-dane0 libidn12 libpcre2-8-0 libnsl2 ca-certificates strace unbound python3-venv e2fsprogs mount util-linux)
+corpora_root=${CORPORA_ROOT:-/usr/local/lib/posthouse-interop/corpora}
+packages=(postfix dovecot-core dovecot-imapd dovecot-lmtpd dovecot-pop3d swaks libnet-ssleay-perl libsasl2-modules msmtp curl nsd iproute2 openssl libdb5.3 libgnutls-dane0 libidn12 libpcre2-8-0 libnsl2 ca-certificates strace unbound python3-venv e2fsprogs mount util-linux)
 
 is_complete() {
     dpkg-query -W -f '${db:Status-Status}\n' "${packages[@]}" 2>/dev/null | grep -vqx installed && return 1
     [ "$(dpkg-query -W -f '${db:Status-Status}\n' "${packages[@]}" 2>/dev/null | wc -l)" = "${#packages[@]}" ] || return 1
+    cmp -s "$here/corpora.txt" "$corpora_root/corpora.txt" || return 1
     [ -d "$suite_root/usr/lib/python3.11/test/test_email/data" ] || return 1
     [ -x "$exim_root/usr/sbin/exim4" ] && getent passwd Debian-exim >/dev/null
 }
@@ -51,3 +56,14 @@ chmod 755 "$work"
 mkdir -p "$suite_root"
 dpkg -x "$work"/*.deb "$suite_root"
 rm -rf "$work"
+
+# What pip asks of an archive before it keeps it may need a build backend, which it gets by itself.
+python="$here/../../.venv/bin/python"
+[ -x "$python" ] || python=python3
+work=$(mktemp -d)
+retry "$python" -m pip download -q --no-deps --require-hashes -r "$here/corpora.txt" -d "$work"
+rm -rf "$corpora_root"
+mkdir -p "$corpora_root"
+for archive in "$work"/*.tar.gz; do tar -xzf "$archive" --no-same-owner -C "$corpora_root"; done
+rm -rf "$work"
+cp "$here/corpora.txt" "$corpora_root/corpora.txt"
