@@ -17,8 +17,7 @@ import pytest
 import posthouse
 from posthouse.adapters.sqlite.database import DatabaseRefused, open_database
 from posthouse.adapters.sqlite.store import SqliteStore
-from posthouse.adapters.sqlite.store_fsck import check_shard, check_store
-from posthouse.message.mailbox import AccountId, EmailId, MailboxId, Role, Uid, UidRange
+from posthouse.message.mailbox import AccountId, EmailId, MailboxId, Role, Uid
 from posthouse.ports.clock import FakeClock
 from posthouse.ports.spool import Body, SpoolError
 from posthouse.ports.store import (
@@ -31,7 +30,16 @@ from posthouse.ports.store import (
     StoreError,
     StoreFull,
 )
-from tests.adapters.store_messages import ACCOUNT, ALL, OTHER, fill, make_addition, make_octets, open_store
+from tests.adapters.store_messages import (
+    ACCOUNT,
+    ALL,
+    OTHER,
+    fill,
+    find_problems,
+    make_addition,
+    make_octets,
+    open_store,
+)
 from tests.crash.spool_faults import HookedFiles, Recorder, lying_fsync
 
 ROOT = Path(__file__).parents[2]
@@ -44,7 +52,7 @@ HOUR, DAY = 3600.0, 86_400.0
 async def store(tmp_path: Path) -> AsyncIterator[SqliteStore]:
     async with open_store(tmp_path) as made:
         yield made
-    assert list(check_store(str(tmp_path / "store"))) == []
+    assert find_problems(tmp_path / "store") == []
 
 
 @pytest.fixture
@@ -82,7 +90,7 @@ async def test_two_stores_on_one_account_give_every_message_a_uid_of_its_own(tmp
         assert sorted(a.uids[0] for a in added) == list(range(1, 101))
         assert len({a.email for a in added}) == 100
         assert await uids(one) == await uids(two) == list(range(1, 101))
-    assert list(check_store(str(tmp_path / "store"))) == []
+    assert find_problems(tmp_path / "store") == []
 
 
 WRITER = """
@@ -112,7 +120,7 @@ async def test_two_processes_on_one_account_lose_nothing(tmp_path: Path) -> None
         assert list(snapshot.uids) == list(range(1, 261))
         rows = await store.messages.load(ACCOUNT, INBOX, ALL, Fields.TEXTS)
         assert len({row.message.subject for row in rows if row.message}) == 200
-    assert list(check_store(str(tmp_path / "store"))) == []
+    assert find_problems(tmp_path / "store") == []
 
 
 async def test_a_refusal_does_not_undo_what_is_committed_with_it(store: SqliteStore) -> None:
@@ -152,9 +160,23 @@ async def test_another_process_that_changes_the_account_is_heard_of(tmp_path: Pa
 async def test_commits_tell_which_accounts_they_changed(store: SqliteStore) -> None:
     told: list[AccountId] = []
     store.on_commit = told.extend
+    await store.messages.add(OTHER, [make_addition(1)])
+    assert told == []  # nobody watches anything
+    store.changes.watch(ACCOUNT, lambda: None)
     await store.messages.add(ACCOUNT, [make_addition(1)])
     await store.messages.add(OTHER, [make_addition(1)])
     assert told == [ACCOUNT, OTHER]
+
+
+async def test_who_watches_in_another_process_is_told_of_commits(tmp_path: Path) -> None:
+    told: list[AccountId] = []
+    async with open_store(tmp_path) as one, open_store(tmp_path) as two:
+        one.on_commit = told.extend
+        await one.messages.add(ACCOUNT, [make_addition(1)])
+        assert told == []
+        two.changes.watch(OTHER, lambda: None)
+        await one.messages.add(ACCOUNT, [make_addition(2)])
+        assert told == [ACCOUNT]
 
 
 # -- failing disks
@@ -180,7 +202,7 @@ async def test_after_a_failed_fsync_nothing_is_written_and_the_next_start_copies
     async with open_store(tmp_path) as store:
         assert (await uids(store))[:3] == [1, 2, 3]
         await store.messages.add(ACCOUNT, [make_addition(10)])
-    assert list(check_store(str(tmp_path / "store"))) == []
+    assert find_problems(tmp_path / "store") == []
 
 
 async def test_a_copy_that_was_interrupted_is_made_again_or_finished(tmp_path: Path) -> None:
@@ -215,7 +237,7 @@ async def test_on_a_full_disk_nothing_is_added_and_everything_else_goes_on(tmp_p
         clock.advance(2)
         await store.messages.add(ACCOUNT, [make_addition(10)])
         assert await uids(store) == [4]
-    assert list(check_store(str(tmp_path / "store"))) == []
+    assert find_problems(tmp_path / "store") == []
 
 
 async def test_a_body_whose_rename_or_directory_sync_fails_is_not_stored(tmp_path: Path, recorder: Recorder) -> None:
@@ -276,7 +298,7 @@ async def test_a_body_is_removed_an_hour_after_its_last_reference(tmp_path: Path
         await store.purge(clock.now())
         assert files_in(folder) == []
         assert store.core.shards[0].watching.execute("SELECT count(*) FROM body").get == 0
-    assert list(check_store(str(tmp_path / "store"))) == []
+    assert find_problems(tmp_path / "store") == []
 
 
 async def test_a_body_that_is_wanted_again_within_the_hour_stays(tmp_path: Path) -> None:
@@ -355,7 +377,7 @@ async def test_a_body_that_is_gone_for_good_is_an_error_and_not_an_empty_message
             await store.blobs.read(ACCOUNT, added.email)
         with pytest.raises(SpoolError):
             await store.blobs.body(ACCOUNT, added.email).read(0, 1000)
-    assert len(check_shard(str(tmp_path / "store" / "0"))) == 1
+    assert len(find_problems(tmp_path / "store")) == 1
 
 
 # -- upgrades
@@ -405,25 +427,7 @@ def test_an_upgrade_leaves_a_snapshot_of_what_was_there(tmp_path: Path) -> None:
     connection.close()
 
 
-# -- fsck
-
-
-async def test_fsck_finds_and_mends_counters(tmp_path: Path) -> None:
-    async with open_store(tmp_path) as store:
-        await fill(store, 5)
-        await store.messages.set_flags(ACCOUNT, INBOX, (UidRange(1, 2),), DELETED)
-    path = str(tmp_path / "store" / "0")
-    assert check_shard(path) == []
-    connection = apsw.Connection(path + ".db")
-    connection.execute("UPDATE mailbox SET total = 99, unseen = 7; UPDATE account SET octets = 1")
-    connection.execute("DELETE FROM placement WHERE uid = 5")
-    connection.close()
-    assert len(check_shard(path)) == 3
-    assert all("(mended)" in text for text in check_shard(path, repair=True))
-    assert check_shard(path) == []
-    async with open_store(tmp_path) as store:
-        box = await store.mailboxes.get(ACCOUNT, INBOX)
-        assert (box.total, box.unseen, box.deleted) == (4, 2, 2)
+# -- figures
 
 
 async def test_figures_are_told_per_shard(tmp_path: Path) -> None:

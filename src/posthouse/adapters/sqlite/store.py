@@ -42,7 +42,8 @@ _DISK_THREADS = 4
 
 class SqliteStore:
     """`quota`: (octets, emails) of an account, None without limit. `on_commit` is called in the event loop with the
-    accounts a commit of this process changed, for other processes to be told; what they tell goes to `hint`.
+    accounts a commit of this process changed, while anybody watches any, for other processes to be told; what they
+    tell goes to `hint`.
     """
 
     def __init__(
@@ -111,7 +112,7 @@ class SqliteStore:
         for account, modseq, emails, octets in committed:
             self.quotas.note(AccountId(account), emails, octets, now)
             self._watchers.note(AccountId(account), modseq)
-        if self.on_commit is not None:
+        if self.on_commit is not None and self._watchers.is_anyone_watching():
             self.on_commit([AccountId(account) for account, _, _, _ in committed])
 
     def hint(self, accounts: Iterable[AccountId]) -> None:

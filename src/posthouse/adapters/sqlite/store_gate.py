@@ -1,7 +1,8 @@
 """Who may write a shard of the store, now: a lock that all processes wait for in the kernel.
 
 The lock file is mapped and carries the shard's suspect flag: setting it needs no working disk, and every process sees
-it before its next transaction (docs/internals.md "Store", "Suspect"). A second file tells who has the shard open.
+it before its next transaction (docs/internals.md "Store", "Suspect"). The same page says until when somebody waits for
+changes, so that hints are sent only when somebody is there to hear them. A second file tells who has the shard open.
 flock, because POSIX locks of a process vanish when any descriptor of the file is closed. A killed process frees both.
 """
 
@@ -10,11 +11,14 @@ from __future__ import annotations
 import fcntl
 import mmap
 import os
+import struct
 
 from posthouse.ports.store import StoreBroken
 
 _OCTETS = 4096
 _SUSPECT = 8  # offset of the flag
+_WATCHED = 16  # offset of a time
+_TIME = struct.Struct("<d")
 
 
 def _open(path: str) -> int:
@@ -46,6 +50,15 @@ class ShardGate:
 
     def set_suspect(self, *, is_suspect: bool = True) -> None:
         self._mapped[_SUSPECT] = int(is_suspect)
+
+    @property
+    def watched_until(self) -> float:
+        """By the monotonic clock, which processes share. Not kept up to date by one that was killed: it passes."""
+        until: float = _TIME.unpack_from(self._mapped, _WATCHED)[0]
+        return until
+
+    def set_watched(self, until: float) -> None:
+        _TIME.pack_into(self._mapped, _WATCHED, until)
 
     def acquire(self) -> None:
         self.lock()

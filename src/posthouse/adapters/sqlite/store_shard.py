@@ -112,6 +112,7 @@ def open_files(directory: str, number: int, files: Files) -> OpenFiles:
 
 def _start_up(path: str, gate: ShardGate, files: Files) -> None:
     """Nobody else has it open, and nobody can open it meanwhile."""
+    gate.set_watched(0.0)  # by the clock of an earlier boot
     for name in ("tmp", "bodies"):
         files.make_directory(f"{path}.{name}")
     for name in os.listdir(f"{path}.tmp"):

@@ -1,7 +1,8 @@
 """Who waits for changes of an account, and how they hear of them.
 
 Own commits are told at once; those of other processes by their hints, and by a look at `PRAGMA data_version` (some
-microseconds) every 50 ms per shard that has watchers, so that a lost hint costs 50 ms and not a message. All on the
+microseconds) every 50 ms per shard that has watchers, so that a lost hint costs 50 ms and not a message. While a shard
+has watchers its lock file says so, which is what others ask before they send hints (`is_anyone_watching`). All on the
 event loop's thread. Callbacks are hints: they say that something may have changed.
 """
 
@@ -18,6 +19,8 @@ from posthouse.adapters.sqlite.store_shard import Shard
 from posthouse.adapters.sqlite.store_sql import IN_LIST, numbers_json, read_number, select_rows
 from posthouse.message.mailbox import AccountId
 from posthouse.ports.store import StoreError
+
+_LOOKS = 20  # that may come late before others think that nobody watches
 
 
 class Watch:
@@ -45,6 +48,7 @@ class Watchers:
 
     def watch(self, account: AccountId, callback: Callable[[], None]) -> Watch:
         shard = self._core.shard(account)
+        self._mark(shard)  # before the look: what comes later is told
         watch = Watch(self, account, callback)
         self._watches.setdefault(account, {})[watch] = None
         if account not in self._modseqs:
@@ -89,11 +93,23 @@ class Watchers:
         for account in self._watches:
             by_shard.setdefault(self._core.shard(account), []).append(account)
         for shard, accounts in by_shard.items():
+            self._mark(shard)
             if self._is_changed(shard):
                 task = asyncio.get_running_loop().create_task(self._compare(shard, accounts))
                 self._looking.add(task)
                 task.add_done_callback(self._looking.discard)
         self._set_timer()
+
+    def _mark(self, shard: Shard) -> None:
+        shard.gate.set_watched(max(shard.gate.watched_until, self._now() + _LOOKS * self._core.options.poll_s))
+
+    def is_anyone_watching(self) -> bool:
+        """In any process; a moment later than the last one stops."""
+        now = self._now()
+        return any(shard.gate.watched_until > now for shard in self._core.shards)
+
+    def _now(self) -> float:
+        return self._core.clock.monotonic()
 
     def _is_changed(self, shard: Shard) -> bool:
         try:
