@@ -102,7 +102,7 @@ class Adder:
     def _write(self, connection: apsw.Connection, book: Book, planned: Sequence[_Planned]) -> list[Added]:
         if not planned:
             return []
-        bodies = self._shelf.put(connection, book, [p.addition.body for p in planned])
+        bodies = self._shelf.put(connection, [p.addition.body for p in planned])
         described: dict[int, Described] = {}
         for p in planned:
             message = p.addition.message

@@ -13,17 +13,21 @@ from hashlib import sha256
 from typing import cast
 
 import apsw
+import msgspec
 
 from posthouse.adapters.files import Files
 from posthouse.adapters.sqlite.bulk import Value, insertion, padded
 from posthouse.adapters.sqlite.disk import Disk, FileBody, FileBodyWriter
-from posthouse.adapters.sqlite.store_book import Book
-from posthouse.adapters.sqlite.store_sql import IN_LIST, numbers_json, select_rows
+from posthouse.adapters.sqlite.store_sql import IN_LIST, JsonRow, numbers_json, select_rows
 from posthouse.ports.spool import Body, SpoolError
 from posthouse.ports.store import StoreBroken, StoreError
 
 _COLUMNS = 5
 _INSERT_BODIES = insertion("body", _COLUMNS)
+_LOOK_UP = """SELECT '[[[' || (SELECT coalesce(max(body), 0) FROM body) || ']],'
+|| (SELECT json_group_array(json_array(hex(hash), body, unreferenced IS NOT NULL))
+FROM json_each(?) CROSS JOIN body ON hash = unhex(value)) || ']'"""
+_read_groups = msgspec.json.Decoder(list[list[JsonRow]]).decode
 REFERENCED = (
     "EXISTS (SELECT 1 FROM email WHERE email.body = body.body)"
     " OR EXISTS (SELECT 1 FROM submission WHERE submission.wire = body.body AND submission.wire <> 0)"
@@ -69,39 +73,34 @@ class BodyShelf:
         self._files = files
         self.folder = folder
 
-    def put(self, connection: apsw.Connection, book: Book, bodies: Iterable[Body]) -> dict[int, int]:
+    def put(self, connection: apsw.Connection, bodies: Iterable[Body]) -> dict[int, int]:
         """Row numbers by `id(body)`."""
         hashed = {id(body): (body, _hash(body)) for body in bodies}
         wanted = "[" + ",".join({f'"{digest.hex()}"' for _, digest in hashed.values()}) + "]"
         rows: dict[bytes, int] = {}
         revived: list[int] = []
-        for row in select_rows(
-            connection,
-            "h, body, u",
-            "SELECT hex(hash) AS h, body, unreferenced IS NOT NULL AS u FROM json_each(?) CROSS JOIN body"
-            " ON hash = unhex(value)",
-            (wanted,),
-        ):
+        ((last,),), found = _read_groups(cast(str, connection.execute(_LOOK_UP, (wanted,)).get))
+        for row in found:
             rows[bytes.fromhex(cast(str, row[0]))] = cast(int, row[1])
             if row[2]:
                 revived.append(cast(int, row[1]))
         if revived:
             connection.execute(f"UPDATE body SET unreferenced = NULL WHERE body {IN_LIST}", (numbers_json(revived),))
-        self._insert(connection, book, hashed.values(), rows)
+        self._insert(connection, cast(int, last), hashed.values(), rows)
         return {key: rows[digest] for key, (_, digest) in hashed.items()}
 
     def _insert(
-        self, connection: apsw.Connection, book: Book, hashed: Iterable[tuple[Body, bytes]], rows: dict[bytes, int]
+        self, connection: apsw.Connection, last: int, hashed: Iterable[tuple[Body, bytes]], rows: dict[bytes, int]
     ) -> None:
         values: list[Value] = []
         folders: set[str] = set()
         for body, digest in hashed:
             if digest in rows:
                 continue
-            rows[digest] = number = book.next_body(connection)
+            rows[digest] = last = last + 1
             if isinstance(body, HashedBody):
                 folders.add(self._place(body))
-            values += (number, digest, body.size, None, body.inline)
+            values += (last, digest, body.size, None, body.inline)
         try:
             for folder in folders:
                 self._files.sync_directory(folder)

@@ -10,9 +10,10 @@ from collections.abc import Iterable
 from typing import Any, cast
 
 import apsw
+import msgspec
 
 from posthouse.adapters.sqlite.bulk import Value, padded, per_size
-from posthouse.adapters.sqlite.store_sql import IN_LIST, numbers_json, read_number, select_numbers, select_rows
+from posthouse.adapters.sqlite.store_sql import JsonRow, numbers_json, read_number, select_numbers
 from posthouse.message.mailbox import (
     FIRST_KEYWORD_BIT,
     MAX_KEYWORDS,
@@ -39,6 +40,13 @@ MAILBOX_COLUMNS = (
     "account, mailbox, parent, name, role, uidvalidity, uidnext, modseq, created, changed, total, unseen, deleted,"
     " octets, subscribed, sort_order"
 )
+# All of some accounts in one step: one hand-over of the interpreter lock, not three.
+_LOAD = f"""WITH wanted AS MATERIALIZED (SELECT value FROM json_each(?)) SELECT '['
+|| (SELECT json_group_array(json_array({ACCOUNT_COLUMNS})) FROM account WHERE account IN wanted) || ','
+|| (SELECT json_group_array(json_array({MAILBOX_COLUMNS})) FROM mailbox WHERE account IN wanted) || ','
+|| (SELECT json_group_array(json_array(account, name))
+FROM (SELECT account, name FROM keyword WHERE account IN wanted ORDER BY account, bit)) || ']'"""
+_read_groups = msgspec.json.Decoder(list[list[JsonRow]]).decode
 _SAVE_ACCOUNTS = per_size("REPLACE INTO account SELECT * FROM (VALUES {rows}) WHERE column1 IS NOT NULL", 10)
 _SAVE_MAILBOXES = per_size(
     "UPDATE mailbox SET uidnext = v.column3, modseq = v.column4, total = v.column5, unseen = v.column6,"
@@ -185,7 +193,6 @@ class Book:
         self._dirty_mailboxes: list[tuple[int, MailboxState]] = []
         self._changes: list[Value] = []
         self._version = -1
-        self._next_body = 0
         self.now_us = 0
         self.touched: dict[int, AccountState] = {}
 
@@ -202,7 +209,6 @@ class Book:
         self._dirty.clear()
         self._dirty_mailboxes.clear()
         self._changes.clear()
-        self._next_body = 0
 
     # Accounts.
 
@@ -211,26 +217,18 @@ class Book:
         missing = {account for account in accounts if account not in self._accounts}
         if not missing:
             return
-        wanted = numbers_json(missing)
-        for row in select_rows(
-            connection, ACCOUNT_COLUMNS, f"SELECT {ACCOUNT_COLUMNS} FROM account WHERE account {IN_LIST}", (wanted,)
-        ):
+        found = connection.execute(_LOAD, (numbers_json(missing),)).get
+        rows, mailboxes, keywords = _read_groups(cast(str, found))
+        for row in rows:
             state = AccountState(row)
             self._accounts[state.account] = state
             missing.discard(state.account)
-        for row in select_rows(
-            connection, MAILBOX_COLUMNS, f"SELECT {MAILBOX_COLUMNS} FROM mailbox WHERE account {IN_LIST}", (wanted,)
-        ):
+        for row in mailboxes:
             self._accounts[cast(int, row[0])].add_mailbox(MailboxState(row[1:]))
-        for row in select_rows(
-            connection,
-            "account, name",
-            f"SELECT account, bit, name FROM keyword WHERE account {IN_LIST} ORDER BY account, bit",
-            (wanted,),
-        ):
+        for row in keywords:
             self._accounts[cast(int, row[0])].keywords.append(cast(str, row[1]))
-        for account in missing:
-            self._make_account(connection, account)
+        for number in missing:
+            self._make_account(connection, number)
 
     def _make_account(self, connection: apsw.Connection, account: int) -> None:
         state = AccountState((account, 0, 1, 1, 1, self.now_us // 1_000_000, 0, 0, 0, None))
@@ -378,14 +376,7 @@ class Book:
                 return number
         raise TooMany(f"keywords: at most {MAX_KEYWORDS}")
 
-    # Bodies and the end of a unit.
-
-    def next_body(self, connection: apsw.Connection) -> int:
-        if not self._next_body:
-            self._next_body = 1 + (read_number(connection, "SELECT max(body) FROM body") or 0)
-        number = self._next_body
-        self._next_body += 1
-        return number
+    # The end of a unit.
 
     def flush(self, connection: apsw.Connection) -> None:
         """Everything marked and noted becomes rows."""

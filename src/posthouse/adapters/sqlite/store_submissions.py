@@ -130,7 +130,7 @@ def _submit(unit: Unit, shard: Shard, new: NewSubmission, limits: tuple[int | No
         email, mailbox, uid, uidvalidity = added.email, added.mailboxes[0], added.uids[0], added.uidvalidities[0]
     elif email is not None:
         _check_email(unit, email)
-    body = shard.shelf.put(connection, unit.book, [new.wire])[id(new.wire)]
+    body = shard.shelf.put(connection, [new.wire])[id(new.wire)]
     number = state.next_submission
     state.next_submission += 1
     connection.execute(

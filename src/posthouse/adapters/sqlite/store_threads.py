@@ -62,8 +62,10 @@ class ThreadFinder:
         self._merged: dict[tuple[int, int], int] = {}  # account, thread that is no more
 
     def find(self, keys: Iterable[Key]) -> None:
-        wanted = "[" + ",".join([f"[{account},{ref},{subject}]" for account, ref, subject in keys]) + "]"
-        for row in select_rows(self._connection, "account, ref, subject, thread", _FIND, (wanted,)):
+        asked = ",".join([f"[{account},{ref},{subject}]" for account, ref, subject in keys])
+        if not asked:
+            return
+        for row in select_rows(self._connection, "account, ref, subject, thread", _FIND, (f"[{asked}]",)):
             account, ref, subject, thread = cast("list[int]", row)
             self._threads[account, ref, subject] = thread
 

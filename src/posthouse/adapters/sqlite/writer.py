@@ -188,6 +188,7 @@ class Writer(Generic[W]):
         self._written_pages = 0
         self._checkpoint_at = limits.checkpoint_octets
         self._is_closed = False
+        self._is_inside = False  # of the gate; the thread's
         self.is_broken = False
         self.figures = WriterFigures()
         self._thread = threading.Thread(target=self._run, name=f"write {os.path.basename(path)}", daemon=True)
@@ -255,11 +256,24 @@ class Writer(Generic[W]):
                 continue
             if works is None:
                 break
-            is_open = self._gather(works)
+            with contextlib.suppress(Exception):  # whatever it is, it comes again where every future hears of it
+                self._enter()
+            is_open = self._gather(works)  # what came while another process wrote belongs to this commit
             for start in range(0, len(works), _BATCH_WORKS):
                 self._commit_and_tell(works[start : start + _BATCH_WORKS])
+            self._leave()
             timeout = self._limits.idle_s
         self._end()
+
+    def _enter(self) -> None:
+        if not self._is_inside:
+            self._gate.acquire()
+            self._is_inside = True
+
+    def _leave(self) -> None:
+        if self._is_inside:
+            self._is_inside = False
+            self._gate.release()
 
     def _gather(self, works: list[W]) -> bool:
         """Add what has come meanwhile. False when the end has come."""
@@ -296,7 +310,7 @@ class Writer(Generic[W]):
             return
         failed: Exception | None = None
         try:
-            self._gate.acquire()
+            self._enter()
         except Exception as error:  # noqa: BLE001 - whatever it is, every future must hear of it
             if isinstance(error, self._failures.broken):
                 self._break()
@@ -310,7 +324,7 @@ class Writer(Generic[W]):
             failed = error
             self._abandon(error)
         finally:
-            self._gate.release()
+            self._leave()
         if failed is not None:
             self._recover(works, failed)
 
@@ -373,12 +387,12 @@ class Writer(Generic[W]):
             try:
                 self._checkpoint_alone()
             finally:
-                self._gate.release()
+                self._leave()
 
     def _can_enter(self) -> bool:
         """The gate is held; False: work that nobody waits for is left for another time."""
         try:
-            self._gate.acquire()
+            self._enter()
         except Exception as error:  # noqa: BLE001 - whatever it is, it is no reason to end the thread
             if isinstance(error, self._failures.broken):
                 self._break()
@@ -445,7 +459,7 @@ class Writer(Generic[W]):
             self._note_error(error)
             return False
         finally:
-            self._gate.release()
+            self._leave()
         return True
 
     def _end(self) -> None:
