@@ -19,13 +19,12 @@ from pathlib import Path
 
 from posthouse.adapters.files import Files
 from posthouse.adapters.sqlite.store import SqliteStore
-from posthouse.adapters.sqlite.store_fsck import check_store
 from posthouse.adapters.sqlite.store_gate import ShardGate
 from posthouse.message.mailbox import AccountId, MailboxId, Role, SubmissionId, Uid, UidRange
 from posthouse.ports.clock import FakeClock
 from posthouse.ports.spool import InlineBody
 from posthouse.ports.store import Fields, FlagEdit, FlagMode, NewSubmission, RecipientFate, SubmissionState
-from tests.adapters.store_messages import ALL, make_addition, make_octets, open_store
+from tests.adapters.store_messages import ALL, find_problems, make_addition, make_octets, open_store
 from tests.crash.spool_faults import HookedFiles, Killer
 
 ANN, BOB = AccountId(1), AccountId(2)  # in different shards
@@ -143,7 +142,7 @@ async def check(path: str, known: set[str]) -> list[str]:
         if "recorded" in known and (submission is None or submission.state is not SubmissionState.FINAL):
             problems.append("an outcome is lost")
         await store.purge(store.core.clock.now())
-    return problems + list(check_store(f"{path}/store")) + check_files(Path(path) / "store")
+    return problems + find_problems(f"{path}/store") + check_files(Path(path) / "store")
 
 
 async def read_numbers(store: SqliteStore, account: AccountId) -> Counter[int]:

@@ -10,6 +10,7 @@ from pathlib import Path
 from posthouse.adapters.files import Files, Space
 from posthouse.adapters.sqlite.store import SqliteStore
 from posthouse.adapters.sqlite.store_base import QuotaLimits, StoreOptions
+from posthouse.adapters.sqlite.store_fsck import check_store_shard, list_store_shards
 from posthouse.message.mailbox import AccountId, MailboxId, Role, UidRange, UidSet
 from posthouse.message.parsed import ParsedMessage, PartFacts, SortKeys
 from posthouse.ports.clock import Clock, FakeClock
@@ -95,6 +96,12 @@ async def open_store(
         yield store
     finally:
         await store.close()
+
+
+def find_problems(directory: Path | str) -> list[str]:
+    """What fsck says of all shards."""
+    numbers = list_store_shards(str(directory))
+    return [f.detail for number in numbers for f in check_store_shard(str(directory), number, Files())]
 
 
 async def fill(store: SqliteStore, count: int, account: AccountId = ACCOUNT) -> list[Added]:

@@ -10,7 +10,6 @@ import pytest
 
 from posthouse.adapters.sqlite.store import SqliteStore
 from posthouse.adapters.sqlite.store_base import StoreOptions
-from posthouse.adapters.sqlite.store_fsck import check_store
 from posthouse.message.mailbox import (
     AccountId,
     EmailId,
@@ -42,6 +41,7 @@ from tests.adapters.store_messages import (
     ALL,
     OTHER,
     fill,
+    find_problems,
     make_addition,
     make_message,
     make_octets,
@@ -61,7 +61,7 @@ def clock() -> FakeClock:
 async def store(tmp_path: Path, clock: FakeClock) -> AsyncIterator[SqliteStore]:
     async with open_store(tmp_path, clock) as made:
         yield made
-    assert list(check_store(str(tmp_path / "store"))) == []
+    assert find_problems(tmp_path / "store") == []
 
 
 def add_flags(*names: str) -> FlagEdit:

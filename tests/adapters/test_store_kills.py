@@ -46,12 +46,12 @@ def check(results: list[dict[str, Any]], least: int) -> None:
 
 @pytest.mark.timeout(300)
 def test_a_kill_in_a_life_of_a_store_loses_nothing(memory_path: Path) -> None:
-    check(play(memory_path, "live", 13), 25)
+    check(play(memory_path, "live", 29), 15)
 
 
 @pytest.mark.timeout(300)
 def test_a_kill_of_the_start_that_mends_a_store_loses_nothing(memory_path: Path) -> None:
-    check(play(memory_path, "mend", 5), 8)
+    check(play(memory_path, "mend", 11), 8)
 
 
 @pytest.mark.soak
