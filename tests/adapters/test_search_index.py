@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import shutil
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -15,7 +16,7 @@ from posthouse.message.mailbox import EmailId, UidRange
 from posthouse.message.search import Contains, HasHeader, Not, SortBy, SortKey, Where
 from posthouse.ports.store import FlagEdit, FlagMode
 from tests.adapters.search_kit import Library, make_addition, make_message, open_library
-from tests.conformance.store_kit import ALICE, BOB, EVERY
+from tests.conformance.store_kit import ALICE, BOB
 
 BIRDS = [make_message(text) for text in ("a robin", "two wrens", "a wren, a robin", "no bird")]
 
@@ -216,6 +217,26 @@ async def test_an_index_that_is_ahead_of_a_restored_store_forgets_the_account(tm
         assert await library.narrowed("wrens") == set()
 
 
+async def test_an_account_with_much_mail_does_not_keep_the_others_waiting(library: Library) -> None:
+    await library.add(*[make_message(f"robin {number}") for number in range(300)])
+    await library.add(*BIRDS, account=BOB)
+    await library.indexer.run_once()
+    assert (await library.narrowed("robin", BOB), len(await library.narrowed("robin") or ())) != ({1, 3}, 300)
+    await library.indexer.run_once()
+    assert await library.narrowed("robin", BOB) == {1, 3}
+
+
+async def test_a_search_while_the_index_is_written_finds_everything(library: Library) -> None:
+    await library.add(*[make_message(f"robin {number}") for number in range(400)])
+    indexing = asyncio.create_task(library.index_all())
+    rounds = 0
+    while not indexing.done():
+        assert len(await library.find("robin")) == 400
+        rounds += 1
+    assert rounds and len(await library.narrowed("robin") or ()) == 400
+    await indexing
+
+
 async def test_one_worker_indexes_and_another_goes_on_where_it_stopped(library: Library) -> None:
     await library.add(*BIRDS[:2])
     await library.index_all()
@@ -268,7 +289,7 @@ async def test_fields_of_a_very_long_header_are_found(library: Library) -> None:
     assert await library.narrowed("no such bird") == {1}
 
 
-async def test_a_search_of_long_words_asks_for_no_more_trigrams_than_it_needs(library: Library) -> None:
+async def test_a_very_long_text_is_found(library: Library) -> None:
     sentence = " ".join(f"word{number} of many" for number in range(200))
     await library.add(make_message(sentence), make_message(sentence[:-9]), BIRDS[0])
     await library.index_all()
@@ -300,5 +321,5 @@ async def test_a_clean_shutdown_frees_the_lock(library: Library) -> None:
     await library.add(make_message("one more robin"))
     await library.index_all(other)
     assert EmailId(5) in (await library.narrowed("robin") or set())
-    assert len(await library.find(Contains(Where.TEXT, ""))) == len(EVERY) * 5
+    assert len(await library.find("")) == 5
     await other.close()

@@ -106,6 +106,7 @@ class _ShardIndexer:
         self._lock_path = path.removesuffix(".db") + ".lock"
         self._lock: int | None = None
         self._writer = IndexWriter(path, files)
+        self._last_account = 0  # whoever has much mail does not keep the others waiting
         self._version: object = None  # of the store, when there was nothing more to do
         self._to_compare: Iterator[int] = iter(())
         self._compared_at = float("-inf")
@@ -153,7 +154,9 @@ class _ShardIndexer:
         ]
         if not work:
             return False
-        batch = await self._shard.readers.run(_read_batch, self._shard.folder, work)
+        turn = [item for item in work if item[0] > self._last_account] or work
+        batch = await self._shard.readers.run(_read_batch, self._shard.folder, turn)
+        self._last_account = max(batch.marks)
         await self._call(self._writer.add, batch)
         return True
 

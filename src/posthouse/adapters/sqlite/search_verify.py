@@ -20,7 +20,7 @@ from posthouse.adapters.sqlite.store_blobs import find_stored, read_octets
 from posthouse.adapters.sqlite.store_reader import read_emails, read_seen
 from posthouse.adapters.sqlite.store_sql import IN_LIST, numbers_json, select_rows
 from posthouse.message.mailbox import AccountId, EmailId, Flag, KeywordTable, MailboxId
-from posthouse.message.search import SearchKey
+from posthouse.message.search import And, Contains, Not, Or, SearchKey, Where
 from posthouse.ms.keywords import is_visible, merge_flags
 from posthouse.ms.search import EmailFacts, compile_search
 from posthouse.ms.texts import MessageTexts
@@ -30,7 +30,7 @@ from posthouse.ports.store import EmailRow, Fields, StoreRefusal
 Key = tuple[int, int]  # UID (0 where an account is searched), email
 
 _SEEN = int(Flag.SEEN)
-_FIELDS = Fields.DATES | Fields.STRUCTURE | Fields.TEXTS
+_OF_PARTS = (Where.BODY, Where.TEXT, Where.ATTACHMENT)
 _SLICE = 64
 _SLICE_S = 0.03
 _PLACEMENTS = (
@@ -68,6 +68,18 @@ def _read_whole(connection: apsw.Connection, account: AccountId, email: EmailId,
     return octets
 
 
+def _asks_parts(program: SearchKey) -> bool:
+    match program:
+        case Not(of):
+            return _asks_parts(of)
+        case And(of) | Or(of):
+            return any(map(_asks_parts, of))
+        case Contains(where, _, _):
+            return where in _OF_PARTS
+        case _:
+            return False
+
+
 class Verifier:
     """Of one search: `run` until nothing is left. `folder`: where bodies are that are files. `terms` are counted."""
 
@@ -78,6 +90,9 @@ class Verifier:
         self._test = compile_search(program, keywords)
         self._folder = folder
         self._terms = terms
+        self._fields = Fields.DATES | Fields.TEXTS
+        if _asks_parts(program):
+            self._fields |= Fields.STRUCTURE
 
     def run(
         self, connection: apsw.Connection, account: AccountId, keys: Sequence[Key], start: int
@@ -104,7 +119,7 @@ class Verifier:
 
     def _read_facts(self, connection: apsw.Connection, account: AccountId, keys: Sequence[Key]) -> Iterator[EmailFacts]:
         emails = [EmailId(email) for _, email in keys]
-        rows = read_emails(connection, account, emails, _FIELDS)
+        rows = read_emails(connection, account, emails, self._fields)
         placed = self._read_placements(connection, emails)
         for uid, email in keys:
             row, placements = rows.get(EmailId(email)), placed.get(email, [])
