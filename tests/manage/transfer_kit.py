@@ -43,7 +43,13 @@ class Depot:
     reports: list[tuple[int, int]] = field(default_factory=list)
 
     async def bring(
-        self, source: Source, account: AccountId = ALICE, *, again: bool = False, labels: bool = True, quota: bool = True
+        self,
+        source: Source,
+        account: AccountId = ALICE,
+        *,
+        again: bool = False,
+        labels: bool = True,
+        quota: bool = True,
     ) -> ImportResult:
         store = self.store
         parts = ImportParts(

@@ -1,8 +1,8 @@
 """Reading mbox files of any size: messages behind "From " lines, as they were before they were quoted.
 
 What is taken: mboxrd (">From ", ">>From "), mboxo, LF and CRLF line ends, and what mail programs write before and
-behind. A line ends a message when it follows a blank line and is "From ", something, a month, a time and a year; a line
-of the text that looks so and was not quoted splits its message (mboxcl2 without quoting is not read by its lengths).
+behind. A line ends a message when it follows a blank line and is "From ", something, and a date as asctime writes it; a
+line of the text that looks so and was not quoted splits its message (mboxcl2 is not read by its lengths).
 An mbox of ours (adapters/mbox_writer.py) gives back each message as it was. RFC 4155 is the form this comes from.
 
 Memory: a chunk and the message at hand. Longer messages than `limit` are passed over and told.
@@ -23,8 +23,9 @@ from posthouse.ports.transfer import Letter, TransferError
 CHUNK = 1 << 20
 _LINE = 512  # a "From " line is not longer
 _FROM = re.compile(
-    rb"From [^\n]{0,300}?\b(?:Jan|Feb|Mar|Apr|May|Jun|Jul|Aug|Sep|Oct|Nov|Dec)\b(?=[^\n]*\d:\d\d)(?=[^\n]*\b\d{4}\b)"
-    rb"[^\n]{0,100}\n"
+    rb"From (?:[^\n]{0,300}? )?(?:Mon|Tue|Wed|Thu|Fri|Sat|Sun),? +"
+    rb"(?:[A-Z][a-z][a-z] +\d{1,2}|\d{1,2} +[A-Z][a-z][a-z]) "
+    rb"(?=[^\n]*\d:\d\d)(?=[^\n]*\b\d{4}\b)[^\n]{0,100}\n"
 )
 _QUOTED = re.compile(rb"^>(?=>*From )", re.MULTILINE)
 _FOLDER_DATA = b"\r\nSubject: DON'T DELETE THIS MESSAGE -- FOLDER INTERNAL DATA"  # of UW-IMAP and Dovecot
@@ -116,7 +117,9 @@ def _name_mailbox(name: str) -> str:
 
 def split_mbox(read: Callable[[int], bytes | None], offset: int, limit: int) -> Iterator[Piece]:
     """The messages with their "From " lines. `read` gives the octets from `offset` on."""
-    buffer = read(CHUNK) or b""
+    buffer = b""
+    while len(buffer) < _LINE and (more := read(CHUNK)):
+        buffer += more
     first = start = len(buffer) - len(buffer.lstrip(b"\r\n"))
     if start < len(buffer) and not buffer.startswith(b"From ", start):
         raise TransferError('no mbox: there is no "From " line')

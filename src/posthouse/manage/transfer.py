@@ -21,7 +21,7 @@ from posthouse.ports.clock import Clock
 from posthouse.ports.compute import Compute
 from posthouse.ports.spool import Body, InlineBody
 from posthouse.ports.store import Addition, Mailboxes, Messages, NoSuchMailbox, OverQuota, TooMany
-from posthouse.ports.transfer import Imports, Letter, Report, Source
+from posthouse.ports.transfer import Imports, Letter, Mark, Report, Source
 
 _BATCH_OCTETS = 8 << 20
 _MAX_TROUBLES = 1000
@@ -87,22 +87,24 @@ class Importer:
         self._places = Places(account, parts.mailboxes)
         self.result = ImportResult()
         self._weight = 0
+        self._marks: dict[str, str] = {}
 
     async def run(self, source: Source) -> ImportResult:
         """Raises TransferError, StoreError, NoSuchAccount; what was committed until then stays, with its marks."""
         imports = self._parts.imports
         if self._options.is_again:
             await imports.forget(self._account, source.key)
-        letters = source.letters(await imports.marks(self._account, source.key))
+        self._marks = await imports.marks(self._account, source.key)
+        letters = source.letters(dict(self._marks))
         committing: asyncio.Task[None] | None = None
         try:
             while batch := await self._parts.compute.run(lambda: self._prepare(letters, source.batch)):
                 if committing is not None:
-                    await committing
+                    await asyncio.shield(committing)
                 self._report(self._weight, source.total)
                 committing = asyncio.create_task(self._take(source, batch))
             if committing is not None:
-                await committing
+                await asyncio.shield(committing)
         except OverQuota as error:
             self.result.stopped = f"{error}; raise the quota and import again, or use --ignore-quota"
         finally:
@@ -162,7 +164,8 @@ class Importer:
         ready.letter.octets = b""
 
     async def _commit(self, source: Source, batch: Sequence[_Ready]) -> None:
-        marks = {ready.letter.folder: ready.letter.position for ready in batch if ready.letter.position}
+        last = {ready.letter.folder: ready.letter.position for ready in batch if ready.letter.position}
+        marks = [Mark(folder, self._marks.get(folder, ""), position) for folder, position in last.items()]
         try:
             try:
                 additions = await self._make_additions(batch)
@@ -174,6 +177,7 @@ class Importer:
         except (OverQuota, TooMany) as refusal:
             await self._commit_less(source, batch, refusal)
         else:
+            self._marks |= last
             self._count(batch, additions)
 
     async def _commit_less(self, source: Source, batch: Sequence[_Ready], refusal: OverQuota | TooMany) -> None:

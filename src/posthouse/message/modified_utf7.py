@@ -5,7 +5,7 @@ from __future__ import annotations
 import binascii
 import re
 
-_SHIFTED = re.compile(r"&([^-&]*)-?")
+_SHIFTED = re.compile(r"&([A-Za-z0-9+,]*)-?")
 _UNSAFE = re.compile(r"[^\x20-\x25\x27-\x7e]+|&")
 
 

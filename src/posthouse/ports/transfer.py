@@ -8,10 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from posthouse.message.mailbox import AccountId, Role
-from posthouse.ports.store import Addition
+from posthouse.ports.store import Addition, StoreRefusal
 
 
 class TransferError(Exception):
@@ -68,6 +68,18 @@ class Source(Protocol):
     def close(self) -> None: ...
 
 
+class Mark(NamedTuple):
+    """How far a folder of a source has been taken, and how far before; "" for not begun."""
+
+    folder: str
+    before: str
+    position: str
+
+
+class ImportUnderWay(StoreRefusal):
+    """Another import from the same source has gone on meanwhile."""
+
+
 class Imports(Protocol):
     """The store's part."""
 
@@ -75,9 +87,11 @@ class Imports(Protocol):
         """The last position by folder."""
 
     async def add(
-        self, account: AccountId, additions: Sequence[Addition], source: bytes, marks: Mapping[str, str]
+        self, account: AccountId, additions: Sequence[Addition], source: bytes, marks: Sequence[Mark]
     ) -> None:
-        """Emails and marks in one commit, all or none. Raises as `Messages.add`."""
+        """Emails and marks in one commit, all or none. Raises as `Messages.add`; ImportUnderWay when a mark is not
+        what it should have been before.
+        """
 
     async def forget(self, account: AccountId, source: bytes) -> None:
         """The next import from there begins at the beginning."""

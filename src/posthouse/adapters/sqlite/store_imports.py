@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from functools import partial
 from typing import cast
 
@@ -12,6 +12,7 @@ from posthouse.adapters.sqlite.store_base import StoreCore
 from posthouse.adapters.sqlite.store_works import Unit
 from posthouse.message.mailbox import AccountId
 from posthouse.ports.store import Addition
+from posthouse.ports.transfer import ImportUnderWay, Mark
 
 
 class SqliteImports:
@@ -24,13 +25,14 @@ class SqliteImports:
         return await self._core.read(account, _read_marks, source)
 
     async def add(
-        self, account: AccountId, additions: Sequence[Addition], source: bytes, marks: Mapping[str, str]
+        self, account: AccountId, additions: Sequence[Addition], source: bytes, marks: Sequence[Mark]
     ) -> None:
         shard = self._core.shard(account)
         self._core.refuse_if_full(shard)
         limits = self._core.quota(account)
 
         def call(unit: Unit) -> None:
+            _check_marks(unit, source, marks)
             if additions:
                 shard.adder.add(unit.connection, unit.book, unit.state, additions, limits)
             _write_marks(unit, source, marks)
@@ -48,10 +50,16 @@ def _read_marks(connection: apsw.Connection, account: AccountId, source: bytes) 
     return dict(cast("list[tuple[str, str]]", rows.fetchall()))
 
 
-def _write_marks(unit: Unit, source: bytes, marks: Mapping[str, str]) -> None:
+def _check_marks(unit: Unit, source: bytes, marks: Sequence[Mark]) -> None:
+    now = _read_marks(unit.connection, AccountId(unit.account), source)
+    if any(now.get(mark.folder, "") != mark.before for mark in marks):
+        raise ImportUnderWay("another import of the same is under way")
+
+
+def _write_marks(unit: Unit, source: bytes, marks: Sequence[Mark]) -> None:
     unit.connection.executemany(
         "REPLACE INTO import_mark VALUES (?, ?, ?, ?)",
-        [(unit.account, source, folder, position) for folder, position in marks.items()],
+        [(unit.account, source, mark.folder, mark.position) for mark in marks],
     )
 
 
