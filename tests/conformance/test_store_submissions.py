@@ -212,3 +212,11 @@ async def test_the_newest_submissions_come_first(office: Office) -> None:
     assert [row.id for row in await submissions.list_newest(ALICE)] == ids[::-1]
     assert [row.id for row in await submissions.list_newest(ALICE, 2, before=ids[3])] == [ids[2], ids[1]]
     assert await submissions.get(ALICE, SubmissionId(4711)) is None
+
+
+async def test_what_is_due_at_the_end_of_time_is_whatever_is_pending(office: Office) -> None:
+    """What keeps a spool shard from being removed: mail of any later day that names it."""
+    new = make_new(send_at=office.clock.now() + 9e9)
+    submitted = await office.store.submissions.submit(ALICE, new)
+    found = await office.store.submissions.due([new.spool_shard], float("inf"), 1)
+    assert [each.id for each in found] == [submitted.id]

@@ -12,8 +12,9 @@ import re
 from pathlib import Path
 from typing import cast
 
-from posthouse.adapters.sqlite import store_fsck
+from posthouse.adapters.files import Files
 from posthouse.adapters.sqlite.database import open_existing
+from posthouse.adapters.sqlite.store_fsck import check_store_shard
 
 TABLES = (
     "account",
@@ -132,14 +133,19 @@ def check_shard(path: Path) -> list[str]:
             continue
         if len(found) != size or hashlib.sha256(found).digest() != digest:
             problems.append(f"body {name} has other octets")
-    return problems
+    return problems + ask_fsck(path)
+
+
+def ask_fsck(path: Path) -> list[str]:
+    """What a kill may leave until the next start or sweep (B1, B2) is not said."""
+    found = check_store_shard(str(path.parent), int(path.name), Files(), deep=True)
+    return [f"fsck: {one.what}: {one.detail}" for one in found if one.what not in ("leftover", "orphan")]
 
 
 def check_store(directory: Path) -> list[str]:
     """Every shard below `directory`."""
     names = [entry.name for entry in directory.iterdir() if re.fullmatch(r"\d+\.db", entry.name)]
-    found = [f"shard {name[:-3]}: {what}" for name in names for what in check_shard(directory / name[:-3])]
-    return found + list(store_fsck.check_store(str(directory)))
+    return [f"shard {name[:-3]}: {what}" for name in names for what in check_shard(directory / name[:-3])]
 
 
 def read_state(path: Path) -> str:

@@ -17,7 +17,7 @@ import pytest
 from tests.crash.server_under_load import Clients, Server, check_nothing_lost, running, wait_until
 
 
-def _kill_one(server: Server, chance: random.Random) -> str:
+def kill_one(server: Server, chance: random.Random) -> str:
     """A worker, the coordinator, or everything at once (then it is started again)."""
     victim = chance.choice(("worker", "worker", "coordinator", "all"))
     if victim == "all":
@@ -42,7 +42,7 @@ def _kill_under_load(base: Path, kills: int, messages: int, seed: int) -> tuple[
         done = 0
         while done < kills:
             time.sleep(chance.uniform(0.0, 0.8))
-            _kill_one(server, chance)
+            kill_one(server, chance)
             done += 1
         wait_until(server.answers, 30, "the server answers after the last kill")
         doubled = check_nothing_lost(server, clients, 120)

@@ -56,6 +56,8 @@ class Shards:
                 await self._tend_once(look_for_empty=count % _EMPTY_CHECKS == 0)
             except (SpoolError, OSError) as error:
                 self._log.warning("shards could not be looked after", error=str(error))
+            except Exception as error:  # noqa: BLE001 - a defect here must not leave mail without an owner
+                self._log.error("shards could not be looked after", error=repr(error))
             await asyncio.sleep(_ADOPT_S)
 
     async def _tend_once(self, *, look_for_empty: bool) -> None:

@@ -44,6 +44,7 @@ _MOVES = {
     SubmissionState.CANCELED: set[SubmissionState](),
 }
 _ENDS = (SubmissionState.FINAL, SubmissionState.CANCELED)
+_END_OF_TIME = 9e12  # seconds; in microseconds it fits SQLite's integers, which infinity does not
 _BRIEF = 500  # characters of a reply
 
 
@@ -100,10 +101,11 @@ class SqliteSubmissions:
 
     async def due(self, spool_shards: Sequence[int], now: float, limit: int) -> list[Submission]:
         found: list[Submission] = []
+        now_us = int(min(now, _END_OF_TIME) * 1e6)
         for shard in self._core.shards:
             for spool_shard in spool_shards:
                 if len(found) < limit:
-                    found += await shard.readers.run(_read_due, spool_shard, int(now * 1e6), limit - len(found))
+                    found += await shard.readers.run(_read_due, spool_shard, now_us, limit - len(found))
         return found
 
     async def wire(self, account: AccountId, submission: SubmissionId) -> Body:
