@@ -112,6 +112,7 @@ def main() -> None:
     result = {name: statistics.median(run[name] for run in runs) for name in runs[0]}
     print(json.dumps(result, indent=1))
     if arguments.messages >= FULL_SIZE:
+        RESULT.parent.mkdir(exist_ok=True)
         RESULT.write_text(json.dumps(result, indent=1) + "\n")
 
 

@@ -116,12 +116,7 @@ async def _measure_store(store: SqliteStore, directory: str, count: int) -> dict
     inbox = await store.mailboxes.open_role(ALICE, Role.INBOX)
     if inbox.total < count:
         await fill(store, count)
-    figures["search_unindexed_s"] = round(await _time_search(store, RARE, runs=1), 3)
-    started, used = time.perf_counter(), time.process_time()
-    while await indexer.run_once() < 1.0:
-        pass
-    figures["index_s"] = round(time.perf_counter() - started, 1)
-    figures["index_processor_ms_per_message"] = round((time.process_time() - used) / count * 1e3, 2)
+    figures |= await _index(store, indexer, Path(directory) / "indexed.json", count)
     figures["store_mib"], figures["index_mib"] = (_octets(f"{directory}/{name}") >> 20 for name in ("store", "search"))
     for name, word in (("rare", RARE), ("medium", MEDIUM)):
         found = await index.find(ALICE, Contains(Where.TEXT, word))
@@ -130,6 +125,21 @@ async def _measure_store(store: SqliteStore, directory: str, count: int) -> dict
     figures["medium_by_relevance_s"] = round(await _time_search(store, MEDIUM, SortBy(SortKey.RELEVANCY)), 4)
     await indexer.close()
     await index.close()
+    return figures
+
+
+async def _index(store: SqliteStore, indexer: SearchIndexer, note: Path, count: int) -> dict[str, float]:
+    """What it took, this time or when the store was made."""
+    if note.exists():
+        noted: dict[str, float] = json.loads(note.read_text())
+        return noted
+    figures = {"search_unindexed_s": round(await _time_search(store, RARE, runs=1), 3)}
+    started, used = time.perf_counter(), time.process_time()
+    while await indexer.run_once() < 1.0:
+        pass
+    figures["index_s"] = round(time.perf_counter() - started, 1)
+    figures["index_processor_ms_per_message"] = round((time.process_time() - used) / count * 1e3, 2)
+    note.write_text(json.dumps(figures))
     return figures
 
 
@@ -219,6 +229,7 @@ def main() -> None:
         result |= {"dovecot": peer, "times_as_fast_scaled": compare(ours, peer)}
     print(json.dumps(result, indent=1))
     if arguments.messages >= FULL_SIZE and not arguments.no_peer:
+        RESULT.parent.mkdir(exist_ok=True)
         RESULT.write_text(json.dumps(result, indent=1) + "\n")
 
 
