@@ -57,7 +57,7 @@ SOURCES = (
 def read_source(source: Source) -> dict[str, bytes]:
     paths = sorted(path for path in source.root.glob(source.pattern) if path.is_file())
     assert len(paths) >= source.least, f"{source.name} is not there: run tests/interop/install.sh"
-    messages = {}
+    messages: dict[str, bytes] = {}
     for path in paths:
         octets = path.read_bytes()
         parts = MAILBOX_LINE.split(octets)[1:] if path.suffix == ".mbox" else [octets]
