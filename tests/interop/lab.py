@@ -285,7 +285,9 @@ class MailServer:
 
 
 class Posthouse(MailServer):
-    """Our server on a host: port 25 and Maildirs for the domains it hosts."""
+    """Our server on a host: port 25 and Maildirs for the domains it hosts. `tls`: more lines of the [tls] table."""
+
+    tls = ""
 
     def __init__(
         self,
@@ -295,12 +297,9 @@ class Posthouse(MailServer):
         domains: Sequence[str] = (),
         *,
         tables: str = "",
-        tls: str = "",
         dns: Sequence[str] = (f"{NETWORK4}.{DNS_HOST}:53",),
     ) -> None:
-        """`tables` are more lines of the configuration, behind everything, `tls` of its [tls] table; `dns` the servers
-        it asks.
-        """
+        """`tables` are more lines of the configuration, behind everything; `dns` the servers it asks."""
         self.host = host
         self.hostname = hostname
         self.mail = host.directory / "mail"
@@ -312,7 +311,7 @@ class Posthouse(MailServer):
             f'data = "{host.directory}/data"',
             f'runtime = "{host.directory}/run"',
             "workers = 1",
-            f'[tls]\ncertificate = "{chain}"\nkey = "{key}"\n{tls}',
+            f'[tls]\ncertificate = "{chain}"\nkey = "{key}"\n{self.tls}',
             f'[dns]\nservers = {json.dumps(list(dns))}\ntimeout = "500ms"\nattempts = 2',
         ]
         addresses = (f"{host.ipv4}:25", f"[{host.ipv6}]:25", "127.0.0.1:25")

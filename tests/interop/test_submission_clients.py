@@ -40,6 +40,10 @@ PORTS = pytest.mark.parametrize("port", [587, 465])
 _numbers = itertools.count(1)
 
 
+class KnowsPeople(Posthouse):
+    tls = 'client_ca = "people.pem"'  # beside the configuration
+
+
 @dataclass
 class World:
     server: Posthouse
@@ -78,8 +82,7 @@ def world(lab: Lab) -> Iterator[World]:
     certificate, key = client.directory / "alice.pem", client.directory / "alice.key"
     card.cert_chain_pems[0].write_to_path(str(certificate))
     card.private_key_pem.write_to_path(str(key))
-    tls = f'client_ca = "{host.directory}/people.pem"'
-    server = Posthouse(lab, host, "mx.here.test", ["there.test"], tables=TABLES, tls=tls)
+    server = KnowsPeople(lab, host, "mx.here.test", ["there.test"], tables=TABLES)
     issuer = Server(host, [sys.executable, str(Path(__file__).with_name("introspect.py")), "8099"])
     lab.stop_at_end(issuer.stop)
     host.wait_port(8099)
