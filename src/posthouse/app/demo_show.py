@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Sequence
 
@@ -55,8 +56,9 @@ def draw_people(servers: Sequence[Mailserver], boxes: Boxes) -> Table:
 
 
 def make_program_words(server: Mailserver) -> str:
-    """As it was called: `make demo` runs it from a directory that is in nobody's PATH."""
-    return f"{sys.argv[0] if '/' in sys.argv[0] else 'posthouse'} -c {server.config}"
+    """As it was called, to be typed anywhere: `make demo` runs it from a directory that is in nobody's PATH."""
+    program = os.path.abspath(sys.argv[0]) if "/" in sys.argv[0] else "posthouse"
+    return f"{program} -c {server.config}"
 
 
 def explain(console: Console, sending: Mailserver, receiving: Mailserver) -> None:
@@ -65,7 +67,8 @@ def explain(console: Console, sending: Mailserver, receiving: Mailserver) -> Non
         f"To send, a mail program takes {sending.address} for Alice and {receiving.address} for all others, port",
         f"{ports.submission} (STARTTLS) or {ports.submissions} (TLS), and a user name and password from above.",
         "IMAP, POP3, JMAP and the web page are not there yet. To read mail and its story, in another terminal:",
-        f"  {there} export {BOB} bob     and then: less bob/cur/*",
+        f"  {there} export {BOB} bob-mail",
+        "  cat bob-mail/cur/*",
         f"  {there} trace {BOB}",
         f"  {here} trace {SENDER}",
         "More to try:",
