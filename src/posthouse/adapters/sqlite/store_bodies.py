@@ -72,6 +72,7 @@ class BodyShelf:
     def __init__(self, files: Files, folder: str) -> None:
         self._files = files
         self.folder = folder
+        self._folders: set[str] = set()  # known to be durable
 
     def put(self, connection: apsw.Connection, bodies: Iterable[Body]) -> dict[int, int]:
         """Row numbers by `id(body)`."""
@@ -96,6 +97,7 @@ class BodyShelf:
         folders: set[str] = set()
         for body, digest in hashed:
             if digest in rows:
+                self._drop(body)
                 continue
             rows[digest] = last = last + 1
             if isinstance(body, HashedBody):
@@ -113,10 +115,33 @@ class BodyShelf:
         target = body_path(self.folder, body.hash)
         folder = os.path.dirname(target)
         if body.path != target:
-            self._files.make_directory(folder)
+            self._open_folder(folder)
             self._files.rename(body.path, target)
             body.path = target
+        elif not os.path.exists(target):  # placed by a commit that failed, and swept since
+            raise StoreError("body is gone")
         return folder
+
+    def _open_folder(self, folder: str) -> None:
+        """Durable: whoever made it may have been killed before the sync of what it is in."""
+        if folder in self._folders:
+            return
+        is_there = os.path.isdir(folder)
+        try:
+            if is_there or not self._files.make_directory(folder):
+                self._files.sync_directory(self.folder)
+        except OSError as error:
+            if os.path.isdir(folder):  # so it was the sync
+                raise StoreBroken(f"disk failed: {error}") from error
+            raise
+        self._folders.add(folder)
+
+    def _drop(self, body: Body) -> None:
+        """The octets are here already: one file of them is enough."""
+        if isinstance(body, HashedBody) and body.path != (target := body_path(self.folder, body.hash)):
+            with contextlib.suppress(OSError):
+                self._files.unlink(body.path)
+            body.path = target
 
     # Removal.
 

@@ -33,9 +33,8 @@ _SMALL_WAL_OCTETS = 1 << 20
 _TRUNCATE_WAIT_MS = 50
 _VACUUM_PAGES = 256
 _VACUUM_FROM_PAGES = 4096
-_LYING_FSYNC = frozenset(
-    {apsw.SQLITE_IOERR_FSYNC, apsw.SQLITE_IOERR_DIR_FSYNC, apsw.SQLITE_IOERR_WRITE, apsw.SQLITE_IOERR_TRUNCATE}
-)
+_LYING_FSYNC = frozenset({apsw.SQLITE_IOERR_FSYNC, apsw.SQLITE_IOERR_DIR_FSYNC})  # whatever the reason
+_BAD_WRITE = frozenset({apsw.SQLITE_IOERR_WRITE, apsw.SQLITE_IOERR_TRUNCATE})  # unless the disk is full
 
 
 class Work(Generic[T]):
@@ -346,20 +345,24 @@ class Writer(Generic[W]):
             self._fail(works, self._explain(error))
 
     def _has_lied(self, error: apsw.IOError) -> bool:
-        return getattr(error, "extendedresult", 0) in _LYING_FSYNC and self._connection.system_errno not in FULL_ERRNOS
+        result = getattr(error, "extendedresult", 0)
+        return result in _LYING_FSYNC or (result in _BAD_WRITE and self._connection.system_errno not in FULL_ERRNOS)
 
     def _explain(self, error: Exception) -> Exception:
         if isinstance(error, self._failures.known):
             return error
-        is_full = isinstance(error, apsw.FullError) or (
-            isinstance(error, apsw.IOError) and self._connection.system_errno in FULL_ERRNOS
-        )
+        is_full = self._is_full(error)
         if is_full:
             self._alarms.on_full()
         failures = self._failures
         explained = failures.full("disk is full") if is_full else failures.error(f"{type(error).__name__}: {error}")
         explained.__cause__ = error
         return explained
+
+    def _is_full(self, error: Exception) -> bool:
+        if isinstance(error, apsw.IOError):
+            return self._connection.system_errno in FULL_ERRNOS
+        return isinstance(error, apsw.FullError) or (isinstance(error, OSError) and error.errno in FULL_ERRNOS)
 
     def _break(self) -> None:
         """No commit and no checkpoint of this file any more, not even at close."""
