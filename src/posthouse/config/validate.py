@@ -75,8 +75,7 @@ def _check_login(login: LoginSettings) -> Iterator[tuple[str, str]]:
 
 
 def _check_ldap(login: LoginSettings) -> Iterator[tuple[str, str]]:
-    url = urlsplit(login.ldap_url or "")
-    if url.scheme not in {"ldap", "ldaps"} or not url.hostname or url.path.strip("/") or url.query:
+    if not _is_ldap_url(login.ldap_url or ""):
         yield "ldap_url", "must look like ldaps://ldap.example.org or ldap://ldap.example.org:389"
     if login.ldap_user is None and login.ldap_base is None:
         yield "ldap_url", "needs ldap_user or ldap_base"
@@ -86,6 +85,14 @@ def _check_ldap(login: LoginSettings) -> Iterator[tuple[str, str]]:
         yield "ldap_filter", "must hold {address} or {local}, or everybody would be the same user"
     if (login.ldap_reader is None) != (login.ldap_reader_password_file is None):
         yield "ldap_reader", "ldap_reader and ldap_reader_password_file belong together"
+
+
+def _is_ldap_url(text: str) -> bool:
+    try:
+        url = urlsplit(text)
+        return url.scheme in {"ldap", "ldaps"} and bool(url.hostname) and url.port != 0 and url.path in {"", "/"}
+    except ValueError:  # a port or an address that is none
+        return False
 
 
 def _names_the_login(template: str) -> bool:
