@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tracemalloc
 import zlib
 from pathlib import Path
 
@@ -56,6 +57,28 @@ def test_crlf_ends_lines_too(chunk: int) -> None:
     whole = (FROM + b"Subject: 1\n\nhello\n\n").replace(b"\n", b"\r\n")
     assert split(whole * 3, chunk) == [whole] * 3
     assert read(whole).octets == b"Subject: 1\r\n\r\nhello\r\n"
+
+
+def test_a_huge_mbox_is_read_in_constant_memory() -> None:
+    """Other servers took as much memory as the file is long."""
+    message = (
+        FROM + b"Subject: 1\n\n" + b"a line of seventy characters, as most of mail is written, more or less\n" * 60
+    )
+    block = (message + b"\n") * 200
+    left = 200
+
+    def read_block(_: int) -> bytes:
+        nonlocal left
+        left -= 1
+        return block if left >= 0 else b""
+
+    tracemalloc.start()
+    count = sum(1 for _ in split_mbox(read_block, 0, LIMIT))
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert count == 200 * 200
+    assert peak < 6 * len(block)
+    assert 200 * len(block) > 150 << 20
 
 
 def test_what_is_no_mbox_is_refused_and_an_empty_one_is_not() -> None:

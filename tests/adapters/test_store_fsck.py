@@ -91,6 +91,7 @@ DAMAGES = {
     "a counter of a mailbox is wrong": ["UPDATE mailbox SET total = total + 1 WHERE role = 'inbox'"],
     "octets of a mailbox are wrong": ["UPDATE mailbox SET octets = 0"],
     "the unseen are wrong": ["UPDATE mailbox SET unseen = 0"],
+    "the size of an email is wrong": ["UPDATE email SET size = 1 WHERE email = 2"],
     "the usage is wrong": ["UPDATE account SET octets = octets - 1"],
     "uidnext is too low": ["UPDATE mailbox SET uidnext = 2"],
     "a mailbox is older than its placements": ["UPDATE mailbox SET modseq = 0"],

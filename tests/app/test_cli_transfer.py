@@ -93,6 +93,11 @@ def test_a_quota_stops_an_import_with_exit_code_1(shell: Shell) -> None:
         (["import", ALICE, "mbox", "{config}"], 1, "no mbox"),
         (["import", ALICE, "maildir", "{directory}"], 1, "no Maildir"),
         (["import", ALICE, "imap", "127.0.0.1:1", "bob", "--password-file", "{config}"], 1, "127.0.0.1"),
+        (
+            ["import", ALICE, "imap", "192.0.2.1", "bob", "--password-file", "{config}", "--tls", "off"],
+            2,
+            "this machine",
+        ),
         (["import", ALICE, "imap", "a b", "bob", "--password-file", "{config}"], 2, "imap.example.org"),
         (["export", "nobody@example.org", "{directory}/out"], 1, "no account"),
         (["undelete", ALICE, "--since", "soon"], 2, "soon"),

@@ -20,6 +20,7 @@ from posthouse.ports.transfer import TransferError
 from posthouse.protocol.imap.responses import Item, Response, ResponseError, ResponseReader, quote_string
 
 _READ = 1 << 18
+_CONNECT_S = 20.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +48,9 @@ class ImapClient:
         self.capabilities: frozenset[bytes] = frozenset()
         self._reader = ResponseReader(max_literal)
         with self._telling():
-            self._socket: socket.socket = socket.create_connection((server.host, server.port), server.timeout_s)
+            timeout = min(server.timeout_s, _CONNECT_S)
+            self._socket: socket.socket = socket.create_connection((server.host, server.port), timeout)
+            self._socket.settimeout(server.timeout_s)
         try:
             self._greet(max_literal)
         except BaseException:

@@ -28,6 +28,7 @@ _NO_EMAIL = "NOT EXISTS (SELECT 1 FROM email e WHERE e.account = p.account AND e
 _NO_BOX = "NOT EXISTS (SELECT 1 FROM mailbox m WHERE m.account = p.account AND m.mailbox = p.mailbox)"
 _NO_PARENT = "parent <> 0 AND NOT EXISTS (SELECT 1 FROM mailbox a WHERE a.account = m.account AND a.mailbox = m.parent)"
 _NO_PLACE = "NOT EXISTS (SELECT 1 FROM placement p WHERE p.account = e.account AND p.email = e.email)"
+_WRONG_SIZE = "e.size <> length(e.prefix) + b.size"
 _HIDDEN = f"gone IS NULL AND {_NO_PLACE}"
 _IN_A_CIRCLE = """parent <> 0 AND (m.account, m.mailbox) NOT IN (
     WITH RECURSIVE below(account, mailbox) AS (
@@ -175,6 +176,15 @@ ROW_CHECKS: tuple[RowCheck, ...] = (
         "lost body",
         "emails whose text is not there",
         "SELECT account || '/' || email FROM email WHERE body NOT IN (SELECT body FROM body)",
+    ),
+    RowCheck(
+        "counters",
+        "sizes of emails",
+        f"SELECT account || '/' || email FROM email e JOIN body b USING (body) WHERE {_WRONG_SIZE}",
+        (
+            f"""UPDATE email AS e SET size = length(prefix) + b.size FROM body b
+                WHERE b.body = e.body AND {_WRONG_SIZE}""",
+        ),
     ),
     RowCheck(
         "lost body",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import dataclasses
+import ipaddress
 import re
 from collections.abc import Callable, Coroutine, Iterator
 from typing import TYPE_CHECKING, Any, TextIO, TypeVar
@@ -24,6 +25,10 @@ MAX_MESSAGE = 128 << 20
 _SHOWN_TROUBLES = 20
 
 
+class _Interrupted(FailedError):
+    exit_code = 130
+
+
 def run_command(work: Coroutine[Any, Any, T]) -> T:
     """What can go wrong outside is one line and exit code 1; Ctrl-C is 130."""
     from posthouse.ports.directory import DirectoryError
@@ -35,8 +40,7 @@ def run_command(work: Coroutine[Any, Any, T]) -> T:
     except (DirectoryError, StoreError, StoreRefusal, TransferError) as error:
         raise FailedError(str(error)) from None
     except KeyboardInterrupt:
-        click.echo("Interrupted; the same command goes on from here.", err=True)
-        raise click.exceptions.Exit(130) from None
+        raise _Interrupted("interrupted; the same command goes on from here") from None
 
 
 @contextlib.contextmanager
@@ -134,6 +138,8 @@ def import_imap(wanted: _Import, /, host: str, user: str, password_file: TextIO 
     from posthouse.adapters.imap_source import ImapChoice, ImapSource
 
     name, port = _read_host(host, options["tls"])
+    if options["tls"] == "off" and not _is_this_machine(name):
+        raise click.BadParameter("off is only for this machine: the password would be seen", param_hint="--tls")
     server = ImapServer(name, port, options["tls"], options["ca"], not options["no_verify"])
     password = _read_password(password_file)
 
@@ -152,6 +158,13 @@ def _read_host(text: str, tls: str) -> tuple[str, int]:
     if found is None:
         raise click.BadParameter("like imap.example.org, imap.example.org:993 or [::1]:993", param_hint="HOST")
     return found[1] or found[3], int(found[2] or found[4] or (993 if tls == "implicit" else 143))
+
+
+def _is_this_machine(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
 
 
 def _read_password(file: TextIO | None) -> str:
