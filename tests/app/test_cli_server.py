@@ -57,6 +57,7 @@ def test_init_writes_a_valid_commented_configuration_and_private_directories(tmp
     settings = load(str(file))
     assert settings.hostname == "mail.example.org"
     assert (tmp_path / "data").stat().st_mode & 0o777 == 0o700
+    assert (tmp_path / "data" / "directory.db").stat().st_mode & 0o777 == 0o600
     assert list(check_directory(settings, find_identity(None))) == [Finding("directory", "ok", "1 domain hosted")]
     assert file.read_text().count("#") > 10
 

@@ -42,7 +42,11 @@ def initialise(file: str, hostname: str, domain: str, data: str) -> Written:
     try:
         if not os.path.isdir(data):
             os.makedirs(data, 0o700)
-        password = _make_admin(settings, domain, account)
+        before = os.umask(0o077)
+        try:
+            password = _make_admin(settings, domain, account)
+        finally:
+            os.umask(before)
         os.makedirs(os.path.dirname(os.path.abspath(file)), exist_ok=True)
         with open(file, "x", encoding="utf-8") as stream:
             stream.write(text)
