@@ -201,6 +201,26 @@ def test_mailboxes_with_hierarchy_special_use_and_other_peoples(server: Server, 
         read(source(server, "Nowhere"))
 
 
+def test_gmail_is_read_once_with_its_labels(server: Server, script: Script) -> None:
+    script.capabilities = b"IMAP4rev1 AUTH=PLAIN X-GM-EXT-1"
+    script.boxes = {
+        b"INBOX": (b"", 1, [1]),
+        b"Work": (b"", 1, [1]),
+        b"[Gmail]/All Mail": (b"\\All", 1, [1, 2]),
+        b"[Gmail]/Spam": (b"\\Junk", 1, [1]),
+    }
+    labels = (b'(\\Inbox "\\\\Starred" "Entw&APw-rfe/a b")', b"()")
+    script.answers[b"UID FETCH 1:2 (X-GM-LABELS "] = (
+        b"".join(
+            fetched(uid).replace(b"(FLAGS", b"(X-GM-LABELS " + some + b" FLAGS") for uid, some in enumerate(labels, 1)
+        )
+        + b"TAG OK\r\n"
+    )
+    letters = read(source(server))
+    assert [letter.labels for letter in letters] == [["Inbox", "Starred", "Entwürfe/a b"], [], None]
+    assert letters[2].role is Role.JUNK
+
+
 def test_a_message_that_the_server_cannot_give_costs_only_itself(server: Server, script: Script) -> None:
     script.answers[b"UID FETCH 1:2,5 "] = fetched(1) + b"TAG NO [SERVERBUG] oops\r\n"
     script.answers[b"UID FETCH 2 "] = b"TAG NO [SERVERBUG] oops\r\n"

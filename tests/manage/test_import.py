@@ -137,6 +137,16 @@ async def test_labels_of_gmail_are_mailboxes_and_flags(depot: Depot, tmp_path: P
     assert (await subjects(depot))["Plain"] == [1, 2, 3, 4, 5, 6]
 
 
+async def test_labels_that_an_imap_server_tells(depot: Depot) -> None:
+    some = letter(1, "All Mail", labels=["Inbox", "Starred", "Work/x"], flags=frozenset({"\\Answered"}))
+    none = letter(2, "All Mail", labels=[])
+    await depot.bring(Script(some, none))
+    assert await subjects(depot) == {"INBOX": [1], "Work/x": [1], "Archive": [2]}
+    everything = await depot.everything()
+    assert everything["INBOX"][0].flags == {"\\Answered", "\\Flagged"}
+    assert everything["Archive"][0].flags == frozenset()
+
+
 async def test_usual_names_are_the_mailboxes_of_their_roles(depot: Depot) -> None:
     await depot.bring(
         Script(

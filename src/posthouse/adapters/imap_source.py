@@ -2,7 +2,8 @@
 
 Mailboxes of the user's own namespace, with hierarchy and special use; flags, keywords and INTERNALDATE come along. The
 mailboxes are opened for reading only and nothing is marked as seen. The position in a mailbox is UIDVALIDITY and UID;
-a mailbox whose UIDVALIDITY changed since is not read again by itself. What one message does
+a mailbox whose UIDVALIDITY changed since is not read again by itself. Of Gmail, whose mailboxes are labels of one
+collection, that collection is read once, with its labels, and what is not in it (spam, trash). What one message does
 to the server (NO to its FETCH) costs only that message.
 """
 
@@ -22,7 +23,8 @@ from posthouse.ports.transfer import Letter, TransferError
 from posthouse.protocol.imap.responses import TOO_LONG, Item, Response, quote_string
 
 _CHUNK = 100  # messages asked for at once
-_FETCH = b" (UID FLAGS INTERNALDATE BODY.PEEK[])"
+_FETCH = b"UID FLAGS INTERNALDATE BODY.PEEK[]"
+_FETCH_LABELS = b"X-GM-LABELS " + _FETCH
 _ROLES = {
     b"\\ARCHIVE": Role.ARCHIVE,
     b"\\DRAFTS": Role.DRAFTS,
@@ -37,11 +39,12 @@ _UIDVALIDITY = re.compile(rb"\[UIDVALIDITY (\d+)\]", re.IGNORECASE)
 
 @dataclass(frozen=True, slots=True)
 class Remote:
-    """A mailbox there: `name` as the server writes it."""
+    """A mailbox there: `name` as the server writes it. `is_all`: it has the mail of all others (RFC 6154 §2)."""
 
     name: bytes
     path: tuple[str, ...]
     role: Role | None
+    is_all: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +69,7 @@ class ImapSource:
         self._client: ImapClient | None = None
         self.total = 0
         self.already = 0
+        self._items = _FETCH
 
     def close(self) -> None:
         if self._client is not None:
@@ -77,6 +81,10 @@ class ImapSource:
         missing = set(self._choice.only) - {"/".join(remote.path) for remote in remotes}
         if missing:
             raise TransferError(f"no such mailbox there: {', '.join(sorted(missing))}")
+        self._items = _FETCH
+        if b"X-GM-EXT-1" in client.capabilities and not (self._choice.only or self._choice.below):
+            self._items = _FETCH_LABELS
+            remotes = [remote for remote in remotes if remote.is_all or remote.role in (Role.JUNK, Role.TRASH)]
         self.total = sum(_count_messages(client, remote) for remote in remotes)
         for remote in remotes:
             yield from self._read_mailbox(client, remote, marks)
@@ -89,7 +97,9 @@ class ImapSource:
         name = remote.name.decode("latin-1")
         role = None if self._choice.below else remote.role
         path = (*self._choice.below, *remote.path)
-        yield Letter(name, "", path, b"", role=role, is_mailbox=True, weight=0)
+        has_labels = remote.is_all and self._items == _FETCH_LABELS
+        if not has_labels:
+            yield Letter(name, "", path, b"", role=role, is_mailbox=True, weight=0)
         validity = _open_mailbox(client, remote)
         then, last = map(int, marks.get(name, f"{validity} 0").split())
         if then != validity:
@@ -98,10 +108,12 @@ class ImapSource:
         uids = _find_uids(client)
         self.already += sum(uid <= last for uid in uids)
         self.total -= sum(uid <= last for uid in uids)
-        for uid, answer in fetch_all(client, [uid for uid in uids if uid > last]):
+        for uid, answer in fetch_all(client, [uid for uid in uids if uid > last], self._items):
             last = max(last, uid)
             letter = Letter(name, f"{validity} {last}", path, b"", role=role)
             fill_letter(letter, answer)
+            if has_labels and not isinstance(answer, str):
+                letter.labels = _read_labels(answer)
             yield letter
 
 
@@ -138,7 +150,7 @@ def _read_listed(response: Response, mine: Sequence[bytes], others: Sequence[byt
     parts = short.split(delimiter) if isinstance(delimiter, bytes) and delimiter else [short]
     role = next((_ROLES[each] for each in sorted(attributes) if each in _ROLES), None)
     path = tuple(decode_name(part) for part in parts if part)
-    return Remote(name, path, role) if path else None
+    return Remote(name, path, role, b"\\ALL" in attributes) if path else None
 
 
 def _list_namespaces(client: ImapClient) -> tuple[list[bytes], list[bytes]]:
@@ -195,17 +207,21 @@ def _find_uids(client: ImapClient) -> list[int]:
 # -- messages
 
 
-def fetch_all(client: ImapClient, uids: Sequence[int]) -> Iterator[tuple[int, Mapping[bytes, Item] | str]]:
+def fetch_all(
+    client: ImapClient, uids: Sequence[int], items: bytes
+) -> Iterator[tuple[int, Mapping[bytes, Item] | str]]:
     """Each with what was answered, or why there is nothing. Those that are gone by now are left out."""
     for start in range(0, len(uids), _CHUNK):
-        yield from _fetch_chunk(client, uids[start : start + _CHUNK])
+        yield from _fetch_chunk(client, uids[start : start + _CHUNK], items)
 
 
-def _fetch_chunk(client: ImapClient, chunk: Sequence[int]) -> Iterator[tuple[int, Mapping[bytes, Item] | str]]:
+def _fetch_chunk(
+    client: ImapClient, chunk: Sequence[int], items: bytes
+) -> Iterator[tuple[int, Mapping[bytes, Item] | str]]:
     """Servers answer in the order of UIDs."""
     last, left = 0, set(chunk)
     try:
-        for response in client.responses(client.send(b"UID FETCH " + write_set(from_sorted(chunk)) + _FETCH)):
+        for response in client.responses(client.send(b"UID FETCH %s (%s)" % (write_set(from_sorted(chunk)), items))):
             answer = as_pairs(response.items[0]) if response.kind == b"FETCH" and response.items else {}
             uid = _read_uid(answer)
             if uid in left and b"BODY[]" in answer:  # else it only tells of flags
@@ -217,12 +233,19 @@ def _fetch_chunk(client: ImapClient, chunk: Sequence[int]) -> Iterator[tuple[int
             yield chunk[0], f"message {chunk[0]}: {refusal}"
             return
         for uid in sorted(each for each in left if each > last):
-            yield from _fetch_chunk(client, [uid])
+            yield from _fetch_chunk(client, [uid], items)
 
 
 def _read_uid(answer: Mapping[bytes, Item]) -> int:
     uid = answer.get(b"UID")
     return int(uid) if isinstance(uid, bytes) and uid.isdigit() else 0
+
+
+def _read_labels(answer: Mapping[bytes, Item]) -> list[str]:
+    """Gmail's own begin with a backslash."""
+    labels = answer.get(b"X-GM-LABELS")
+    found = labels if isinstance(labels, list) else []
+    return [decode_name(each).removeprefix("\\") for each in found if isinstance(each, bytes)]
 
 
 def write_set(uids: UidSet) -> bytes:

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
 
-from posthouse.manage.transfer_hints import choose_role, guess_received, read_hints
+from posthouse.manage.transfer_hints import Hints, choose_role, guess_received, read_hints, take_labels
 from posthouse.manage.transfer_places import Places
 from posthouse.message.mailbox import AccountId, MailboxId
 from posthouse.message.parsed import ParsedMessage
@@ -131,14 +131,15 @@ class Importer:
             return _Ready(letter)
         message = self._parts.parse(letter.octets)
         paths: Sequence[Path] = (letter.path,)
-        if letter.says_more:
-            hints = read_hints(letter.octets[: message.header_size])
-            letter.flags |= hints.flags
-            if hints.is_deleted:
-                letter.is_deleted = True
-                return _Ready(letter)
-            if hints.labels is not None and self._options.uses_labels:
-                paths = hints.labels
+        hints = read_hints(letter.octets[: message.header_size]) if letter.says_more else Hints()
+        if letter.labels is not None:
+            take_labels(letter.labels, hints)
+        letter.flags |= hints.flags
+        if hints.is_deleted:
+            letter.is_deleted = True
+            return _Ready(letter)
+        if hints.labels is not None and self._options.uses_labels:
+            paths = hints.labels
         if letter.received is None:
             guess = guess_received(letter.octets, message)
             letter.received, letter.zone_minutes = guess or (self._parts.clock.now(), 0)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import csv
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from posthouse.message.dates import parse_date
@@ -91,12 +92,17 @@ def _read_mozilla(text: str, hints: Hints) -> None:
 
 
 def _read_labels(text: str, hints: Hints) -> None:
-    """Gmail: a message may be in many mailboxes; one without any is in the archive."""
+    """Of Google's export."""
     labels = [label.strip() for label in next(csv.reader([text]), [])]
+    if "unread" not in {label.lower() for label in labels}:
+        hints.flags.add("\\Seen")
+    take_labels(labels, hints)
+
+
+def take_labels(labels: Sequence[str], hints: Hints) -> None:
+    """Gmail: a message may be in many mailboxes; one without any is in the archive."""
     folded = {label.lower() for label in labels}
     hints.flags.update(_LABEL_FLAGS[label] for label in folded if label in _LABEL_FLAGS)
-    if "unread" not in folded:
-        hints.flags.add("\\Seen")
     if "drafts" in folded or "draft" in folded:
         hints.flags.add("\\Draft")
     paths = [split_label(label) for label in labels if _is_mailbox(label.lower())]

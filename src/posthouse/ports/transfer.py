@@ -25,7 +25,8 @@ class Letter:
     `folder` and `position`: where the source goes on behind it. `path` is where it is to go, from the top; `role` what
     the source says that mailbox is for. `received` None: the source does not know. `says_more`: fields of the header
     tell flags and mailboxes (mbox). `weight` is its share of `Source.total`. With `problem` it cannot be taken; with
-    `is_deleted` the source only waits to be rid of it. `is_mailbox`: no message, it only tells of the mailbox.
+    `is_deleted` the source only waits to be rid of it. `is_mailbox`: no message, it only tells of the mailbox. `labels`
+    of Gmail stand for `path`.
     """
 
     folder: str
@@ -41,6 +42,7 @@ class Letter:
     problem: str = ""
     is_deleted: bool = False
     is_mailbox: bool = False
+    labels: Sequence[str] | None = None
 
 
 class Source(Protocol):
