@@ -143,7 +143,7 @@ def test_wrong_usage_is_exit_code_2(arguments: list[str]) -> None:
 def test_every_promised_command_is_there() -> None:
     assert set(main.commands) == {
         "init", "check", "serve", "demo", "queue", "trace", "sendmail", "sessions", "fsck",
-        "domain", "account", "alias", "import", "export",
+        "domain", "account", "alias", "import", "export", "undelete",
     }  # fmt: skip
     group = main.commands["queue"]
     assert isinstance(group, click.Group)
