@@ -27,7 +27,6 @@ _PAGE_WINDOW = 131_072
 _MAX_BOX = 65_536
 _MAX_HEADER = 262_144
 
-_LINE_ENDS = re.compile(r"\r\n?")
 # Every pattern takes what it began to read, to the end of the text if need be: nothing is looked at twice.
 _HIDDEN = re.compile(
     r"<!--(?:[^-]++|-(?!->))*+(?:-->|\Z)"
@@ -89,7 +88,7 @@ def _decode_uu(content: bytes) -> bytes:
 def part_text(octets: bytes, part: PartFacts, limit: int | None = None) -> str:
     """A text part decoded, HTML as it is. Lines end with LF."""
     text = decode_text(decode_part(octets, part, limit), part.charset)
-    return _LINE_ENDS.sub("\n", text) if "\r" in text else text
+    return text.replace("\r\n", "\n").replace("\r", "\n") if "\r" in text else text
 
 
 def strip_html(page: str) -> str:
