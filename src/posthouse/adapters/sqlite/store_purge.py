@@ -87,7 +87,9 @@ def _erase_account(unit: Unit, account: int) -> bool:
         return True
     emails = select_numbers(connection, "SELECT email AS n FROM email WHERE account = ? LIMIT ?", (account, _SLICE))
     if emails:
+        refs = _read_refs(connection, account, emails)
         _delete_emails(unit, account, emails)
+        _delete_refs(connection, account, refs)
         return True
     wires = select_numbers(connection, "SELECT wire AS n FROM submission WHERE account = ? AND wire <> 0", (account,))
     connection.execute("DELETE FROM submission WHERE account = ?", (account,))
