@@ -17,7 +17,7 @@ from posthouse.config.settings import Settings
 from posthouse.ports.directory_admin import AccountChange
 
 SENDING, RECEIVING, NAMING = "127.0.0.2", "127.0.0.3", "127.0.0.4"
-PATIENCE_S = 30.0
+PATIENCE_S = 60.0
 POLL_S = 0.05
 _PROGRAM = "from posthouse.app.cli import main; main()"
 
