@@ -18,6 +18,7 @@ import ipaddress
 from collections import deque
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 
 from posthouse.message.instant import Instant
 from posthouse.message.reply import Reply
@@ -123,6 +124,7 @@ def fold_address(text: str) -> str:
     return text.casefold()
 
 
+@lru_cache(maxsize=4096)
 def network_of(source: str) -> str:
     """The /24 or /48 of an address; "" of anything else."""
     try:

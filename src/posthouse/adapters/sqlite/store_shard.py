@@ -211,10 +211,12 @@ class Shard:
     def submit(self, work: StoreWork) -> None:
         self._writer.submit(work)
 
-    def write(self, account: AccountId | None, call: Callable[[Unit], T]) -> asyncio.Future[T]:
-        """In a commit with whatever else waits. Refusals of `call` undo only it."""
+    def write(self, account: AccountId | None, call: Callable[[Unit], T], *, undoes: bool = True) -> asyncio.Future[T]:
+        """In a commit with whatever else waits. Refusals of `call` undo only it; not `undoes`: there is nothing to undo
+        then, and it does not look at rows that the book writes last (counters, `change`).
+        """
         future: asyncio.Future[T] = asyncio.get_running_loop().create_future()
-        self._writer.submit(StoreJob(future, account, call))
+        self._writer.submit(StoreJob(future, account, call, undoes=undoes))
         return future
 
     def figures(self) -> dict[str, float]:

@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from typing import cast
 
 import apsw
+import msgspec
 
 from posthouse.adapters.sqlite.bulk import Row
 from posthouse.adapters.sqlite.store_base import StoreCore
@@ -18,7 +19,7 @@ from posthouse.adapters.sqlite.store_bodies import read_stored
 from posthouse.adapters.sqlite.store_book import SUBMISSIONS_CHANGED
 from posthouse.adapters.sqlite.store_expunge import end_submission
 from posthouse.adapters.sqlite.store_shard import Shard
-from posthouse.adapters.sqlite.store_sql import select_numbers, select_rows
+from posthouse.adapters.sqlite.store_sql import select_rows
 from posthouse.adapters.sqlite.store_works import Unit
 from posthouse.message.mailbox import AccountId, EmailId, MailboxId, ModSeq, SubmissionId, Uid, UidValidity
 from posthouse.ports.spool import Body, SpoolError
@@ -36,6 +37,7 @@ from posthouse.ports.store import (
 _COLUMNS = (
     "account, submission, state, spool_shard, send_at, created, modseq, email, wire, envelope, source, message_id"
 )
+_BODY = "(SELECT body FROM email WHERE account = ?1 AND email = ?8)"
 _MOVES = {
     SubmissionState.PENDING: {SubmissionState.HELD, SubmissionState.QUEUED, SubmissionState.CANCELED},
     SubmissionState.HELD: {SubmissionState.PENDING, SubmissionState.QUEUED, SubmissionState.CANCELED},
@@ -44,6 +46,8 @@ _MOVES = {
     SubmissionState.CANCELED: set[SubmissionState](),
 }
 _ENDS = (SubmissionState.FINAL, SubmissionState.CANCELED)
+_ENDED = frozenset(state.value for state in _ENDS)
+_encode = msgspec.json.Encoder().encode
 _END_OF_TIME = 9e12  # seconds; in microseconds it fits SQLite's integers, which infinity does not
 _BRIEF = 500  # characters of a reply
 
@@ -87,7 +91,7 @@ class SqliteSubmissions:
             future: asyncio.Future[Submitted] = asyncio.get_running_loop().create_future()
             future.set_exception(error)
             return future
-        return shard.write(account, lambda unit: _submit(unit, shard, new, limits))
+        return shard.write(account, lambda unit: _submit(unit, shard, new, limits), undoes=False)
 
     async def get(self, account: AccountId, submission: SubmissionId) -> Submission | None:
         found = await self._core.read(account, _read_some, "submission = ?", (submission,), 1)
@@ -115,10 +119,13 @@ class SqliteSubmissions:
     async def change(
         self, account: AccountId, submission: SubmissionId, state: SubmissionState, spool_shard: int | None = None
     ) -> bool:
-        return await self._core.write(account, lambda unit: _change(unit, submission, state, spool_shard))
+        def call(unit: Unit) -> bool:
+            return _change(unit, submission, state, spool_shard)
+
+        return await self._core.shard(account).write(account, call, undoes=False)
 
     async def record(self, account: AccountId, submission: SubmissionId, fates: Mapping[str, RecipientFate]) -> None:
-        await self._core.write(account, lambda unit: _record(unit, submission, fates))
+        await self._core.shard(account).write(account, lambda unit: _record(unit, submission, fates), undoes=False)
 
 
 def _submit(unit: Unit, shard: Shard, new: NewSubmission, limits: tuple[int | None, int | None]) -> Submitted:
@@ -132,11 +139,14 @@ def _submit(unit: Unit, shard: Shard, new: NewSubmission, limits: tuple[int | No
         email, mailbox, uid, uidvalidity = added.email, added.mailboxes[0], added.uids[0], added.uidvalidities[0]
     elif email is not None:
         _check_email(unit, email)
-    body = shard.shelf.put(connection, [new.wire])[id(new.wire)]
+    body = None  # the email's
+    if new.filed is None or new.filed.body is not new.wire:
+        body = shard.shelf.put(connection, [new.wire])[id(new.wire)]
     number = state.next_submission
     state.next_submission += 1
     connection.execute(
-        "INSERT INTO submission (" + _COLUMNS + ") VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        f"INSERT INTO submission ({_COLUMNS})"
+        f" VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, coalesce(?9, {_BODY}), ?10, ?11, ?12)",
         (
             state.account,
             number,
@@ -282,22 +292,22 @@ def _change(unit: Unit, submission: int, state: SubmissionState, spool_shard: in
 
 
 def _record(unit: Unit, submission: int, fates: Mapping[str, RecipientFate]) -> None:
-    found = _state_of(unit, submission)
-    if found is None or found[0] in _ENDS:
-        return
     key = (unit.account, submission)
+    found = unit.connection.execute(
+        "SELECT state, wire, EXISTS (SELECT 1 FROM submission_recipient r WHERE r.account = ?1 AND r.submission = ?2"
+        " AND outcome = '' AND address NOT IN (SELECT value FROM json_each(?3)))"
+        " FROM submission WHERE account = ?1 AND submission = ?2",
+        (*key, _encode([address for address, fate in fates.items() if fate.outcome]).decode()),
+    ).fetchone()
+    if found is None or found[0] in _ENDED:
+        return
     unit.connection.executemany(
         "UPDATE submission_recipient SET outcome = ?, reply = ?, at = ?"
         " WHERE account = ? AND submission = ? AND address = ?",
         [(fate.outcome, fate.reply[:_BRIEF], int(fate.at * 1e6), *key, address) for address, fate in fates.items()],
     )
-    is_open = select_numbers(
-        unit.connection,
-        "SELECT number AS n FROM submission_recipient WHERE account = ? AND submission = ? AND outcome = '' LIMIT 1",
-        key,
-    )
-    if not is_open:
-        end_submission(unit, submission, found[1], SubmissionState.FINAL.value)
+    if not found[2]:
+        end_submission(unit, submission, cast(int, found[1]), SubmissionState.FINAL.value)
         return
     unit.connection.execute(
         "UPDATE submission SET modseq = ? WHERE account = ? AND submission = ?", (unit.modseq, *key)

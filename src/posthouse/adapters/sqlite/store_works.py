@@ -1,8 +1,9 @@
 """What waits for the writer of a shard, and how a batch of it is written.
 
 Additions of a batch are planned together and written in a handful of statements (store_add.py). Everything else is a
-job: a function that runs in a savepoint of its own, so that its refusal undoes only itself. A unit gives its account
-one modification sequence number.
+job: a function that runs in a savepoint of its own, so that its refusal undoes only itself; jobs that refuse before
+they have changed anything need none, and share the writing of counters. A unit gives its account one modification
+sequence number.
 """
 
 from __future__ import annotations
@@ -74,23 +75,39 @@ class Unit:
 
 
 class StoreJob(Work[T], Generic[T]):
-    """`account` None: of no account in particular (clean-up)."""
+    """`account` None: of no account in particular (clean-up). `undoes`: see `Shard.write`."""
 
-    __slots__ = ("_call", "account")
+    __slots__ = ("_call", "_undoes", "account")
 
-    def __init__(self, future: asyncio.Future[T], account: AccountId | None, call: Callable[[Unit], T]) -> None:
+    def __init__(
+        self, future: asyncio.Future[T], account: AccountId | None, call: Callable[[Unit], T], *, undoes: bool
+    ) -> None:
         self.future = future
         self.octets = 0
         self.error = None
         self.files = ()
         self.account = account
         self._call = call
+        self._undoes = undoes
 
     def run(self, connection: apsw.Connection, book: Book) -> None:
+        if self._undoes:
+            self._run_alone(connection, book)
+            return
+        try:
+            self._run(connection, book)
+        except StoreRefusal as refusal:
+            self.error = refusal
+
+    def _run(self, connection: apsw.Connection, book: Book) -> None:
+        state = None if self.account is None else book.account(connection, self.account)
+        self.result = self._call(Unit(connection, book, state))
+
+    def _run_alone(self, connection: apsw.Connection, book: Book) -> None:
+        book.flush(connection)  # what came before is not undone
         connection.execute("SAVEPOINT unit")
         try:
-            state = None if self.account is None else book.account(connection, self.account)
-            self.result = self._call(Unit(connection, book, state))
+            self._run(connection, book)
             book.flush(connection)
         except StoreRefusal as refusal:
             connection.execute("ROLLBACK TO unit")
@@ -127,10 +144,10 @@ class StoreScribe:
         adds = [work for work in works if isinstance(work, AddWork)]
         if adds:
             self._add_all(connection, book, adds)
-            book.flush(connection)
         for work in works:
             if isinstance(work, StoreJob):
                 work.run(connection, book)
+        book.flush(connection)
 
     def note_end(self, works: Sequence[StoreWork]) -> Callable[[], None] | None:
         self._is_open = any(work.error is not None and not isinstance(work.error, StoreRefusal) for work in works)
