@@ -296,11 +296,12 @@ class Writer(Generic[W]):
         figures.commits += 1
         figures.last_batch = len(works)
         figures.works += len(works)
+        has_much = self._wal_octets() >= self._checkpoint_at  # before anybody is told, so that figures are complete
         before = self._scribe.note_end(works)
         with contextlib.suppress(RuntimeError):  # the loop is closed: nobody waits
             self._loop.call_soon_threadsafe(self._resolve, works, before)
         self._scribe.finish(works)
-        if self._wal_octets() >= self._checkpoint_at:
+        if has_much:
             self._checkpoint()
 
     def _commit(self, works: list[W]) -> None:
