@@ -47,6 +47,10 @@ interop: install
 bench: install
 	tests/interop/install.sh
 	$(BIN)/python -m bench.run
+	$(BIN)/python -m bench.store_array
+	$(BIN)/python -m bench.store_import
+	$(BIN)/python -m bench.mime_scan
+	$(BIN)/python -m bench.store_search
 
 soak: install
 	$(BIN)/python -m pytest -m soak --timeout 7200 tests
