@@ -182,7 +182,7 @@ def test_exim_pipelines(world: World) -> None:
 
 @FRONTS
 def test_many_messages_at_once_arrive_each_once(world: World, front: str) -> None:
-    server, tokens = world.front(front), [next(_tokens) for _ in range(20)]
+    server, tokens = world.front(front), [next(_tokens) for _ in range(8)]
     before = len(world.ours.read_mailbox("bob@tcp.test"))
     for token in tokens:
         send(server, f"sender@{front}.test", ["bob@tcp.test"], write_message(token))
