@@ -183,7 +183,9 @@ async def test_all_mailboxes_come_by_imap(dovecot: Dovecot, tmp_path: Path) -> N
         assert await depot.everything() == MAIL
         again = await depot.bring(ImapSource("bob", dovecot.connect, ImapChoice()))
         assert (again.imported, again.already) == (0, 5)
-        await depot.bring(ImapSource("bob", dovecot.connect, ImapChoice(only=("Work/Überblick & mehr",), below=("Old",))))
+        await depot.bring(
+            ImapSource("bob", dovecot.connect, ImapChoice(only=("Work/Überblick & mehr",), below=("Old",)))
+        )
         assert (await depot.everything())["Old/Work/Überblick & mehr"] == MAIL["Work/Überblick & mehr"]
 
 
