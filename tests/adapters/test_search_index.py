@@ -323,3 +323,18 @@ async def test_a_clean_shutdown_frees_the_lock(library: Library) -> None:
     assert EmailId(5) in (await library.narrowed("robin") or set())
     assert len(await library.find("")) == 5
     await other.close()
+
+
+async def test_a_rush_of_mail_passes_first_but_does_not_keep_the_index_waiting_for_ever(library: Library) -> None:
+    await library.add(*BIRDS)
+    await library.index_all()
+    for second in range(33):
+        await library.add(*[make_message(f"robin {second}.{number}") for number in range(2)])
+        for number in range(120):
+            await library.add(make_message(f"wren {second}.{number}"))
+        library.clock.advance(1.0)
+        await library.indexer.run_once()
+        indexed = await library.narrowed("robin 0") or set()
+        if second < 30:
+            assert indexed == set(), second
+    assert len(indexed) >= 2

@@ -5,7 +5,8 @@ transaction of what it speaks for, so killed anywhere the next holder goes on fr
 as `unread` and stays a candidate of every search. Expunged emails and erased accounts leave the index.
 
 Indexing 8 KB costs a processor about 1.5 ms, several times what delivering it cost. So it is done in a thread of its
-own of lower priority, in batches, for a share of the time; mail that waits for it is found by reading it.
+own of lower priority, in batches, for a share of the time, and it lets a rush of mail pass first, for half a minute at
+most; mail that waits for it is found by reading it.
 """
 
 from __future__ import annotations
@@ -47,6 +48,26 @@ _BATCH_CHARACTERS = 4_000_000
 _SWEEP_EMAILS = 1000
 _COMPARE_S = 86_400.0
 _NICE = 10
+_RUSH_PER_S = 100.0  # writes of this worker
+_LOOK_S = 0.5
+_PATIENCE_S = 30.0
+
+
+class _Rush:
+    """Whether so much is written that indexing had better wait; never for longer than `_PATIENCE_S`."""
+
+    def __init__(self, now: float) -> None:
+        self._looked_at, self._writes = now, 0.0
+        self._since: float | None = None
+
+    def is_on(self, writes: float, now: float) -> bool:
+        took_s = now - self._looked_at
+        if took_s >= _LOOK_S:
+            rate = (writes - self._writes) / took_s
+            self._looked_at, self._writes = now, writes
+            self._since = None if rate < _RUSH_PER_S else now if self._since is None else self._since
+        return self._since is not None and now - self._since < _PATIENCE_S
+
 
 Work = tuple[int, int, int]  # account, indexed up to, the last email there is
 
@@ -64,6 +85,7 @@ class SearchIndexer:
         self._share, self._idle_s = share, idle_s
         self._thread = ThreadPoolExecutor(1, "search indexer", _give_way)
         self._shards: dict[str, _ShardIndexer] = {}
+        self._rush = _Rush(core.clock.monotonic())
 
     async def prepare(self) -> None:
         """Before mail is taken: an index that knows more than a restored store would miss what is new."""
@@ -72,6 +94,9 @@ class SearchIndexer:
 
     async def run_once(self) -> float:
         """Raises StoreError; the next call goes on."""
+        writes = sum(shard.figures()["writes"] for shard in self._core.shards)
+        if self._rush.is_on(writes, self._core.clock.monotonic()):
+            return self._idle_s
         started = time.monotonic()
         is_done = True
         for indexer in self._open_shards():
