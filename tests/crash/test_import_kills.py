@@ -55,7 +55,7 @@ def make_messages(count: int) -> list[bytes]:
 
 
 def kill_imports(command: Command, source: str, wal: Path, kills: int) -> int:
-    """How many were killed while they worked, each at another moment of its work: when the log has grown by a little more than before."""
+    """Moments of its work: when the log has grown by a little more than before."""
     chance, killed = random.Random(7), 0
     for _ in range(kills):
         process = command.start("import", ACCOUNT, "mbox", source)
