@@ -95,6 +95,17 @@ async def test_a_key_is_forgotten_when_its_time_is_over(office: Office) -> None:
     assert (third.is_repeat, third.id) == (True, again.id)
 
 
+async def test_what_was_taken_back_is_sent_when_it_comes_again(office: Office) -> None:
+    submissions = office.store.submissions
+    new = make_new(key=b"k" * 16, key_expires=office.clock.now() + 86400)
+    first = await submissions.submit(ALICE, new)
+    assert await submissions.change(ALICE, first.id, SubmissionState.CANCELED)
+    again = await submissions.submit(ALICE, new)
+    assert (again.is_repeat, again.id > first.id) == (False, True)
+    third = await submissions.submit(ALICE, new)
+    assert (third.is_repeat, third.id) == (True, again.id)
+
+
 async def test_without_a_key_nothing_is_a_repeat(office: Office) -> None:
     one = await office.store.submissions.submit(ALICE, make_new())
     two = await office.store.submissions.submit(ALICE, make_new())

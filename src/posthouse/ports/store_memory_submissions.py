@@ -42,8 +42,9 @@ class MemorySubmissions:
         state = self._doors.grow(account)
         known = state.keys.get(new.key) if new.key else None
         if known is not None and known.expires > self._doors.clock.now():
-            email = state.submissions[known.submission].row.email
-            return Submitted(known.submission, email, known.mailbox, known.uid, known.uidvalidity, is_repeat=True)
+            row = state.submissions[known.submission].row
+            if row.state is not SubmissionState.CANCELED:
+                return Submitted(row.id, row.email, known.mailbox, known.uid, known.uidvalidity, is_repeat=True)
         wire = octets_of(new.wire)
         if new.existing is not None:
             find_email(state, new.existing)

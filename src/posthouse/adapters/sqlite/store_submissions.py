@@ -182,9 +182,10 @@ def _check_email(unit: Unit, email: EmailId) -> None:
 
 
 def _find_repeat(unit: Unit, key: bytes) -> Submitted | None:
+    """What was taken back was not sent: the same again is no repeat of it."""
     found = unit.connection.execute(
         "SELECT submission, email FROM submission_key JOIN submission USING (account, submission)"
-        " WHERE account = ? AND key = ? AND expires > ?",
+        " WHERE account = ? AND key = ? AND expires > ? AND state <> 'canceled'",
         (unit.account, key, unit.now_us),
     ).fetchone()
     if found is None:
