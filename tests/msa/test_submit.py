@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from posthouse.message.address import parse_address
@@ -20,6 +22,7 @@ from tests.msa.submit_kit import (
     changed,
     expect_refused,
     expect_submitted,
+    make_envelope,
     with_header,
 )
 
@@ -172,6 +175,15 @@ async def test_what_programs_note_for_themselves_goes(house: House) -> None:
 @pytest.mark.parametrize("bad", [b"a\rb", b"a\nb", b"a\0b", b"\r\r\n", b"\n.\n"])
 async def test_bare_cr_lf_and_nul_are_refused(house: House, bad: bytes) -> None:
     assert expect_refused(await house.submit(MESSAGE + bad + b"\r\n")).startswith("554 5.6.0")
+
+
+@pytest.mark.parametrize("bad", ["\n", "\r", "\0"])
+async def test_a_binary_message_has_bare_characters_in_its_body_only(house: House, bad: str) -> None:
+    envelope = replace(make_envelope("bob@there.example"), body=BodyType.BINARYMIME)
+    hidden = with_header(f"Subject: x{bad}Bcc: one@x.example")
+    assert expect_refused(await house.submitter.submit(LOGIN, hidden, envelope)).startswith("554 5.6.0")
+    expect_submitted(await house.submitter.submit(LOGIN, MESSAGE + f"a{bad}b".encode(), envelope))
+    await house.handover.settle_down()
 
 
 @pytest.mark.parametrize(

@@ -234,9 +234,11 @@ def plan_submission(parts: SubmitParts, login: Login, data: bytes, envelope: Env
     """Rules 1 to 4 and 6. Raises Unfit."""
     accounts, directory = parts.accounts, parts.directory
     _refuse(check_login(login, accounts))
-    if envelope is None or envelope.body is not BodyType.BINARYMIME:
-        _refuse(check_octets(data))
+    is_binary = envelope is not None and envelope.body is BodyType.BINARYMIME
+    _refuse(None if is_binary else check_octets(data))
     head, body = split_message(data)
+    # RFC 3030 §3 frees the body only: behind a bare LF in the header a From or Bcc would escape the rules.
+    _refuse(check_octets(head.octets) if is_binary else None)
     chosen = plan_envelope(head, envelope)
     _refuse(None if chosen.recipients else _NO_RECIPIENTS)
     _refuse(check_sender(login.account, chosen.sender, accounts))
