@@ -14,7 +14,7 @@ from posthouse.mta.outcomes import OutcomeFigures, OutcomeNotes
 from posthouse.mta.targets import Destination, MaildirBox, Rejected, SiteHost, SiteKey, SmtpSite
 from posthouse.ports.directory import FakeDirectory
 from posthouse.ports.observe import FakeFigure
-from posthouse.ports.spool import QueuedMessage, QueuedRecipient
+from posthouse.ports.spool import QueuedMessage, QueuedRecipient, Status
 from tests.mta.inbound_kit import Client, Desktop
 
 ELSEWHERE = SmtpSite(SiteKey("smtp://10.0.0.5:25"), (SiteHost(0, "10.0.0.5", 25),))
@@ -91,6 +91,18 @@ async def test_a_full_spool_defers_only_what_goes_elsewhere() -> None:
     replies = await send(client, "one", "forwarded")
     assert [reply[:9] for reply in replies] == ["250 2.0.0", "452 4.3.1"]
     assert mailboxes.delivered == ["/mail/one"]
+
+
+async def test_what_is_held_for_nobody_holds_up_nobody_else() -> None:
+    client, desktop, _ = open_lmtp()
+    await client.say("LHLO client.example")
+    await client.say("MAIL FROM:<a@else.example>")
+    for path in ("postmaster", "forwarded@far.example"):
+        assert (await client.say(f"RCPT TO:<{path}>"))[0].startswith("250")
+    await client.say("DATA")
+    await client.say("Subject: x\r\n\r\nhello\r\n.\r\n")
+    (queued,) = desktop.onward.taken
+    assert [one.status for one in queued.recipients] == [Status.WAITING]
 
 
 async def test_a_large_body_is_delivered_too_and_leaves_no_file() -> None:

@@ -84,9 +84,11 @@ class LmtpDelivery:
         self, new: NewMessage, spool: Spool, onward: Sequence[QueuedRecipient], replies: dict[int, Reply]
     ) -> None:
         """What cannot be stored is put off for these recipients alone: the others have theirs already."""
-        recipients = tuple(one.recipient for one in onward)
+        envelope = replace(new.envelope, recipients=tuple(one.recipient for one in onward))
+        # In the queue they are counted anew.
+        held = frozenset([place for place, one in enumerate(onward) if one.number in new.held_numbers])
         try:
-            queued = await spool.accept(replace(new, envelope=replace(new.envelope, recipients=recipients)))
+            queued = await spool.accept(replace(new, envelope=envelope, held_numbers=held))
         except SpoolError as error:
             reply = refusal_for(error)
         else:
