@@ -328,6 +328,7 @@ async def test_a_clean_shutdown_frees_the_lock(library: Library) -> None:
 async def test_a_rush_of_mail_passes_first_but_does_not_keep_the_index_waiting_for_ever(library: Library) -> None:
     await library.add(*BIRDS)
     await library.index_all()
+    indexed: set[int] = set()
     for second in range(33):
         await library.add(*[make_message(f"robin {second}.{number}") for number in range(2)])
         for number in range(120):

@@ -231,3 +231,15 @@ async def test_what_is_due_at_the_end_of_time_is_whatever_is_pending(office: Off
     submitted = await office.store.submissions.submit(ALICE, new)
     found = await office.store.submissions.due([new.spool_shard], float("inf"), 1)
     assert [each.id for each in found] == [submitted.id]
+
+
+async def test_when_all_has_ended_recipients_that_no_outcome_names_end_too(office: Office) -> None:
+    submissions = office.store.submissions
+    submitted = await submissions.submit(ALICE, make_new(filed=filed()))
+    await submissions.change(ALICE, submitted.id, SubmissionState.QUEUED)
+    bob = RecipientFate("bob@example.net", "relayed", "250 2.0.0 ok", office.clock.now())
+    await submissions.record(ALICE, submitted.id, {bob.address: bob}, bob)
+    row = await submissions.get(ALICE, submitted.id)
+    assert row is not None
+    merged = RecipientFate("carol@example.net", "relayed", "250 2.0.0 ok", bob.at)
+    assert (row.state, row.recipients) == (SubmissionState.FINAL, [bob, merged])

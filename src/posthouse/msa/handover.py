@@ -12,7 +12,7 @@ Final outcomes go the other way: `record` writes them to the account's shard bef
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Protocol
 
@@ -349,7 +349,7 @@ class HandOver:
         account, submission = message.submission
         for count in range(_RECORD_TRIES):
             try:
-                await self._parts.submissions.record(account, submission, fates)
+                await self._parts.submissions.record(account, submission, fates, read_rest(message, fates))
                 break
             except StoreRefusal:
                 return True  # the account or the row is gone: nobody is left to tell
@@ -397,20 +397,30 @@ class HandOver:
 
 
 def read_fates(message: QueuedMessage, now: Instant) -> dict[str, RecipientFate]:
-    """By the addresses that were submitted; of an alias the worst that came of it, once all of it has ended."""
+    """By the addresses that were submitted; of an alias the worst that came of it, once all of it has ended.
+
+    A program may give an ORCPT that is not what it submitted, so both names count.
+    """
     fates: dict[str, RecipientFate] = {}
     unfinished: set[str] = set()
     for one in message.recipients:
         recipient = one.recipient
-        name = recipient.orcpt[1] if recipient.orcpt else str(recipient.address)
+        names = {str(recipient.address), recipient.orcpt[1] if recipient.orcpt else str(recipient.address)}
         if not one.status.is_final:
-            unfinished.add(name)
+            unfinished |= names
             continue
-        fate = RecipientFate(name, one.status.value, str(one.last_reply or ""), now)
-        known = fates.get(name)
-        if known is None or known.outcome not in _FAILED:
-            fates[name] = fate
+        for name in names:
+            known = fates.get(name)
+            if known is None or known.outcome not in _FAILED:
+                fates[name] = RecipientFate(name, one.status.value, str(one.last_reply or ""), now)
     return {name: fate for name, fate in fates.items() if name not in unfinished}
+
+
+def read_rest(message: QueuedMessage, fates: Mapping[str, RecipientFate]) -> RecipientFate | None:
+    """When all has ended: for submitted addresses that were merged with others, the worst outcome there is."""
+    if not all(one.status.is_final for one in message.recipients):
+        return None
+    return next((fate for fate in fates.values() if fate.outcome in _FAILED), next(iter(fates.values()), None))
 
 
 async def message_gone(spool: Spool, message: QueuedMessage, now: Instant) -> None:

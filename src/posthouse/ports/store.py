@@ -502,8 +502,16 @@ class Submissions(Protocol):
         it returns. `spool_shard`: another one takes it.
         """
 
-    async def record(self, account: AccountId, submission: SubmissionId, fates: Mapping[str, RecipientFate]) -> None:
-        """Final outcomes by recipient (sending.md rule 9). The last one makes it FINAL."""
+    async def record(
+        self,
+        account: AccountId,
+        submission: SubmissionId,
+        fates: Mapping[str, RecipientFate],
+        rest: RecipientFate | None = None,
+    ) -> None:
+        """Final outcomes by recipient (sending.md rule 9). The last one makes it FINAL. With `rest` all has ended:
+        recipients that no outcome names, because they were merged with others, get that.
+        """
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Mapping, Sequence
 from copy import deepcopy
+from dataclasses import replace
 
 from posthouse.message.mailbox import AccountId, SubmissionId
 from posthouse.ports.spool import Body
@@ -115,13 +116,21 @@ class MemorySubmissions:
         owner.set_submission(owner.begin(), stored, state)
         return True
 
-    async def record(self, account: AccountId, submission: SubmissionId, fates: Mapping[str, RecipientFate]) -> None:
+    async def record(
+        self,
+        account: AccountId,
+        submission: SubmissionId,
+        fates: Mapping[str, RecipientFate],
+        rest: RecipientFate | None = None,
+    ) -> None:
         owner = self._doors.write(account)
         stored = owner.submissions.get(submission)
         if stored is None:
             return
         row = stored.row
         row.recipients = [fates.get(fate.address, fate) for fate in row.recipients]
+        if rest is not None:
+            row.recipients = [fate if fate.outcome else replace(rest, address=fate.address) for fate in row.recipients]
         is_final = row.state is SubmissionState.QUEUED and all(fate.outcome for fate in row.recipients)
         owner.set_submission(owner.begin(), stored, SubmissionState.FINAL if is_final else row.state)
 

@@ -124,8 +124,16 @@ class SqliteSubmissions:
 
         return await self._core.shard(account).write(account, call, undoes=False)
 
-    async def record(self, account: AccountId, submission: SubmissionId, fates: Mapping[str, RecipientFate]) -> None:
-        await self._core.shard(account).write(account, lambda unit: _record(unit, submission, fates), undoes=False)
+    async def record(
+        self,
+        account: AccountId,
+        submission: SubmissionId,
+        fates: Mapping[str, RecipientFate],
+        rest: RecipientFate | None = None,
+    ) -> None:
+        await self._core.shard(account).write(
+            account, lambda unit: _record(unit, submission, fates, rest), undoes=False
+        )
 
 
 def _submit(unit: Unit, shard: Shard, new: NewSubmission, limits: tuple[int | None, int | None]) -> Submitted:
@@ -292,7 +300,7 @@ def _change(unit: Unit, submission: int, state: SubmissionState, spool_shard: in
     return True
 
 
-def _record(unit: Unit, submission: int, fates: Mapping[str, RecipientFate]) -> None:
+def _record(unit: Unit, submission: int, fates: Mapping[str, RecipientFate], rest: RecipientFate | None) -> None:
     key = (unit.account, submission)
     found = unit.connection.execute(
         "SELECT state, wire, EXISTS (SELECT 1 FROM submission_recipient r WHERE r.account = ?1 AND r.submission = ?2"
@@ -307,7 +315,13 @@ def _record(unit: Unit, submission: int, fates: Mapping[str, RecipientFate]) -> 
         " WHERE account = ? AND submission = ? AND address = ?",
         [(fate.outcome, fate.reply[:_BRIEF], int(fate.at * 1e6), *key, address) for address, fate in fates.items()],
     )
-    if not found[2]:
+    if found[2] and rest is not None:
+        unit.connection.execute(
+            "UPDATE submission_recipient SET outcome = ?, reply = ?, at = ?"
+            " WHERE account = ? AND submission = ? AND outcome = ''",
+            (rest.outcome, rest.reply[:_BRIEF], int(rest.at * 1e6), *key),
+        )
+    if not found[2] or rest is not None:
         end_submission(unit, submission, cast(int, found[1]), SubmissionState.FINAL.value)
         return
     unit.connection.execute(
