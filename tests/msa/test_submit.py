@@ -399,6 +399,19 @@ async def test_a_failure_is_recorded_and_marked_on_the_copy_in_sent(house: House
     assert set(table.flags_of(flags)) == {"\\Seen", "$SubmitFailed"}
 
 
+async def test_recipients_that_end_at_one_address_all_have_an_outcome(house: House) -> None:
+    bob = parse_address("bob@there.example")
+    house.directory.aliases["team@ours.example"] = (bob,)
+    result = expect_submitted(await house.submit(MESSAGE, "team@ours.example", "bob@there.example"))
+    (message,) = house.onward.taken
+    assert len(message.recipients) == 1
+    message.recipients[0].status = Status.RELAYED
+    assert await house.handover.record(message)
+    known = await house.store.submissions.get(ALICE.id, result.id)
+    assert known is not None and known.state is SubmissionState.FINAL
+    assert [fate.outcome for fate in known.recipients] == ["relayed", "relayed"]
+
+
 # limits and holds
 
 
