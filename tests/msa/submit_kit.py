@@ -25,7 +25,7 @@ from posthouse.msa.submit import (
     Submitter,
 )
 from posthouse.ports.clock import FakeClock
-from posthouse.ports.directory import Account, FakeDirectory
+from posthouse.ports.directory import Account, DirectoryError, FakeDirectory
 from posthouse.ports.login import Login
 from posthouse.ports.observe import FakeFigure, FakeJournal, FakeLog
 from posthouse.ports.spool import QueuedMessage, Spool, SpoolError
@@ -44,8 +44,11 @@ MESSAGE = (
 class FakeAccounts:
     def __init__(self, *accounts: Account) -> None:
         self.accounts = {account.id: account for account in accounts}
+        self.is_broken = False
 
     def get(self, account: AccountId) -> Account | None:
+        if self.is_broken:
+            raise DirectoryError("disk failed")
         return self.accounts.get(account)
 
     def find(self, login: str) -> Account | None:

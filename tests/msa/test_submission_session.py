@@ -191,3 +191,9 @@ async def test_a_problem_of_the_body_is_the_answer(house: House) -> None:
     client.mail()
     answer = client.role.end(smtp.MessageEnd(0, Reply(552, "5.3.4", "Too big")))
     assert answer == Reply(552, "5.3.4", "Too big")
+
+
+def test_a_directory_that_cannot_be_read_is_a_temporary_failure_at_mail(house: House) -> None:
+    client = Client(house).log_in()
+    house.accounts.is_broken = True
+    assert client.mail().startswith("451 4.3.0")

@@ -26,7 +26,7 @@ from posthouse.message.trace import complete_received
 from posthouse.msa.conduct import Conducts
 from posthouse.msa.ticket import Ticket, decode_ticket, open_envelope
 from posthouse.ports.clock import Clock
-from posthouse.ports.directory import Directory
+from posthouse.ports.directory import Directory, DirectoryError
 from posthouse.ports.observe import Journal, Log
 from posthouse.ports.spool import (
     Action,
@@ -59,7 +59,7 @@ _REPLAY_LIMIT = 200
 _SLICE = 256 * 1024
 _RECORD_TRIES = 5
 _FAILED = frozenset({"failed", "expired"})
-_TROUBLE = (StoreError, StoreRefusal, SpoolError)
+_TROUBLE = (StoreError, StoreRefusal, SpoolError, DirectoryError)
 
 
 class Onward(Protocol):

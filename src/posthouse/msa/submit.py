@@ -175,7 +175,7 @@ def check_recipient(address: Address, directory: Directory) -> Reply | None:
     try:
         standing = directory.look_up(address)
     except DirectoryError:
-        return Reply(451, "4.3.0", "The directory cannot be asked now, try again later")
+        return Reply(451, "4.3.0", "Addresses cannot be looked up now, try again later")
     if standing is Standing.UNKNOWN:
         return Reply(550, "5.1.1", f"There is no mailbox <{address}> here")
     is_complete = "." in address.domain or address.domain.startswith("[")
