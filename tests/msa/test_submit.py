@@ -470,3 +470,32 @@ async def test_held_mail_that_an_administrator_deletes_frees_the_account() -> No
     assert known is not None
     assert (known.state, known.recipients[0].outcome) == (SubmissionState.FINAL, "failed")
     assert expect_submitted(await house.submit(MESSAGE + b"letter\r\n")).hold == ""
+
+
+@pytest.mark.parametrize(
+    "author",
+    [
+        b"<ceo@ours.example> <alice@ours.example>",
+        b"ceo@ours.example alice@ours.example",
+        b"ceo@ours.example <alice@ours.example>",
+        b"Boss ceo@ours.example <alice@ours.example>",
+    ],
+)
+async def test_a_from_that_some_take_for_somebody_else_is_refused(house: House, author: bytes) -> None:
+    message = MESSAGE.replace(b"From: Alice <alice@ours.example>", b"From: " + author)
+    assert message != MESSAGE
+    assert expect_refused(await house.submit(message)).startswith("550 5.7.1")
+
+
+@pytest.mark.parametrize(
+    "author",
+    [
+        b'"ceo@ours.example" <alice@ours.example>',
+        b"alice@ours.example <alice@ours.example>",
+        b"Alice (ask bob@ours.example) <alice@ours.example>",
+        b"J@ne <alice@ours.example>",
+        b"=?utf-8?q?J=40ne?= <alice@ours.example>",
+    ],
+)
+async def test_names_with_an_at_sign_are_names(house: House, author: bytes) -> None:
+    expect_submitted(await house.submit(MESSAGE.replace(b"From: Alice <alice@ours.example>", b"From: " + author)))

@@ -8,6 +8,7 @@ RFC 5322 §3.6 (fields, Resent blocks §3.6.6), RFC 6409 §8, RFC 6854 (groups h
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -25,6 +26,8 @@ BOOKKEEPING = frozenset(
     {b"fcc", b"x-identity-key", b"x-account-key", b"x-unsent", b"x-fcc", b"x-bcc", b"x-uid", b"return-path"}
 )
 BOOKKEEPING_PREFIXES = (b"x-mozilla-", b"x-evolution-", b"x-kmail-", b"x-claws-", b"x-sylpheed-", b"x-balsa-")
+_QUOTED = re.compile(rb'"(?:[^"\\]|\\.)*+"|\((?:[^()\\]|\\.)*+\)')  # strings and comments
+_ADDRESS_LIKE = re.compile(rb"(?<![^\s<>,;:()])(?!=\?)[^\s<>,;:()@]+@[^\s<>,;:()@]+\.[^\s<>,;:()@]+")
 _TRACE = frozenset({b"received", b"return-path"})
 _BLOCK_STARTS = frozenset({b"resent-from", b"resent-date", b"resent-message-id", b"resent-sender"})
 
@@ -135,10 +138,20 @@ def derive_recipients(head: Head) -> tuple[Address, ...]:
     return tuple(found.values())
 
 
+def _find_lookalikes(value: bytes) -> Iterator[Address]:
+    """Programs differ in what they make of a field that is not well formed, so none of it may be somebody else."""
+    for found in _ADDRESS_LIKE.findall(_QUOTED.sub(b" ", value)):
+        try:
+            yield parse_address(found.decode("utf-8"))
+        except (AddressError, UnicodeDecodeError):
+            raise Unfit(554, "5.6.0", "The From field cannot be read") from None
+
+
 def find_senders(head: Head) -> tuple[Address, ...]:
     """Who answers for the message: From, or Sender where several are From; of the Resent block where there is one.
 
-    Raises Unfit when nobody does, or two fields claim to say it.
+    The first is whose message it is; behind it comes what else in a From of one author may be taken for an address
+    (`<one@a.example> <other@a.example>`). Raises Unfit when nobody does, or two fields claim to say it.
     """
     if head.block:
         authors = [value for name, value in head.block if name == b"resent-from"]
@@ -150,7 +163,7 @@ def find_senders(head: Head) -> tuple[Address, ...]:
         raise Unfit(554, "5.6.0", f"The message has {what} From field")
     several = tuple(_read_addresses(authors[0]))
     if len(several) == 1:
-        return several
+        return (*several, *_find_lookalikes(authors[0]))
     agent = tuple(_read_addresses(agents[0])) if agents else ()
     if len(agent) != 1:
         raise Unfit(554, "5.6.0", "A message with several authors, or none, names one Sender")
