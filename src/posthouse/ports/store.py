@@ -406,11 +406,9 @@ class SubmissionState(enum.StrEnum):
 
 # What `Submissions.change` may do (docs/internals.md). FINAL is only made by `record`, from HELD or QUEUED.
 SUBMISSION_MOVES: Mapping[SubmissionState, frozenset[SubmissionState]] = {
-    SubmissionState.PENDING: frozenset(
-        {SubmissionState.PENDING, SubmissionState.HELD, SubmissionState.QUEUED, SubmissionState.CANCELED}
-    ),
-    SubmissionState.HELD: frozenset({SubmissionState.QUEUED, SubmissionState.CANCELED}),
-    SubmissionState.QUEUED: frozenset(),
+    SubmissionState.PENDING: frozenset({SubmissionState.HELD, SubmissionState.QUEUED, SubmissionState.CANCELED}),
+    SubmissionState.HELD: frozenset({SubmissionState.PENDING, SubmissionState.QUEUED, SubmissionState.CANCELED}),
+    SubmissionState.QUEUED: frozenset({SubmissionState.FINAL}),
     SubmissionState.FINAL: frozenset(),
     SubmissionState.CANCELED: frozenset(),
 }

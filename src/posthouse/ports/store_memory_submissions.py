@@ -10,6 +10,7 @@ from dataclasses import replace
 from posthouse.message.mailbox import AccountId, SubmissionId
 from posthouse.ports.spool import Body
 from posthouse.ports.store import (
+    SUBMISSION_MOVES,
     Added,
     NewSubmission,
     NoSuchMailbox,
@@ -20,14 +21,6 @@ from posthouse.ports.store import (
 )
 from posthouse.ports.store_memory_messages import Doors, add_emails, answer, find_email, make_body, octets_of
 from posthouse.ports.store_memory_state import AccountState, Kind, Record, StoredKey, StoredSubmission
-
-_MOVES = {
-    SubmissionState.PENDING: {SubmissionState.QUEUED, SubmissionState.HELD, SubmissionState.CANCELED},
-    SubmissionState.HELD: {SubmissionState.PENDING, SubmissionState.QUEUED, SubmissionState.CANCELED},
-    SubmissionState.QUEUED: {SubmissionState.FINAL},
-    SubmissionState.FINAL: set(),
-    SubmissionState.CANCELED: set(),
-}
 
 
 class MemorySubmissions:
@@ -109,7 +102,7 @@ class MemorySubmissions:
     ) -> bool:
         owner = self._doors.write(account)
         stored = owner.submissions.get(submission)
-        if stored is None or state not in _MOVES[stored.row.state]:
+        if stored is None or state not in SUBMISSION_MOVES[stored.row.state]:
             return False
         if spool_shard is not None:
             stored.row.spool_shard = spool_shard

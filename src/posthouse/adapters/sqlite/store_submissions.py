@@ -24,6 +24,7 @@ from posthouse.adapters.sqlite.store_works import Unit
 from posthouse.message.mailbox import AccountId, EmailId, MailboxId, ModSeq, SubmissionId, Uid, UidValidity
 from posthouse.ports.spool import Body, SpoolError
 from posthouse.ports.store import (
+    SUBMISSION_MOVES,
     NewSubmission,
     NoSuchMailbox,
     RecipientFate,
@@ -38,13 +39,6 @@ _COLUMNS = (
     "account, submission, state, spool_shard, send_at, created, modseq, email, wire, envelope, source, message_id"
 )
 _BODY = "(SELECT body FROM email WHERE account = ?1 AND email = ?8)"
-_MOVES = {
-    SubmissionState.PENDING: {SubmissionState.HELD, SubmissionState.QUEUED, SubmissionState.CANCELED},
-    SubmissionState.HELD: {SubmissionState.PENDING, SubmissionState.QUEUED, SubmissionState.CANCELED},
-    SubmissionState.QUEUED: {SubmissionState.FINAL},
-    SubmissionState.FINAL: set[SubmissionState](),
-    SubmissionState.CANCELED: set[SubmissionState](),
-}
 _ENDS = (SubmissionState.FINAL, SubmissionState.CANCELED)
 _ENDED = frozenset(state.value for state in _ENDS)
 _encode = msgspec.json.Encoder().encode
@@ -286,7 +280,7 @@ def _state_of(unit: Unit, submission: int) -> tuple[SubmissionState, int] | None
 
 def _change(unit: Unit, submission: int, state: SubmissionState, spool_shard: int | None) -> bool:
     found = _state_of(unit, submission)
-    if found is None or state not in _MOVES[found[0]]:
+    if found is None or state not in SUBMISSION_MOVES[found[0]]:
         return False
     if state in _ENDS:
         end_submission(unit, submission, found[1], state.value)
