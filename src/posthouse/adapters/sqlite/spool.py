@@ -140,20 +140,8 @@ class SqliteSpool:
 
     def figures(self) -> dict[str, float]:
         """For metrics: names are the last part of a metric's name."""
-        figures = self._writer.figures
-        return {
-            "commits": figures.commits,
-            "writes": figures.works,
-            "last_batch": figures.last_batch,
-            "last_commit_seconds": figures.last_commit_s,
-            "waiting": self._writer.waiting_works,
-            "wal_octets": figures.wal_octets,
-            "checkpoints": figures.checkpoints,
-            "last_checkpoint_seconds": figures.last_checkpoint_s,
-            "worst_checkpoint_seconds": figures.worst_checkpoint_s,
-            "oldest_reader_seconds": self._reader.age_s,
-            "broken": float(self.is_broken),
-        }
+        own = {"oldest_reader_seconds": self._reader.age_s, "broken": float(self.is_broken)}
+        return self._writer.describe() | own
 
     # Taking in and settling.
 

@@ -220,20 +220,8 @@ class Shard:
         return future
 
     def figures(self) -> dict[str, float]:
-        figures = self._writer.figures
-        return {
-            "commits": figures.commits,
-            "writes": figures.works,
-            "last_batch": figures.last_batch,
-            "last_commit_seconds": figures.last_commit_s,
-            "waiting": self._writer.waiting_works,
-            "wal_octets": figures.wal_octets,
-            "checkpoints": figures.checkpoints,
-            "last_checkpoint_seconds": figures.last_checkpoint_s,
-            "worst_checkpoint_seconds": figures.worst_checkpoint_s,
-            "oldest_reader_seconds": self.readers.oldest_s,
-            "broken": float(self.is_broken),
-        }
+        own = {"oldest_reader_seconds": self.readers.oldest_s, "broken": float(self.is_broken)}
+        return self._writer.describe() | own
 
     async def close(self) -> None:
         """The writer last: whoever closes a database last is to empty the WAL, and readers cannot."""

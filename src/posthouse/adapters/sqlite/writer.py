@@ -195,9 +195,20 @@ class Writer(Generic[W]):
 
     # The event loop's side.
 
-    @property
-    def waiting_works(self) -> int:
-        return self._waiting_works
+    def describe(self) -> dict[str, float]:
+        """For metrics: names are the last part of a metric's name."""
+        figures = self.figures
+        return {
+            "commits": figures.commits,
+            "writes": figures.works,
+            "last_batch": figures.last_batch,
+            "last_commit_seconds": figures.last_commit_s,
+            "waiting": self._waiting_works,
+            "wal_octets": figures.wal_octets,
+            "checkpoints": figures.checkpoints,
+            "last_checkpoint_seconds": figures.last_checkpoint_s,
+            "worst_checkpoint_seconds": figures.worst_checkpoint_s,
+        }
 
     def has_room(self) -> bool:
         return self._waiting_works < self._limits.max_works and self._waiting_octets < self._limits.max_octets
