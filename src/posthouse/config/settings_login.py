@@ -7,18 +7,7 @@ from typing import Annotated
 import msgspec
 
 from posthouse.config.kinds import Choice, Duration, FilePath, Flag, Key, ListOf, Text, Whole
-
-_MECHANISMS = (
-    "SCRAM-SHA-256-PLUS",
-    "SCRAM-SHA-256",
-    "SCRAM-SHA-1-PLUS",
-    "SCRAM-SHA-1",
-    "OAUTHBEARER",
-    "XOAUTH2",
-    "PLAIN",
-    "LOGIN",
-    "EXTERNAL",
-)
+from posthouse.ports.login import MECHANISMS
 
 
 class LoginSettings(msgspec.Struct, frozen=True, kw_only=True):
@@ -27,10 +16,10 @@ class LoginSettings(msgspec.Struct, frozen=True, kw_only=True):
     mechanisms: Annotated[
         tuple[str, ...],
         Key(
-            ListOf(Choice(_MECHANISMS)),
+            ListOf(Choice(MECHANISMS)),
             "SASL mechanisms, the best first; each is offered only where it is possible and safe.",
         ),
-    ] = _MECHANISMS
+    ] = MECHANISMS
     plaintext_on_loopback: Annotated[
         bool, Key(Flag(), "Whether programs on this machine may send a password without TLS.")
     ] = True

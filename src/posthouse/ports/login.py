@@ -7,6 +7,18 @@ from dataclasses import dataclass
 
 from posthouse.message.mailbox import AccountId
 
+MECHANISMS = (
+    "SCRAM-SHA-256-PLUS",
+    "SCRAM-SHA-256",
+    "SCRAM-SHA-1-PLUS",
+    "SCRAM-SHA-1",
+    "OAUTHBEARER",
+    "XOAUTH2",
+    "PLAIN",
+    "LOGIN",
+    "EXTERNAL",
+)  # all there are, the best first
+
 
 class Scope(enum.StrEnum):
     """What a credential is good for."""

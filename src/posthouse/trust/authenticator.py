@@ -41,7 +41,7 @@ from posthouse.ports.credentials import (
     Use,
 )
 from posthouse.ports.directory import Account, Accounts, DirectoryError
-from posthouse.ports.login import Login, Scope
+from posthouse.ports.login import MECHANISMS, Login, Scope
 from posthouse.ports.observe import Counter, Log
 from posthouse.protocol.sasl.server_scram import ScramKeys, ScramOffer
 from posthouse.trust.names import spell_login
@@ -50,17 +50,6 @@ from posthouse.trust.successes import Match, Successes
 from posthouse.trust.throttle import Throttle, ThrottleSettings
 from posthouse.trust.verdicts import Accepted, Denied, Verdict, Why
 
-MECHANISMS = (
-    "SCRAM-SHA-256-PLUS",
-    "SCRAM-SHA-256",
-    "SCRAM-SHA-1-PLUS",
-    "SCRAM-SHA-1",
-    "OAUTHBEARER",
-    "XOAUTH2",
-    "PLAIN",
-    "LOGIN",
-    "EXTERNAL",
-)
 _ACCOUNT_THROTTLE = ThrottleSettings()
 _ADDRESS_THROTTLE = ThrottleSettings(free=20)  # there may be an office behind it
 
