@@ -283,10 +283,6 @@ def join_or(keys: list[SearchKey]) -> SearchKey:
     return left[0] if left else NOTHING
 
 
-def is_nothing(key: SearchKey) -> bool:
-    return key == NOTHING
-
-
 def score(program: SearchKey, facts: EmailFacts) -> int:
     """How often what is searched for stands in the email (RFC 6203 §4), not counting what must not stand there."""
     match program:

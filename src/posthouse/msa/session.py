@@ -23,7 +23,15 @@ from posthouse.message.instant import Instant, format_rfc3339
 from posthouse.message.peer import Peer
 from posthouse.message.reply import Reply
 from posthouse.message.trace import Origin, describe_tls, hidden_prefix, received_prefix, with_protocol
-from posthouse.msa.submit import Refused, SubmitOptions, Submitted, check_login, check_recipient, check_sender
+from posthouse.msa.submit import (
+    NO_DIRECTORY,
+    Refused,
+    SubmitOptions,
+    Submitted,
+    check_login,
+    check_recipient,
+    check_sender,
+)
 from posthouse.ports.clock import Clock
 from posthouse.ports.directory import Accounts, Directory, DirectoryError
 from posthouse.ports.login import Login, Mechanisms
@@ -35,7 +43,6 @@ _LOG_IN = Reply(530, "5.7.0", "Log in first")
 _OK_SENDER = Reply(250, "2.1.0", "Sender ok")
 _OK_RECIPIENT = Reply(250, "2.1.5", "Recipient ok")
 _GO_AHEAD = Reply(354, "", "End data with <CR><LF>.<CR><LF>")
-_NO_DIRECTORY = Reply(451, "4.3.0", "Addresses cannot be looked up now, try again later")
 _NOT_HERE = Reply(458, "4.7.0", "Not on this service")
 
 
@@ -136,7 +143,7 @@ class SubmissionSession:
                 or self._check_time(event)
             )
         except DirectoryError:
-            refusal = _NO_DIRECTORY
+            refusal = NO_DIRECTORY
         if refusal is not None:
             self._note_refused(str(event.sender or ""), refusal)
             return refusal

@@ -50,6 +50,7 @@ KEY_OCTETS = 16
 _SLICE = 256 * 1024
 
 _NO_SCOPE = Reply(550, "5.7.1", "This password may not be used to send mail")
+NO_DIRECTORY = Reply(451, "4.3.0", "Addresses cannot be looked up now, try again later")
 _DISABLED = Reply(550, "5.7.1", "This account may not send mail now")
 _BARE = Reply(554, "5.6.0", "The message has bare CR, bare LF or NUL characters in it")
 _NO_RECIPIENTS = Reply(554, "5.5.1", "There are no recipients")
@@ -175,7 +176,7 @@ def check_recipient(address: Address, directory: Directory) -> Reply | None:
     try:
         standing = directory.look_up(address)
     except DirectoryError:
-        return Reply(451, "4.3.0", "Addresses cannot be looked up now, try again later")
+        return NO_DIRECTORY
     if standing is Standing.UNKNOWN:
         return Reply(550, "5.1.1", f"There is no mailbox <{address}> here")
     is_complete = "." in address.domain or address.domain.startswith("[")
