@@ -80,20 +80,12 @@ class Bench:
         wait_port(SINK_PORT, address, process=sink.process)
         return sink
 
-    def make_load(self, mode: str, *words: str) -> Process:
-        command = [
-            sys.executable,
-            "-m",
-            "bench.load",
-            mode,
-            "--port",
-            str(RELAY_PORT),
-            *words,
-        ]  # the last --port counts
+    def make_load(self, mode: str, *words: str, port: int = RELAY_PORT) -> Process:
+        command = [sys.executable, "-m", "bench.load", mode, "--port", str(port), *words]
         return Process(command, self.base / f"load-{time.monotonic_ns()}.log")
 
-    def run_load(self, mode: str, *words: str) -> dict[str, float]:
-        process = self.make_load(mode, *words)
+    def run_load(self, mode: str, *words: str, port: int = RELAY_PORT) -> dict[str, float]:
+        process = self.make_load(mode, *words, port=port)
         process.wait(self.seconds * 20 + 120)
         answer: dict[str, float] = json.loads(process.read_tail().splitlines()[-1])
         return answer
@@ -133,7 +125,7 @@ class Bench:
             done += warm_up
             self.learnt[key] = warm_up / (wait(done) - start)
         messages = max(warm_up, int(self.learnt[key] * self.seconds * 1.1))
-        cpu, start = _measure_side(side), time.perf_counter()
+        cpu, start = measure_cpu(side.pids), time.perf_counter()
         send(messages)
         accepted = time.perf_counter()
         end = wait(done + messages)
@@ -144,12 +136,8 @@ class Bench:
             "seconds": end - start,
             "rate": rate,
             "accepted_rate": messages / (accepted - start),
-            "cpu_ms": 1000 * (_measure_side(side) - cpu) / messages,
+            "cpu_ms": 1000 * (measure_cpu(side.pids) - cpu) / messages,
         }
 
     def wait_sinks(self, sinks: Sequence[Sink], deliveries: int = 1) -> Callable[[int], float]:
         return lambda messages: wait_count(sinks, messages * deliveries, self.seconds * 20 + 60)
-
-
-def _measure_side(side: Side) -> float:
-    return sum(measure_cpu(pid) for pid in side.pids)

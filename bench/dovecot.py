@@ -21,10 +21,6 @@ class Dovecot:
         self._pid = 0
 
     @property
-    def pid(self) -> int:
-        return self._pid
-
-    @property
     def pids(self) -> list[int]:
         return [self._pid]
 
@@ -71,12 +67,8 @@ class PostfixDovecot:
         self._postfix, self._dovecot = Postfix(), Dovecot()
 
     @property
-    def pid(self) -> int:
-        return self._postfix.pid
-
-    @property
     def pids(self) -> list[int]:
-        return [self._postfix.pid, self._dovecot.pid]
+        return self._postfix.pids + self._dovecot.pids
 
     def start(self, base: Path, setup: Setup) -> None:
         self._dovecot.start(base, setup)

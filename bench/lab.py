@@ -81,7 +81,7 @@ class Process:
                 self.kill()
 
     def kill(self) -> None:
-        for pid in list_tree(self.pid):
+        for pid in list_trees([self.pid]):
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
         self.popen.wait()
@@ -110,9 +110,9 @@ def read_parents() -> dict[int, int]:
     return parents
 
 
-def list_tree(root: int) -> list[int]:
+def list_trees(roots: Sequence[int]) -> list[int]:
     parents = read_parents()
-    tree = {root}
+    tree = set(roots)
     grew = True
     while grew:
         below = {pid for pid, parent in parents.items() if parent in tree} - tree
@@ -121,20 +121,20 @@ def list_tree(root: int) -> list[int]:
     return sorted(tree)
 
 
-def measure_cpu(root: int) -> float:
-    """Seconds of processor time of the tree: the living and, through their parents, those that ended."""
+def measure_cpu(roots: Sequence[int]) -> float:
+    """Seconds of processor time of the trees: the living and, through their parents, those that ended."""
     ticks = 0
-    for pid in list_tree(root):
+    for pid in list_trees(roots):
         with contextlib.suppress(OSError):
             fields = Path(f"/proc/{pid}/stat").read_text().rpartition(") ")[2].split()
             ticks += sum(int(field) for field in fields[11:15])
     return ticks / TICKS_PER_S
 
 
-def measure_memory(root: int) -> dict[str, int]:
-    """Octets of the tree: "pss" and "rss" together, and "processes"."""
+def measure_memory(roots: Sequence[int]) -> dict[str, int]:
+    """Octets of the trees: "pss" and "rss" together, and "processes"."""
     total = {"pss": 0, "rss": 0, "processes": 0}
-    for pid in list_tree(root):
+    for pid in list_trees(roots):
         with contextlib.suppress(OSError):
             text = Path(f"/proc/{pid}/smaps_rollup").read_text()
             total["pss"] += 1024 * int(re.findall(r"^Pss:\s+(\d+)", text, re.MULTILINE)[0])

@@ -52,12 +52,8 @@ class Side(Protocol):
     def start(self, base: Path, setup: Setup) -> None: ...
 
     @property
-    def pid(self) -> int:
-        """Root of the process tree."""
-
-    @property
     def pids(self) -> list[int]:
-        """Roots of all its trees."""
+        """Roots of its process trees."""
 
     def stop(self) -> None: ...
 
@@ -68,10 +64,6 @@ class Postfix:
     def __init__(self) -> None:
         self._conf = Path()
         self._pid = 0
-
-    @property
-    def pid(self) -> int:
-        return self._pid
 
     @property
     def pids(self) -> list[int]:
@@ -169,13 +161,9 @@ class Posthouse:
         self._process: Process | None = None
 
     @property
-    def pid(self) -> int:
-        assert self._process is not None
-        return self._process.pid
-
-    @property
     def pids(self) -> list[int]:
-        return [self.pid]
+        assert self._process is not None
+        return [self._process.pid]
 
     def _write(self, base: Path, setup: Setup) -> Path:
         lines = [

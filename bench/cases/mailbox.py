@@ -74,7 +74,7 @@ def hand_over(users: int) -> Case:
     def measure(bench: Bench, side: Side) -> dict[str, float]:
         def send(messages: int) -> object:
             words = ("--lmtp", "--sessions", "10", "--messages", str(messages), "--users", str(users))
-            return bench.run_load("send", "--port", str(LMTP_PORT), *words)
+            return bench.run_load("send", *words, port=LMTP_PORT)
 
         return bench.measure_flow(side, send, lambda _: time.perf_counter(), 300)
 

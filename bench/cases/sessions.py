@@ -16,7 +16,7 @@ IDLE_SESSIONS = 5000
 
 def measure_idle(bench: Bench, side: Side, *words: str) -> dict[str, float]:
     time.sleep(1.0)
-    before = measure_memory(side.pid)
+    before = measure_memory(side.pids)
     command = [sys.executable, "-m", "bench.load", "idle", "--port", str(RELAY_PORT), *words]
     command += ["--sessions", str(IDLE_SESSIONS)]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as load:
@@ -24,7 +24,7 @@ def measure_idle(bench: Bench, side: Side, *words: str) -> dict[str, float]:
         if b"open" not in load.stdout.readline():
             raise LabError("the idle sessions could not be opened")
         time.sleep(2.0)
-        after = measure_memory(side.pid)
+        after = measure_memory(side.pids)
         load.communicate(b"")
     return {
         "kib": (after["pss"] - before["pss"]) / IDLE_SESSIONS / 1024,
@@ -50,7 +50,7 @@ def measure_large(bench: Bench, side: Side) -> dict[str, float]:
         load = bench.make_load("large", "--sessions", "200", "--size", str(50_000_000))
         deadline = time.monotonic() + 600
         while load.popen.poll() is None or sum(sink.count() for sink in sinks) < 200:
-            peak = max(peak, measure_memory(side.pid)["pss"])
+            peak = max(peak, measure_memory(side.pids)["pss"])
             time.sleep(0.1)
             if time.monotonic() > deadline or load.popen.poll():
                 load.stop()
