@@ -2,41 +2,22 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import pytest
-from click.testing import CliRunner, Result
 
 from posthouse.adapters.passwords import Argon2Hash
 from posthouse.adapters.sqlite.directory_admin import open_directory
 from posthouse.adapters.sqlite.directory_credentials import SqliteCredentials
-from posthouse.app.cli import main
 from posthouse.message.mailbox import AccountId
 from posthouse.trust.secrets import keyed_hash
+from tests.app.cli_kit import Shell
 
 
-class Shell:
-    def __init__(self, directory: Path) -> None:
-        self.path = str(directory / "data" / "directory.db")
-        self.file = directory / "p.toml"
-        self.file.write_text(f'hostname = "mail.example.org"\ndata = "{directory}/data"\n')
-
-    def run(self, *arguments: str, typed: str = "") -> Result:
-        return CliRunner().invoke(main, ["-c", str(self.file), *arguments], input=typed, prog_name="posthouse")
-
-    def do(self, *arguments: str, typed: str = "") -> str:
-        result = self.run(*arguments, typed=typed)
-        assert result.exit_code == 0, result.output
-        return result.output
-
-    def rows(self, *arguments: str) -> list[dict[str, object]]:
-        return [json.loads(line) for line in self.do(*arguments, "--json").splitlines()]
-
-    def fails(self, *arguments: str) -> str:
-        result = self.run(*arguments)
-        assert result.exit_code == 1, result.output
-        return result.output
+class AccountShell(Shell):
+    @property
+    def path(self) -> str:
+        return str(self.directory / "data" / "directory.db")
 
     def secret(self, account: int, number: int) -> str:
         directory = open_directory(self.path)
@@ -48,13 +29,13 @@ class Shell:
 
 
 @pytest.fixture
-def shell(tmp_path: Path) -> Shell:
-    made = Shell(tmp_path)
+def shell(tmp_path: Path) -> AccountShell:
+    made = AccountShell(tmp_path)
     made.do("domain", "add", "example.org")
     return made
 
 
-def test_a_day_of_an_administrator(shell: Shell) -> None:
+def test_a_day_of_an_administrator(shell: AccountShell) -> None:
     shell.do("domain", "add", "bücher.example", "--alias-of", "example.org")
     shell.do(
         "account", "add", "alice@example.org", "--password-stdin", "--quota", "10G", "--name", "Alice", typed="pw\n"
@@ -74,7 +55,7 @@ def test_a_day_of_an_administrator(shell: Shell) -> None:
     assert "bücher.example" in shell.do("domain", "list")
 
 
-def test_a_given_password_is_not_shown_and_a_made_one_is_shown_once(shell: Shell) -> None:
+def test_a_given_password_is_not_shown_and_a_made_one_is_shown_once(shell: AccountShell) -> None:
     given = shell.do("account", "add", "alice@example.org", "--password-stdin", typed="correct horse\n")
     assert "correct horse" not in given
     assert Argon2Hash().verify(shell.secret(1, 0), "correct horse")
@@ -82,14 +63,14 @@ def test_a_given_password_is_not_shown_and_a_made_one_is_shown_once(shell: Shell
     assert Argon2Hash().verify(shell.secret(1, 0), shown.rpartition(" ")[2])
 
 
-def test_an_account_whose_password_is_refused_does_not_stay(shell: Shell) -> None:
+def test_an_account_whose_password_is_refused_does_not_stay(shell: AccountShell) -> None:
     result = shell.run("account", "add", "alice@example.org", "--password-stdin", typed="\x07\n")
     assert result.exit_code == 1
     assert shell.rows("account", "list") == []
     assert shell.rows("account", "list", "--removed") == []
 
 
-def test_app_passwords_have_names_and_scopes(shell: Shell) -> None:
+def test_app_passwords_have_names_and_scopes(shell: AccountShell) -> None:
     shell.do("account", "add", "alice@example.org")
     shown = shell.do("account", "app-password", "add", "alice@example.org", "Phone", "--scope", "read", "--no-dedupe")
     main_row, phone = shell.rows("account", "app-password", "list", "alice@example.org")
@@ -111,7 +92,7 @@ def test_app_passwords_have_names_and_scopes(shell: Shell) -> None:
     assert "there is no app password" in shell.fails("account", "app-password", "remove", "alice@example.org", "Phone")
 
 
-def test_accounts_change_go_and_come_back(shell: Shell) -> None:
+def test_accounts_change_go_and_come_back(shell: AccountShell) -> None:
     shell.do("account", "add", "alice@example.org", "--quota", "1G")
     shell.do("account", "disable", "alice@example.org")
     shell.do("account", "set", "alice@example.org", "--quota", "none", "--quota-emails", "7", "--admin")
@@ -128,7 +109,7 @@ def test_accounts_change_go_and_come_back(shell: Shell) -> None:
     assert [row["disabled"] for row in shell.rows("account", "list")] == [False]
 
 
-def test_what_cannot_be_done_is_exit_code_1_with_a_reason(shell: Shell) -> None:
+def test_what_cannot_be_done_is_exit_code_1_with_a_reason(shell: AccountShell) -> None:
     assert "not hosted here" in shell.fails("account", "add", "alice@remote.example")
     assert "domain" in shell.fails("account", "add", "alice")
     assert "would lead to nobody" in shell.fails("alias", "add", "a@example.org", "b@example.org")
@@ -140,14 +121,14 @@ def test_what_cannot_be_done_is_exit_code_1_with_a_reason(shell: Shell) -> None:
     assert shell.run("account", "add", "b@example.org", "--quota", "much").exit_code == 2
 
 
-def test_empty_lists_say_so(shell: Shell) -> None:
+def test_empty_lists_say_so(shell: AccountShell) -> None:
     assert shell.do("alias", "list") == "There are no aliases.\n"
     assert shell.do("account", "list") == "There are no accounts.\n"
     shell.do("domain", "remove", "example.org")
     assert shell.do("domain", "list") == "No domain is hosted.\n"
 
 
-def test_fsck_looks_at_the_directory(shell: Shell) -> None:
+def test_fsck_looks_at_the_directory(shell: AccountShell) -> None:
     shell.do("account", "add", "alice@example.org")
     shell.do("alias", "add", "info@example.org", "alice@example.org")
     assert "as it should be" in shell.do("fsck")

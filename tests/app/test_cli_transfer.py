@@ -7,38 +7,21 @@ import json
 from pathlib import Path
 
 import pytest
-from click.testing import CliRunner, Result
 
-from posthouse.app.cli import main
 from posthouse.app.transfer import open_office
 from posthouse.config import load
 from posthouse.message.mailbox import Role
 from posthouse.ports.store import FlagEdit, FlagMode
+from tests.app.cli_kit import Shell
 from tests.manage.transfer_kit import make_letter
 
 ALICE = "alice@example.org"
 FROM = b"From ann@example.com Tue Nov 14 22:13:20 2023\n"
 
 
-class Shell:
-    def __init__(self, directory: Path) -> None:
-        self.path = directory
-        self.file = directory / "p.toml"
-        self.file.write_text(f'hostname = "mail.example.org"\ndata = "{directory}/data"\n[store]\nshards = 2\n')
-
-    def run(self, *arguments: str, typed: str = "") -> Result:
-        return CliRunner().invoke(main, ["-c", str(self.file), *arguments], input=typed, prog_name="posthouse")
-
-    def do(self, *arguments: str, typed: str = "") -> str:
-        result = self.run(*arguments, typed=typed)
-        assert result.exit_code == 0, result.output
-        return result.output
-
-    def rows(self, *arguments: str) -> list[dict[str, object]]:
-        return [json.loads(line) for line in self.do(*arguments, "--json").splitlines()]
-
+class ImportShell(Shell):
     def mbox(self, name: str, count: int) -> str:
-        file = self.path / name
+        file = self.directory / name
         file.write_bytes(b"".join(FROM + make_letter(number) + b"\n" for number in range(count)))
         return str(file)
 
@@ -57,14 +40,14 @@ class Shell:
 
 
 @pytest.fixture
-def shell(tmp_path: Path) -> Shell:
-    made = Shell(tmp_path)
+def shell(tmp_path: Path) -> ImportShell:
+    made = ImportShell(tmp_path, "[store]\nshards = 2\n")
     made.do("domain", "add", "example.org")
     made.do("account", "add", ALICE, "--password-stdin", typed="pw\n")
     return made
 
 
-def test_mail_in_and_out_again(shell: Shell, tmp_path: Path) -> None:
+def test_mail_in_and_out_again(shell: ImportShell, tmp_path: Path) -> None:
     assert "Work.mbox: 3 imported" in shell.do("import", ALICE, "mbox", shell.mbox("Work.mbox", 3))
     assert "0 imported (0B), 3 there already" in shell.do("import", ALICE, "mbox", shell.mbox("Work.mbox", 3))
     assert shell.rows("import", ALICE, "mbox", shell.mbox("x", 2), "--mailbox", "Old/Box")[0]["imported"] == 2
@@ -77,12 +60,12 @@ def test_mail_in_and_out_again(shell: Shell, tmp_path: Path) -> None:
     assert (tmp_path / "boxes" / "Again" / "Old" / "Box.mbox").exists()
 
 
-def test_a_quota_stops_an_import_with_exit_code_1(shell: Shell) -> None:
+def test_a_quota_stops_an_import_with_exit_code_1(shell: ImportShell) -> None:
     shell.do("account", "set", ALICE, "--quota-emails", "2")
     result = shell.run("import", ALICE, "mbox", shell.mbox("INBOX", 5))
     assert result.exit_code == 1
     assert "--ignore-quota" in result.output
-    assert "3 imported" in shell.do("import", ALICE, "mbox", str(shell.path / "INBOX"), "--ignore-quota")
+    assert "3 imported" in shell.do("import", ALICE, "mbox", str(shell.directory / "INBOX"), "--ignore-quota")
 
 
 @pytest.mark.parametrize(
@@ -103,16 +86,16 @@ def test_a_quota_stops_an_import_with_exit_code_1(shell: Shell) -> None:
         (["undelete", ALICE, "--since", "soon"], 2, "soon"),
     ],
 )
-def test_what_goes_wrong_is_one_line(shell: Shell, arguments: list[str], code: int, said: str) -> None:
-    (shell.path / "empty").mkdir()
-    names = {"file": shell.mbox("box", 1), "config": str(shell.file), "directory": str(shell.path / "empty")}
+def test_what_goes_wrong_is_one_line(shell: ImportShell, arguments: list[str], code: int, said: str) -> None:
+    (shell.directory / "empty").mkdir()
+    names = {"file": shell.mbox("box", 1), "config": str(shell.file), "directory": str(shell.directory / "empty")}
     result = shell.run(*[each.format(**names) for each in arguments])
     assert result.exit_code == code, result.output
     assert said in result.output
     assert "Traceback" not in result.output
 
 
-def test_removed_mail_is_listed_and_brought_back(shell: Shell) -> None:
+def test_removed_mail_is_listed_and_brought_back(shell: ImportShell) -> None:
     shell.do("import", ALICE, "mbox", shell.mbox("INBOX", 3))
     assert "Nothing" in shell.do("undelete", ALICE)
     shell.expunge_all()
@@ -125,10 +108,10 @@ def test_removed_mail_is_listed_and_brought_back(shell: Shell) -> None:
     assert shell.run("undelete", ALICE, "--all").exit_code == 1
 
 
-def test_fsck_looks_at_the_store_too(shell: Shell) -> None:
+def test_fsck_looks_at_the_store_too(shell: ImportShell) -> None:
     shell.do("import", ALICE, "mbox", shell.mbox("INBOX", 3))
     assert "as it should be" in shell.do("fsck", "--deep")
-    shard = next(path.parent for path in (shell.path / "data" / "store").glob("*.bodies"))
+    shard = next(path.parent for path in (shell.directory / "data" / "store").glob("*.bodies"))
     for tmp in shard.glob("*.tmp"):
         (tmp / "left").write_bytes(b"")
     rows = [json.loads(line) for line in shell.run("fsck", "--json").output.splitlines()]

@@ -27,6 +27,17 @@ POLL_S = 0.03
 NETWORK4 = "10.77.0"
 NETWORK6 = "fd77"
 DNS_HOST = 53
+SUBMISSION = """
+[[listener]]
+service = "submission"
+bind = "0.0.0.0:587"
+tls = "starttls"
+
+[[listener]]
+service = "submission"
+bind = "0.0.0.0:465"
+tls = "implicit"
+"""
 PROGRAM = "from posthouse.app.cli import main; main()"
 SOURCE = Path(__file__).resolve().parents[2] / "src"
 

@@ -7,24 +7,13 @@ from dataclasses import dataclass
 
 import pytest
 
-from tests.interop.lab import Lab
+from tests.interop.lab import SUBMISSION, Lab
 from tests.interop.neighbours import write_message
 from tests.interop.office import PASSWORD, PostOffice
 from tests.interop.peers import Exim, Postfix
 
 pytestmark = [pytest.mark.interop, pytest.mark.timeout(120)]
 
-TABLES = """
-[[listener]]
-service = "submission"
-bind = "0.0.0.0:587"
-tls = "starttls"
-
-[[listener]]
-service = "submission"
-bind = "0.0.0.0:465"
-tls = "implicit"
-"""
 ACCOUNTS = (
     "domain add ph.test",
     "account add branch@ph.test --password-stdin",
@@ -95,7 +84,7 @@ class World:
 def world(lab: Lab) -> World:
     ph, pf, ex = (lab.add_host(name, number=20 + place) for place, name in enumerate(("ph", "pf", "ex")))
     return World(
-        PostOffice(lab, ph, "mx.ph.test", ACCOUNTS, tables=TABLES),
+        PostOffice(lab, ph, "mx.ph.test", ACCOUNTS, tables=SUBMISSION),
         Postfix(lab, pf, "mx.pf.test", ["stranger@pf.test"], POSTFIX, SERVICES),
         Exim(lab, ex, "mx.ex.test", ["stranger@ex.test"], EXIM),
     )

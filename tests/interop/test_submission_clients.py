@@ -12,29 +12,22 @@ from pathlib import Path
 import pytest
 import trustme
 
-from tests.interop.lab import Host, Lab, Posthouse, Server, wait_until
+from tests.interop.lab import SUBMISSION, Host, Lab, Posthouse, Server, wait_until
 
 pytestmark = [pytest.mark.interop, pytest.mark.timeout(120)]
 
 USER, PASSWORD, TOKEN = "alice@here.test", "right, =2C and 100%", "good-token"
 TEXT = "From: alice@here.test\r\nTo: bob@there.test\r\nSubject: {}\r\n\r\nHello.\r\n"
-TABLES = """
-[[listener]]
-service = "submission"
-bind = "0.0.0.0:587"
-tls = "starttls"
-
-[[listener]]
-service = "submission"
-bind = "0.0.0.0:465"
-tls = "implicit"
-
+TABLES = (
+    SUBMISSION
+    + """
 [login]
 oauth_introspection_url = "http://127.0.0.1:8099/introspect"
 oauth_private_addresses = true
 free_failures = 100
 free_failures_per_address = 1000
 """
+)
 PORTS = pytest.mark.parametrize("port", [587, 465])
 
 _numbers = itertools.count(1)
