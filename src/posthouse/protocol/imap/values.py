@@ -157,7 +157,7 @@ class Return(enum.Enum):
 
 @dataclass(frozen=True, slots=True)
 class SearchReturn:
-    """`options` None: there was no RETURN, so a SEARCH response is wanted unless rev2 is enabled. "RETURN ()" is ALL."""
+    """`options` None: no RETURN, so a SEARCH response is wanted unless rev2 is enabled. "RETURN ()" is ALL."""
 
     options: frozenset[Return] | None = None
     partial: PartialRange | None = None
