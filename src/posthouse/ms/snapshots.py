@@ -97,3 +97,20 @@ def _find_missing(old: Sequence[int], new: Sequence[int], came: int) -> UidSet:
         gaps.extend(from_sorted(old[low:stop]))
         gone += stop - low
     return join_ranges(gaps)
+
+
+def keep_gone(old: Snapshot, new: Snapshot) -> Snapshot:
+    """`new` with those of `old` that are gone from it, as they were: what a client may know while it must not be told
+    that messages went (RFC 9051 §7.5.1). `modseq` stays the old one, so that the next comparison tells everything.
+    """
+    gone = compare_snapshots(old, new).went
+    if not gone:
+        return new
+    uids, flags, modseqs = new.uids[:], new.flags[:], new.modseqs[:]
+    for part in find_slices(old.uids, gone):
+        for place in range(part.start, part.stop):
+            at = bisect_left(uids, old.uids[place])
+            uids.insert(at, old.uids[place])
+            flags.insert(at, old.flags[place])
+            modseqs.insert(at, old.modseqs[place])
+    return Snapshot(new.uidvalidity, new.uidnext, new.modseq, uids, flags, modseqs, new.highest)

@@ -1,0 +1,47 @@
+"""What is announced, and when: each capability only when it works, and in the state in which it may be used.
+
+A listener or an account may hide some (`ImapSettings.hidden`); what is hidden is not announced. The table is what
+`CAPABILITY` says, in its order. RFC 9051 §6.1.1, §7.2.2.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from posthouse.access.imap.context import Context
+from posthouse.trust.login import SaslConversation
+
+_ALWAYS = ("IMAP4rev1", "IMAP4rev2", "SASL-IR", "LITERAL+", "ID", "ENABLE")
+# After login. What is built in the module of the command stands in one line with others of that module.
+_LOGGED_IN = (
+    *("UNSELECT", "IDLE", "UNAUTHENTICATE"),
+    *("CONDSTORE", "OBJECTID"),
+)
+
+
+def list_capabilities(context: Context) -> list[str]:
+    names = [*_ALWAYS]
+    if context.login is None:
+        names += _before_login(context)
+    else:
+        names += _LOGGED_IN
+        if not context.is_compressed:
+            names.append("COMPRESS=DEFLATE")
+    hidden = context.desk.settings.hidden
+    return [name for name in names if name not in hidden] if hidden else names
+
+
+def _before_login(context: Context) -> Iterator[str]:
+    if context.wire.has_tls:
+        yield "STARTTLS"
+    conversation: SaslConversation = context.desk.converse(context.wire.peer)
+    mechanisms = conversation.mechanisms()
+    if "PLAIN" not in mechanisms.offered:
+        yield "LOGINDISABLED"
+    for name in mechanisms.offered:
+        yield f"AUTH={name}"
+
+
+def write_capabilities(context: Context) -> bytes:
+    """As a response code, or behind `* `."""
+    return f"CAPABILITY {' '.join(list_capabilities(context))}".encode("ascii")

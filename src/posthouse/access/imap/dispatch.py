@@ -1,0 +1,38 @@
+"""Which handler does which command. A handler gets the context and the command, and returns `Done`; None when it has
+answered itself or the answer comes later; it raises `No` or `Bad`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any
+
+from posthouse.access.imap import basics, entering, selecting
+from posthouse.access.imap.answers import Done
+from posthouse.access.imap.context import Context
+from posthouse.protocol.imap import commands as c
+from posthouse.protocol.imap import server_events
+
+Handler = Callable[[Context, Any], Awaitable[Done | None]]
+
+HANDLERS: Mapping[type, Handler] = {
+    c.Capability: basics.capability,
+    c.Noop: basics.noop,
+    c.Check: basics.noop,
+    c.Id: basics.identify,
+    c.Enable: basics.enable,
+    c.Idle: basics.idle,
+    server_events.Done: basics.end_idle,
+    c.StartTls: entering.start_tls,
+    c.Login: entering.log_in,
+    c.Authenticate: entering.authenticate,
+    c.Unauthenticate: entering.unauthenticate,
+    c.Logout: entering.log_out,
+    c.Compress: entering.compress,
+    c.Select: selecting.select,
+    c.Close: selecting.close,
+    c.Unselect: selecting.unselect,
+}
+
+# While these run, and they are not UID commands, no message may go from the client's numbering (RFC 9051 §7.5.1).
+KEEPS_NUMBERS = frozenset({c.Fetch, c.Store, c.Search, c.Sort, c.Thread})

@@ -1,0 +1,88 @@
+"""SELECT, EXAMINE, CLOSE, UNSELECT (RFC 9051 §6.3.2, §6.4.1; RFC 3691; CONDSTORE of RFC 7162).
+
+A large mailbox is selected by its counters alone: its arrays are read when a command needs them.
+"""
+
+from __future__ import annotations
+
+from posthouse.access.imap.answers import DONE, Done
+from posthouse.access.imap.context import Context
+from posthouse.access.imap.places import find_place
+from posthouse.access.imap.selected import Selected
+from posthouse.access.imap.updates import write_keywords
+from posthouse.message.mailbox import Snapshot
+from posthouse.protocol.imap.commands import Close, Select, Unselect
+from posthouse.protocol.imap.objectids import write_mailbox_id
+from posthouse.protocol.imap.render import write_exists, write_mailbox, write_status
+from posthouse.protocol.imap.server_events import State
+
+_SEEN = 1
+
+
+async def select(context: Context, request: Select) -> Done:
+    was_open = context.selected is not None
+    leave(context)
+    if was_open:
+        context.write(write_status(b"*", b"OK", "The mailbox before is closed", b"CLOSED"))
+    if request.condstore or request.qresync is not None:
+        context.condstore = True
+    place = await find_place(context, request.mailbox)
+    place.need("r")
+    store = context.desk.store
+    view = await store.messages.snapshot(place.owner, place.mailbox.id, place.viewer)
+    keywords = await store.messages.keywords(place.owner)
+    is_read_only = request.is_read_only or not any(place.may(right) for right in "iswte")
+    selected = Selected(place, view, keywords, is_read_only=is_read_only)
+    context.selected = selected
+    context.core.state = State.SELECTED
+    selected.watching = store.changes.watch(place.owner, context.note_change)
+    _describe(context, selected)
+    return Done("Mailbox opened", b"READ-ONLY" if is_read_only else b"READ-WRITE")
+
+
+def _describe(context: Context, selected: Selected) -> None:
+    view, mailbox = selected.view, selected.place.mailbox
+    context.write(write_keywords(context, selected))
+    context.write(write_exists(len(view.uids)))
+    if not context.rev2:
+        context.write(b"* 0 RECENT\r\n")
+        unseen = _first_unseen(view)
+        if unseen:
+            context.write(write_status(b"*", b"OK", "The first one that is unseen", b"UNSEEN %d" % unseen))
+    for code, text in (
+        (b"UIDVALIDITY %d" % view.uidvalidity, "UIDs are valid"),
+        (b"UIDNEXT %d" % view.uidnext, "The next UID"),
+        (b"HIGHESTMODSEQ %d" % max(view.highest, 1), "The highest modification sequence"),
+        (b"MAILBOXID (%b)" % write_mailbox_id(mailbox.id), "The mailbox"),
+    ):
+        context.write(write_status(b"*", b"OK", text, code))
+    name = write_mailbox(selected.place.name, is_utf8=context.writes_utf8)
+    if context.rev2:
+        context.write(b'* LIST () "/" %b\r\n' % name)  # RFC 9051 §6.3.2
+
+
+def _first_unseen(view: Snapshot) -> int:
+    """A sequence number, 0 when all are seen."""
+    return next((at for at, flags in enumerate(view.flags, 1) if not flags & _SEEN), 0)
+
+
+def leave(context: Context) -> None:
+    selected = context.selected
+    if selected is not None:
+        selected.close()
+        context.selected = None
+        context.core.state = State.AUTHENTICATED
+
+
+async def close(context: Context, request: Close) -> Done:
+    """Expunges without a word (RFC 9051 §6.4.1)."""
+    selected = context.mailbox
+    if not selected.is_read_only and selected.place.may("te"):
+        await context.desk.store.messages.expunge(selected.place.owner, selected.place.mailbox.id)
+    leave(context)
+    return Done("Mailbox closed")
+
+
+async def unselect(context: Context, request: Unselect) -> Done:
+    leave(context)
+    return DONE

@@ -1,0 +1,263 @@
+"""An IMAP session (RFC 9051, RFC 3501): takes commands from the core, has them done, answers in order.
+
+There is no task while nothing is to be done: what the client sends, or what others change while it idles, starts one,
+which ends when all is answered. What came in one read is answered in one write. Commands run one after the other, but
+for APPENDs that come together: they are stored together, and answered in order. After each command news are told,
+as far as that command allows. Never raises into the driver.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Awaitable
+from typing import assert_never
+
+from posthouse.access.imap.answers import EXPECTED, Bad, Done, No, refusal_of
+from posthouse.access.imap.capabilities import write_capabilities
+from posthouse.access.imap.context import Context
+from posthouse.access.imap.desk import Desk
+from posthouse.access.imap.dispatch import HANDLERS, KEEPS_NUMBERS
+from posthouse.access.imap.entering import forget_login, take_response
+from posthouse.access.imap.selecting import leave
+from posthouse.access.imap.updates import tell_news
+from posthouse.ports.access import ConnectionLost, Wire
+from posthouse.protocol.imap.commands import Append, Request
+from posthouse.protocol.imap.render import write_status
+from posthouse.protocol.imap.server_events import (
+    AuthResponse,
+    BigLiteral,
+    Closing,
+    Command,
+    Event,
+    Refused,
+)
+from posthouse.protocol.imap.server_events import Done as IdleDone
+from posthouse.protocol.wire.need_data import NEED_DATA
+
+_MAX_UNREAD = 1 << 20
+_MAX_APPENDS = 64
+_STOP_S = 5.0
+
+Appending = asyncio.Task[Done | No | Bad | None]
+
+
+class ImapSession(Context):
+    """`posthouse.ports.access.AccessSession`."""
+
+    __slots__ = ("_appends", "_has_ended", "_is_last", "_reason", "_task", "uploading")
+
+    def __init__(self, wire: Wire, desk: Desk) -> None:
+        super().__init__(wire, desk)
+        self.uploading = 0  # octets of `desk.uploads`
+        self._task: asyncio.Task[None] | None = None
+        self._appends: deque[tuple[bytes, Appending]] = deque()
+        self._has_ended = False  # no more will come from the client
+        self._is_last = False  # nothing is taken any more
+        self._reason = ""  # why we shall end it
+
+    # -- the driver's side
+
+    def begin(self) -> None:
+        self.write(write_status(b"*", b"OK", "Posthouse is ready", write_capabilities(self)))
+        self.flush()
+        self.wire.expect(self.desk.settings.login_timeout_s)
+
+    def receive(self, data: bytes) -> None:
+        self.core.receive(data)
+        if self._task is None:
+            self._wake()
+        elif self.core.unread > _MAX_UNREAD:
+            self.wire.pause()
+
+    def end_of_input(self) -> None:
+        self._has_ended = True
+        if self._task is None:
+            self._wake()
+
+    def ended(self) -> None:
+        self._is_last = True
+        if self._task is not None:
+            self._task.cancel()
+        for _, append in self._appends:
+            append.add_done_callback(_ignore)
+        self._appends.clear()
+        self._give_back()
+        leave(self)
+        forget_login(self)
+
+    def time_out(self) -> None:
+        self._say_bye("You were silent for too long")
+
+    def shut_down(self, reason: str) -> None:
+        if self._task is None:
+            self._say_bye(reason)
+            return
+        self._reason = reason
+        self.wire.expect(_STOP_S)
+
+    def note_change(self) -> None:
+        super().note_change()
+        if self.idle_tag and self._task is None:
+            self._wake()
+
+    def _say_bye(self, text: str) -> None:
+        self._is_last = True
+        code = b"UNAVAILABLE" if self.selected is None else b""
+        self.write(write_status(b"*", b"BYE", text, code if self.login is None else b""))
+        self.flush()
+        self.wire.close()
+
+    # -- the dialogue
+
+    def _wake(self) -> None:
+        if not self._is_last:
+            self._task = asyncio.get_running_loop().create_task(self._run())
+
+    async def _run(self) -> None:
+        try:
+            await self._work()
+        except ConnectionLost:
+            self.wire.close()
+        except asyncio.CancelledError:
+            raise
+        except Exception as error:  # noqa: BLE001 - a defect of ours ends this session only
+            self.desk.log.error("IMAP session failed", peer=self.wire.peer.address, error=repr(error))
+            self._say_bye("Internal error")
+        finally:
+            self._task = None
+
+    async def _work(self) -> None:
+        while not self._is_last:
+            event = self.core.next_event()
+            output = self.core.take_output()
+            if output:
+                self.write(output)
+            if event is not NEED_DATA:
+                await self._take(event)
+            elif self._appends:
+                self.flush()
+                await self._answer_append()
+            elif self._reason:
+                self._say_bye(self._reason)
+            elif self.idle_tag and self.selected is not None and self.selected.is_dirty:
+                await tell_news(self)
+            else:
+                break
+        self.flush()
+        if self._has_ended and not self._is_last:
+            self.wire.close()
+        elif not self._is_last:
+            self.wire.expect(self._patience())
+            self.wire.resume()
+
+    def _patience(self) -> float:
+        settings = self.desk.settings
+        return settings.login_timeout_s if self.login is None else settings.timeout_s
+
+    async def _take(self, event: Event) -> None:
+        if isinstance(event, Command) and isinstance(event.request, Append) and len(self._appends) < _MAX_APPENDS:
+            self._begin_append(event.tag, event.request)
+            return
+        while self._appends:
+            await self._answer_append()
+        match event:
+            case Command(tag, request):
+                await self._perform(tag, request)
+            case AuthResponse():
+                await self._finish(self.auth_tag, take_response(self, event))
+            case IdleDone():
+                await self._perform(self.idle_tag, event)
+            case BigLiteral():
+                await self._admit_literal(event)
+            case Refused(tag, status, code, text):
+                self.idle_tag = b""
+                self._refuse(tag, status, code, text)
+            case Closing(text):
+                self._say_bye(text)
+            case _:
+                assert_never(event)
+
+    async def _perform(self, tag: bytes, request: Request | IdleDone) -> None:
+        self.tag = tag
+        self.desk.figures.commands.inc()
+        self.start_progress()
+        keeps_numbers = type(request) in KEEPS_NUMBERS and not getattr(request, "is_uid", False)
+        await self._finish(tag, HANDLERS[type(request)](self, request), may_expunge=not keeps_numbers)
+        self._give_back()
+
+    async def _finish(self, tag: bytes, work: Awaitable[Done | None], *, may_expunge: bool = True) -> None:
+        """Have it done, tell what is new, and answer."""
+        answer = await self._answer_of(work)
+        if self.selected is not None and self.selected.is_dirty and answer is not None:
+            await tell_news(self, may_expunge=may_expunge)
+        if answer is not None:
+            self._answer(tag, answer)
+
+    async def _answer_of(self, work: Awaitable[Done | None]) -> Done | No | Bad | None:
+        """None: the answer comes later, or was given."""
+        try:
+            return await work
+        except (No, Bad) as refusal:
+            return refusal
+        except EXPECTED as error:
+            return refusal_of(error)
+        except (ConnectionLost, asyncio.CancelledError):
+            raise
+        except Exception as error:  # noqa: BLE001 - a defect of ours must not cost the client its session
+            self.desk.log.error("IMAP command failed", peer=self.wire.peer.address, error=repr(error))
+            return No("Internal error, the command was not done", b"SERVERBUG")
+
+    def _answer(self, tag: bytes, answer: Done | No | Bad) -> None:
+        if isinstance(answer, Done):
+            self.write(write_status(tag, b"OK", answer.text, answer.code))
+        else:
+            self._refuse(tag, b"NO" if isinstance(answer, No) else b"BAD", answer.code, answer.text)
+
+    def _refuse(self, tag: bytes, status: bytes, code: bytes, text: str) -> None:
+        self.desk.figures.refused.inc()
+        if status == b"BAD" or self.login is None:
+            self.wire.note_error()
+        self.write(write_status(tag, status, text, code))
+
+    # -- uploads
+
+    def _begin_append(self, tag: bytes, request: Append) -> None:
+        """Those that come together are committed together; none waits for the one before."""
+        self.tag = tag
+        self.desk.figures.commands.inc()
+        task = asyncio.get_running_loop().create_task(self._answer_of(HANDLERS[Append](self, request)))
+        self._appends.append((tag, task))
+
+    async def _answer_append(self) -> None:
+        """The first of them. They are answered in order."""
+        tag, task = self._appends[0]
+        answer = await asyncio.shield(task)
+        self._appends.popleft()
+        if self.selected is not None and self.selected.is_dirty:
+            await tell_news(self)
+        if answer is not None:
+            self._answer(tag, answer)
+        if not self._appends:
+            self._give_back()
+
+    async def _admit_literal(self, event: BigLiteral) -> None:
+        """Memory is found before the octets are asked for; what would be refused anyway is refused now."""
+        if event.name in ("APPEND", "REPLACE") and not self.desk.store.quotas.has_room(self.account, event.size):
+            self.core.refuse_literal()
+            self._refuse(event.tag, b"NO", b"OVERQUOTA", "The quota is used up")
+            return
+        self.flush()
+        await self.desk.uploads.take(event.size)
+        self.uploading += event.size
+        self.core.accept_literal()
+
+    def _give_back(self) -> None:
+        if self.uploading:
+            octets, self.uploading = self.uploading, 0
+            self.desk.uploads.give_back(octets)
+
+
+def _ignore(task: Appending) -> None:
+    if not task.cancelled():
+        task.exception()

@@ -1,0 +1,147 @@
+"""What others did to the selected mailbox, told to the client: the difference of two snapshots, rendered in one place.
+
+NOOP, IDLE, NOTIFY, QRESYNC and every command that ends tell news by `tell_news` and nothing else. EXPUNGE comes from
+the highest number down, so that each number is right when it is read; then EXISTS, then flags. While a command runs
+that speaks of sequence numbers, messages that went are kept (RFC 9051 §7.5.1).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from posthouse.access.imap.context import Context
+from posthouse.access.imap.selected import Selected
+from posthouse.message.mailbox import FIRST_KEYWORD_BIT, KeywordTable, ModSeq, Snapshot, UidSet
+from posthouse.ms.snapshots import Difference, compare_snapshots, keep_gone
+from posthouse.ms.uidsets import EMPTY, contains, subtract
+from posthouse.ports.access import ConnectionLost
+from posthouse.ports.store import NoSuchMailbox
+from posthouse.protocol.imap.render import write_exists, write_flags, write_status, write_vanished
+
+_SLICE = 2_000
+_SYSTEM = ["\\Answered", "\\Flagged", "\\Deleted", "\\Seen", "\\Draft"]
+
+
+async def tell_news(
+    context: Context, *, may_expunge: bool = True, silent: UidSet = EMPTY, silent_modseq: ModSeq | None = None
+) -> None:
+    """Bring the client's picture up to date. `silent`: UIDs whose flags the client set itself and knows, as long as
+    they have `silent_modseq`; where modseqs are wanted it is told these alone.
+    """
+    selected = context.mailbox
+    selected.is_dirty = False
+    place, old = selected.place, selected.view
+    messages = context.desk.store.messages
+    try:
+        new = await messages.snapshot(place.owner, place.mailbox.id, place.viewer)
+    except NoSuchMailbox:
+        new = None
+    if context.selected is not selected:
+        return
+    if new is None or new.uidvalidity != old.uidvalidity:
+        context.write(write_status(b"*", b"BYE", "The selected mailbox was removed"))
+        context.flush()
+        context.wire.close()
+        raise ConnectionLost
+    if new is old:
+        return
+    difference = compare_snapshots(old, new)
+    if difference.went and not may_expunge:
+        selected.is_dirty = True
+        new = keep_gone(old, new)
+        difference = compare_snapshots(old, new)
+    await _learn_keywords(context, selected, new, difference)
+    _tell_counts(context, old, new, difference)
+    selected.view = new
+    await _tell_flags(context, difference.changed, silent, silent_modseq)
+
+
+def _tell_counts(context: Context, old: Snapshot, new: Snapshot, difference: Difference) -> None:
+    if difference.went:
+        context.mailbox.saved = _without(context.mailbox.saved, difference.went)
+        if context.qresync or context.uid_only:
+            context.write(write_vanished(difference.went))
+        else:
+            slices = context.mailbox.slices_of(difference.went)
+            numbers = (number for part in reversed(slices) for number in range(part.stop, part.start, -1))
+            context.write(b"".join([b"* %d EXPUNGE\r\n" % number for number in numbers]))
+    if difference.came < len(new.uids):
+        context.write(write_exists(len(new.uids)))
+
+
+def _without(saved: UidSet, gone: UidSet) -> UidSet:
+    return subtract(saved, gone) if saved else saved
+
+
+async def _tell_flags(context: Context, changed: Sequence[int], silent: UidSet, silent_modseq: ModSeq | None) -> None:
+    selected = context.mailbox
+    view = selected.view
+    for start in range(0, len(changed), _SLICE):
+        lines = []
+        for at in changed[start : start + _SLICE]:
+            is_own = silent_modseq is not None and view.modseqs[at] == silent_modseq and contains(silent, view.uids[at])
+            if not is_own or context.condstore:
+                lines.append(write_flag_news(context, at, has_flags=not is_own))
+        context.write(b"".join(lines))
+        await context.breathe()
+
+
+def write_flag_news(context: Context, at: int, *, has_flags: bool = True) -> bytes:
+    """An unsolicited FETCH of the message at this place of the view."""
+    selected = context.mailbox
+    view = selected.view
+    uid = view.uids[at]
+    items = [] if context.uid_only else [b"UID %d" % uid]
+    if has_flags:
+        items.append(b"FLAGS %b" % write_flags(selected.keywords.flags_of(view.flags[at])))
+    if context.condstore:
+        items.append(b"MODSEQ (%d)" % view.modseqs[at])
+    if context.uid_only:
+        return b"* %d UIDFETCH (%b)\r\n" % (uid, b" ".join(items))
+    return b"* %d FETCH (%b)\r\n" % (at + 1, b" ".join(items))
+
+
+# -- keywords
+
+
+async def _learn_keywords(context: Context, selected: Selected, new: Snapshot, difference: Difference) -> None:
+    """A keyword that the client has not heard of is told before a message that has it (RFC 9051 §7.3.5)."""
+    limit = 1 << (FIRST_KEYWORD_BIT + len(selected.keywords.names))
+    news: Iterable[int] = (new.flags[at] for at in (*difference.changed, *range(difference.came, len(new.flags))))
+    if any(flags >= limit for flags in news):
+        await learn_keywords(context)
+
+
+async def learn_keywords(context: Context) -> None:
+    selected = context.mailbox
+    fresh = await context.desk.store.messages.keywords(selected.place.owner)
+    if fresh != selected.keywords:
+        selected.keywords = fresh
+        context.write(write_keywords(context, selected))
+
+
+def write_keywords(context: Context, selected: Selected) -> bytes:
+    """FLAGS and PERMANENTFLAGS (RFC 9051 §7.1, §7.3.5)."""
+    known = _known_flags(selected.keywords)
+    text = "Read-only mailbox" if selected.is_read_only else "What can be kept"
+    return b"* FLAGS %b\r\n%b" % (
+        write_flags(known),
+        write_status(b"*", b"OK", text, b"PERMANENTFLAGS %b" % write_flags(permanent_flags(selected))),
+    )
+
+
+def _known_flags(table: KeywordTable) -> list[str]:
+    return _SYSTEM + [name for name in table.names if name]
+
+
+def permanent_flags(selected: Selected) -> list[str]:
+    """By the rights of RFC 4314 §4: s, t and w are about \\Seen, \\Deleted and all others."""
+    if selected.is_read_only:
+        return []
+    place = selected.place
+    has_own_seen = place.viewer is not None  # kept per reader
+    allowed = ["\\Seen"] if place.may("s") or has_own_seen else []
+    allowed += ["\\Deleted"] if place.may("t") else []
+    if place.may("w"):
+        allowed += ["\\Answered", "\\Flagged", "\\Draft", *(name for name in selected.keywords.names if name), "\\*"]
+    return allowed
