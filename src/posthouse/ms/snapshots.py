@@ -12,8 +12,8 @@ from bisect import bisect_left
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from posthouse.message.mailbox import MailboxChange, Snapshot, UidRange, UidSet
-from posthouse.ms.uidsets import find_slices, from_sorted, join_ranges
+from posthouse.message.mailbox import MailboxChange, ModSeq, Snapshot, Uid, UidRange, UidSet
+from posthouse.ms.uidsets import find_slices, from_sorted, intersect, iterate, join_ranges
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,3 +114,17 @@ def keep_gone(old: Snapshot, new: Snapshot) -> Snapshot:
             flags.insert(at, old.flags[place])
             modseqs.insert(at, old.modseqs[place])
     return Snapshot(new.uidvalidity, new.uidnext, new.modseq, uids, flags, modseqs, new.highest)
+
+
+def rewind(new: Snapshot, change: MailboxChange, uidnext: int, modseq: ModSeq) -> Snapshot:
+    """`new` as it was at `modseq`, when UIDNEXT was `uidnext`; `change` is what happened between. What has gone since
+    is there again, with no flags; flags that changed have their new values and modseqs.
+    """
+    end = bisect_left(new.uids, uidnext)
+    uids, flags, modseqs = new.uids[:end], new.flags[:end], new.modseqs[:end]
+    for uid in iterate(intersect(change.expunged, (UidRange(1, uidnext - 1),)) if uidnext > 1 else ()):
+        at = bisect_left(uids, uid)
+        uids.insert(at, uid)
+        flags.insert(at, 0)
+        modseqs.insert(at, modseq)
+    return Snapshot(new.uidvalidity, Uid(uidnext), modseq, uids, flags, modseqs, modseq)

@@ -301,6 +301,16 @@ class Submitter:
         self._note(login, plan, source, result)
         return result
 
+    def check(self, login: Login, message: bytes, envelope: Envelope | None = None) -> Reply | None:
+        """What `submit` would refuse by the message alone. Never raises."""
+        try:
+            plan_submission(self._parts, login, message, envelope)
+        except Unfit as unfit:
+            return self._note_refused(login, unfit.reply).reply
+        except DirectoryError as error:
+            return self._note_refused(login, reply_for(error), error).reply
+        return None
+
     async def _store(self, login: Login, plan: Plan, options: SubmitOptions, source: str, hold: str) -> Submitted:
         """Rule 5: one transaction, then the hand-over."""
         parts, now = self._parts, self._parts.clock.now()

@@ -6,6 +6,8 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Awaitable
+from typing import TypeVar
 
 from posthouse.access.imap.answers import No
 from posthouse.access.imap.desk import Desk
@@ -16,6 +18,8 @@ from posthouse.ports.login import Login
 from posthouse.protocol.imap.render import write_status
 from posthouse.protocol.imap.server import ImapServer
 from posthouse.trust.login import SaslConversation
+
+T = TypeVar("T")
 
 _FULL = 65_536  # octets that wait to be written together
 
@@ -105,6 +109,10 @@ class Context:
             raise No("The mailbox was opened read-only", b"READ-ONLY")
         return selected
 
+    def highest_code(self) -> bytes:
+        """HIGHESTMODSEQ of the selected mailbox for the answer to what expunged (RFC 7162 §3.2.9)."""
+        return b"HIGHESTMODSEQ %d" % max(self.mailbox.view.highest, 1) if self.qresync else b""
+
     @property
     def writes_utf8(self) -> bool:
         """Names of mailboxes go out as UTF-8."""
@@ -139,6 +147,16 @@ class Context:
             raise ConnectionLost
         await asyncio.sleep(0)
 
+    async def wait_patiently(self, work: Awaitable[T]) -> T:
+        """For one long piece of work: the client hears now and then that it goes on. A client that leaves does not stop
+        what was handed to the store already.
+        """
+        every = self.desk.settings.progress_s or None
+        future = asyncio.ensure_future(work)
+        while not (await asyncio.wait({future}, timeout=every))[0]:
+            self._tell_progress(b"NIL NIL")
+        return future.result()
+
     def start_progress(self) -> None:
         self._progress_at = self.desk.clock.monotonic() + self.desk.settings.progress_s
 
@@ -148,6 +166,9 @@ class Context:
         if not every or self.desk.clock.monotonic() < self._progress_at:
             return
         self.start_progress()
-        code = b'INPROGRESS ("%b" %d %d)' % (self.tag.replace(b"\\", b"\\\\").replace(b'"', b'\\"'), done, total)
+        self._tell_progress(b"%d %d" % (done, total))
+
+    def _tell_progress(self, numbers: bytes) -> None:
+        code = b'INPROGRESS ("%b" %b)' % (self.tag.replace(b"\\", b"\\\\").replace(b'"', b'\\"'), numbers)
         self.write(write_status(b"*", b"OK", "Still at it", code))
         self.flush()

@@ -7,7 +7,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
-from posthouse.access.imap import basics, entering, selecting
+from posthouse.access.imap import basics, copying, entering, selecting, sending, uploading
 from posthouse.access.imap.answers import Done
 from posthouse.access.imap.context import Context
 from posthouse.protocol.imap import commands as c
@@ -32,7 +32,28 @@ HANDLERS: Mapping[type, Handler] = {
     c.Select: selecting.select,
     c.Close: selecting.close,
     c.Unselect: selecting.unselect,
+    c.Append: uploading.append,
+    c.Copy: copying.copy,
+    c.Move: copying.move,
+    c.Replace: copying.replace,
+    c.UidSubmit: sending.submit,
 }
 
 # While these run, and they are not UID commands, no message may go from the client's numbering (RFC 9051 §7.5.1).
 KEEPS_NUMBERS = frozenset({c.Fetch, c.Store, c.Search, c.Sort, c.Thread})
+# These speak of messages: a large mailbox has to be read first (sparse.py).
+NEEDS_ARRAYS = frozenset(
+    {
+        c.Fetch,
+        c.Store,
+        c.Search,
+        c.Sort,
+        c.Thread,
+        c.Copy,
+        c.Move,
+        c.Expunge,
+        c.Replace,
+        c.UidBatches,
+        c.UidSubmit,
+    }
+)

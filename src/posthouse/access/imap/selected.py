@@ -11,16 +11,18 @@ from bisect import bisect_left
 
 from posthouse.access.imap.answers import Bad
 from posthouse.access.imap.places import Place
-from posthouse.message.mailbox import KeywordTable, ModSeq, Snapshot, UidRange, UidSet
+from posthouse.message.mailbox import KeywordTable, Snapshot, UidRange, UidSet
 from posthouse.ms.uidsets import EMPTY, find_slices, join_ranges
 from posthouse.ports.store import Subscription
 from posthouse.protocol.imap.values import STAR, SequenceSet
 
 
 class Selected:
-    """`saved`: the result of SEARCH RETURN (SAVE), by UID. `is_dirty`: something may have changed."""
+    """`saved`: the result of SEARCH RETURN (SAVE), by UID. `is_dirty`: something may have changed. `unread`: how many
+    messages the client knows of while the arrays of `view` were not read; None when they were.
+    """
 
-    __slots__ = ("is_dirty", "is_read_only", "keywords", "place", "saved", "told", "view", "watching")
+    __slots__ = ("is_dirty", "is_read_only", "keywords", "place", "saved", "unread", "view", "watching")
 
     def __init__(self, place: Place, view: Snapshot, keywords: KeywordTable, *, is_read_only: bool) -> None:
         self.place = place
@@ -29,7 +31,7 @@ class Selected:
         self.is_read_only = is_read_only
         self.is_dirty = False
         self.saved: UidSet = EMPTY
-        self.told = ModSeq(0)  # HIGHESTMODSEQ the client has been told
+        self.unread: int | None = None
         self.watching: Subscription | None = None
 
     def close(self) -> None:

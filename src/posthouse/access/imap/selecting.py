@@ -5,10 +5,12 @@ A large mailbox is selected by its counters alone: its arrays are read when a co
 
 from __future__ import annotations
 
-from posthouse.access.imap.answers import DONE, Done
+from posthouse.access.imap.answers import DONE, Bad, Done
 from posthouse.access.imap.context import Context
 from posthouse.access.imap.places import find_place
+from posthouse.access.imap.resync import tell_missed
 from posthouse.access.imap.selected import Selected
+from posthouse.access.imap.sparse import is_large, make_sparse
 from posthouse.access.imap.updates import write_keywords
 from posthouse.message.mailbox import Snapshot
 from posthouse.protocol.imap.commands import Close, Select, Unselect
@@ -26,27 +28,36 @@ async def select(context: Context, request: Select) -> Done:
         context.write(write_status(b"*", b"OK", "The mailbox before is closed", b"CLOSED"))
     if request.condstore or request.qresync is not None:
         context.condstore = True
+    if request.qresync is not None and not context.qresync:
+        raise Bad("QRESYNC has to be enabled first")
     place = await find_place(context, request.mailbox)
     place.need("r")
     store = context.desk.store
-    view = await store.messages.snapshot(place.owner, place.mailbox.id, place.viewer)
+    is_sparse = is_large(place) and request.qresync is None
+    if is_sparse:
+        view = make_sparse(place.mailbox)
+    else:
+        view = await store.messages.snapshot(place.owner, place.mailbox.id, place.viewer)
     keywords = await store.messages.keywords(place.owner)
     is_read_only = request.is_read_only or not any(place.may(right) for right in "iswte")
     selected = Selected(place, view, keywords, is_read_only=is_read_only)
+    selected.unread = place.mailbox.total if is_sparse else None
     context.selected = selected
     context.core.state = State.SELECTED
     selected.watching = store.changes.watch(place.owner, context.note_change)
     _describe(context, selected)
+    if request.qresync is not None:
+        await tell_missed(context, request.qresync)
     return Done("Mailbox opened", b"READ-ONLY" if is_read_only else b"READ-WRITE")
 
 
 def _describe(context: Context, selected: Selected) -> None:
     view, mailbox = selected.view, selected.place.mailbox
     context.write(write_keywords(context, selected))
-    context.write(write_exists(len(view.uids)))
+    context.write(write_exists(len(view.uids) if selected.unread is None else selected.unread))
     if not context.rev2:
         context.write(b"* 0 RECENT\r\n")
-        unseen = _first_unseen(view)
+        unseen = _first_unseen(view)  # 0 too where the arrays were not read: it may be left out
         if unseen:
             context.write(write_status(b"*", b"OK", "The first one that is unseen", b"UNSEEN %d" % unseen))
     for code, text in (

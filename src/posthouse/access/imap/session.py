@@ -17,9 +17,10 @@ from posthouse.access.imap.answers import EXPECTED, Bad, Done, No, refusal_of
 from posthouse.access.imap.capabilities import write_capabilities
 from posthouse.access.imap.context import Context
 from posthouse.access.imap.desk import Desk
-from posthouse.access.imap.dispatch import HANDLERS, KEEPS_NUMBERS
+from posthouse.access.imap.dispatch import HANDLERS, KEEPS_NUMBERS, NEEDS_ARRAYS
 from posthouse.access.imap.entering import forget_login, take_response
 from posthouse.access.imap.selecting import leave
+from posthouse.access.imap.sparse import fill_view
 from posthouse.access.imap.updates import tell_news
 from posthouse.ports.access import ConnectionLost, Wire
 from posthouse.protocol.imap.commands import Append, Request
@@ -182,6 +183,8 @@ class ImapSession(Context):
         self.tag = tag
         self.desk.figures.commands.inc()
         self.start_progress()
+        if self.selected is not None and self.selected.unread is not None and type(request) in NEEDS_ARRAYS:
+            await fill_view(self)
         keeps_numbers = type(request) in KEEPS_NUMBERS and not getattr(request, "is_uid", False)
         await self._finish(tag, HANDLERS[type(request)](self, request), may_expunge=not keeps_numbers)
         self._give_back()

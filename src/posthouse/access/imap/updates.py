@@ -11,6 +11,7 @@ from collections.abc import Iterable, Sequence
 
 from posthouse.access.imap.context import Context
 from posthouse.access.imap.selected import Selected
+from posthouse.access.imap.sparse import fill_view, tell_arrivals
 from posthouse.message.mailbox import FIRST_KEYWORD_BIT, KeywordTable, ModSeq, Snapshot, UidSet
 from posthouse.ms.snapshots import Difference, compare_snapshots, keep_gone
 from posthouse.ms.uidsets import EMPTY, contains, subtract
@@ -30,6 +31,10 @@ async def tell_news(
     """
     selected = context.mailbox
     selected.is_dirty = False
+    if selected.unread is not None:
+        if await tell_arrivals(context):
+            return
+        await fill_view(context)
     place, old = selected.place, selected.view
     messages = context.desk.store.messages
     try:

@@ -1,0 +1,124 @@
+"""Messages that a client brings: APPEND (RFC 9051 §6.3.12), MULTIAPPEND (RFC 3502), CATENATE (RFC 4469), literal8
+(RFC 3516 §4.4), UTF8 (RFC 9755 §4), as additions to the store.
+
+All messages of a command are checked and parsed before the first is stored; they are stored together or not at all. The
+octets are kept as they came. What goes to the Outbox is sent instead (sending.py).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from posthouse.access.imap import sending
+from posthouse.access.imap.answers import Bad, Done, No
+from posthouse.access.imap.catenating import fetch_url
+from posthouse.access.imap.context import Context
+from posthouse.access.imap.places import Place, find_place
+from posthouse.message.capabilities import HopCapabilities
+from posthouse.message.mailbox import Role
+from posthouse.message.outcome import Refused
+from posthouse.message.reencode import reencode
+from posthouse.ms.uidsets import from_list
+from posthouse.ports.spool import Body, InlineBody
+from posthouse.ports.store import Added, Addition
+from posthouse.protocol.imap.commands import Append
+from posthouse.protocol.imap.render import write_uids
+from posthouse.protocol.imap.values import AppendMessage, Url
+
+_SLICE = 256 * 1024
+_RIGHTS_OF_FLAGS = {"\\Seen": "s", "\\Deleted": "t"}  # RFC 4314 §4; all others: w
+# Text with bare CR or LF or 8 bits is fine where mail is kept; NUL is not.
+_STORE = HopCapabilities(eightbitmime=True, binarymime=False, smtputf8=True)
+
+
+async def append(context: Context, request: Append) -> Done:
+    if sending.is_outbox(context, request.mailbox):
+        octets = [await assemble(context, message) for message in request.messages]
+        return await sending.send_all(context, octets)
+    place = await find_target(context, request.mailbox)
+    additions = [await make_addition(context, place, message) for message in request.messages]
+    added = await store_additions(context, place, additions)
+    return Done("Message stored" if len(added) == 1 else "Messages stored", append_code(added))
+
+
+async def find_target(context: Context, name: str) -> Place:
+    """A mailbox that messages may be put into. Raises No; [TRYCREATE] where creating it would help."""
+    try:
+        place = await find_place(context, name)
+    except No as refusal:
+        raise No(refusal.text, b"TRYCREATE" if refusal.code == b"NONEXISTENT" else refusal.code) from None
+    place.need("i")
+    if place.mailbox.role is Role.SCHEDULED:
+        raise No("Mail comes into Scheduled by being sent with a time; it would not go out from there", b"CANNOT")
+    return place
+
+
+def append_code(added: Sequence[Added]) -> bytes:
+    """APPENDUID (RFC 4315 §3)."""
+    return b"APPENDUID %d %b" % (added[0].uidvalidities[0], write_uids(from_list(one.uids[0] for one in added)))
+
+
+# -- one message
+
+
+async def make_addition(context: Context, place: Place, message: AppendMessage) -> tuple[bytes, Addition]:
+    """With its octets."""
+    octets = await assemble(context, message)
+    date = message.date
+    return octets, Addition(
+        (place.mailbox.id,),
+        await _make_body(context, place, octets),
+        await context.desk.parse(octets),
+        received=context.desk.clock.now() if date is None else date.instant,
+        zone_minutes=0 if date is None else date.zone_minutes,
+        flags=frozenset(flag for flag in message.flags if place.may(_RIGHTS_OF_FLAGS.get(flag, "w"))),
+    )
+
+
+async def assemble(context: Context, message: AppendMessage) -> bytes:
+    """The octets of a message, its parts put together. Raises No, Bad."""
+    if message.is_utf8 and not context.utf8:
+        raise Bad("UTF8 is for those who enabled UTF8=ACCEPT")
+    limit = context.desk.settings.append_limit
+    pieces: list[bytes] = []
+    size = 0
+    for part in message.parts:
+        piece = await fetch_url(context, part.text) if isinstance(part, Url) else part
+        size += len(piece)
+        if size > limit:
+            raise No(f"The message is larger than {limit} octets", b"TOOBIG")
+        pieces.append(piece)
+    octets = pieces[0] if len(pieces) == 1 else b"".join(pieces)
+    if not octets:
+        raise No("There is no message", b"CANNOT")
+    return _without_nul(octets, message) if b"\0" in octets else octets
+
+
+def _without_nul(octets: bytes, message: AppendMessage) -> bytes:
+    """A part in the encoding "binary" is kept as base64 (RFC 3516 §4.4): no response could hold its NULs."""
+    if not message.is_binary:
+        raise No("The message has NUL octets in it; send it as literal8", b"CANNOT")
+    encoded = reencode(octets, _STORE)
+    if isinstance(encoded, Refused) or b"\0" in encoded:
+        raise No("The message has NUL octets outside of parts that could be encoded", b"UNKNOWN-CTE")
+    return encoded
+
+
+async def _make_body(context: Context, place: Place, octets: bytes) -> Body:
+    if len(octets) <= context.desk.settings.inline_limit:
+        return InlineBody(octets)
+    writer = context.desk.store.messages.open_body(place.owner)
+    try:
+        for start in range(0, len(octets), _SLICE):
+            await writer.write(octets[start : start + _SLICE])
+        return await writer.finish()
+    except BaseException:
+        writer.discard()
+        raise
+
+
+async def store_additions(context: Context, place: Place, made: Sequence[tuple[bytes, Addition]]) -> list[Added]:
+    if place.mailbox.role is Role.SENT and place.viewer is None and len(made) == 1:
+        octets, addition = made[0]
+        return [await context.desk.sending.file_upload(context.user, place.mailbox.id, octets, addition)]
+    return await context.desk.store.messages.add(place.owner, [addition for _, addition in made])
