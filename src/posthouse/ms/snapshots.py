@@ -101,7 +101,7 @@ def _find_missing(old: Sequence[int], new: Sequence[int], came: int) -> UidSet:
 
 def keep_gone(old: Snapshot, new: Snapshot) -> Snapshot:
     """`new` with those of `old` that are gone from it, as they were: what a client may know while it must not be told
-    that messages went (RFC 9051 §7.5.1). `modseq` stays the old one, so that the next comparison tells everything.
+    that messages went (RFC 9051 §7.5.1). The next comparison with a newer one finds them gone.
     """
     gone = compare_snapshots(old, new).went
     if not gone:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from posthouse.access.imap.answers import No
 from posthouse.access.imap.desk import Desk
@@ -18,6 +18,9 @@ from posthouse.ports.login import Login
 from posthouse.protocol.imap.render import write_status
 from posthouse.protocol.imap.server import ImapServer
 from posthouse.trust.login import SaslConversation
+
+if TYPE_CHECKING:
+    from posthouse.access.imap.notifying import Notifying
 
 T = TypeVar("T")
 
@@ -39,6 +42,7 @@ class Context:
         "idle_tag",
         "is_compressed",
         "login",
+        "notifying",
         "qresync",
         "rev2",
         "selected",
@@ -58,6 +62,7 @@ class Context:
         self.auth_tag = self.idle_tag = b""  # of an AUTHENTICATE or IDLE that is not over
         self.conversation: SaslConversation | None = None
         self.is_compressed = False
+        self.notifying: Notifying | None = None
         self.forget_enabled()
         self._out: list[bytes] = []
         self._out_size = 0

@@ -7,7 +7,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
-from posthouse.access.imap import basics, copying, entering, selecting, sending, uploading
+from posthouse.access.imap import basics, copying, entering, notifying, selecting, sending, uploading
 from posthouse.access.imap.answers import Done
 from posthouse.access.imap.context import Context
 from posthouse.protocol.imap import commands as c
@@ -37,6 +37,7 @@ HANDLERS: Mapping[type, Handler] = {
     c.Move: copying.move,
     c.Replace: copying.replace,
     c.UidSubmit: sending.submit,
+    c.Notify: notifying.notify,
 }
 
 # While these run, and they are not UID commands, no message may go from the client's numbering (RFC 9051 §7.5.1).

@@ -11,6 +11,7 @@ import base64
 from posthouse.access.imap.answers import Bad, Done, No
 from posthouse.access.imap.capabilities import write_capabilities
 from posthouse.access.imap.context import Context
+from posthouse.access.imap.notifying import stop_notifying
 from posthouse.access.imap.selecting import leave
 from posthouse.protocol.imap.commands import Authenticate, Compress, Login, Logout, StartTls, Unauthenticate
 from posthouse.protocol.imap.render import write_continuation, write_status
@@ -107,6 +108,7 @@ def forget_login(context: Context) -> None:
 async def unauthenticate(context: Context, request: Unauthenticate) -> Done:
     """The session is as new; TLS and COMPRESS stay (RFC 8437 §2)."""
     leave(context)
+    stop_notifying(context)
     forget_login(context)
     context.forget_enabled()
     context.core.state = State.NOT_AUTHENTICATED

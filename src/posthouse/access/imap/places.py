@@ -30,6 +30,11 @@ class Place:
     rights: str = ALL_RIGHTS
     viewer: AccountId | None = None
 
+    @property
+    def is_subscribed(self) -> bool:
+        """By this user."""
+        return self.mailbox.is_subscribed
+
     def may(self, rights: str) -> bool:
         return all(right in self.rights for right in rights)
 

@@ -18,18 +18,19 @@ from posthouse.protocol.imap.values import STAR, SequenceSet
 
 
 class Selected:
-    """`saved`: the result of SEARCH RETURN (SAVE), by UID. `is_dirty`: something may have changed. `unread`: how many
+    """`saved`: the result of SEARCH RETURN (SAVE), by UID. `is_dirty`: something may have changed. `holds_back`:
+    the client has not been told of messages that went. `unread`: how many
     messages the client knows of while the arrays of `view` were not read; None when they were.
     """
 
-    __slots__ = ("is_dirty", "is_read_only", "keywords", "place", "saved", "unread", "view", "watching")
+    __slots__ = ("holds_back", "is_dirty", "is_read_only", "keywords", "place", "saved", "unread", "view", "watching")
 
     def __init__(self, place: Place, view: Snapshot, keywords: KeywordTable, *, is_read_only: bool) -> None:
         self.place = place
         self.view = view
         self.keywords = keywords
         self.is_read_only = is_read_only
-        self.is_dirty = False
+        self.is_dirty = self.holds_back = False
         self.saved: UidSet = EMPTY
         self.unread: int | None = None
         self.watching: Subscription | None = None

@@ -19,11 +19,12 @@ from posthouse.access.imap.context import Context
 from posthouse.access.imap.desk import Desk
 from posthouse.access.imap.dispatch import HANDLERS, KEEPS_NUMBERS, NEEDS_ARRAYS
 from posthouse.access.imap.entering import forget_login, take_response
+from posthouse.access.imap.notifying import may_tell_selected, stop_notifying, tell_events, tell_selected
 from posthouse.access.imap.selecting import leave
 from posthouse.access.imap.sparse import fill_view
 from posthouse.access.imap.updates import tell_news
 from posthouse.ports.access import ConnectionLost, Wire
-from posthouse.protocol.imap.commands import Append, Request
+from posthouse.protocol.imap.commands import Append, Fetch, Request
 from posthouse.protocol.imap.render import write_status
 from posthouse.protocol.imap.server_events import (
     AuthResponse,
@@ -85,6 +86,7 @@ class ImapSession(Context):
         self._appends.clear()
         self._give_back()
         leave(self)
+        stop_notifying(self)
         forget_login(self)
 
     def time_out(self) -> None:
@@ -99,7 +101,7 @@ class ImapSession(Context):
 
     def note_change(self) -> None:
         super().note_change()
-        if self.idle_tag and self._task is None:
+        if self._task is None and (self.idle_tag or self.notifying is not None):
             self._wake()
 
     def _say_bye(self, text: str) -> None:
@@ -141,9 +143,7 @@ class ImapSession(Context):
                 await self._answer_append()
             elif self._reason:
                 self._say_bye(self._reason)
-            elif self.idle_tag and self.selected is not None and self.selected.is_dirty:
-                await tell_news(self)
-            else:
+            elif not await self._tell_unasked():
                 break
         self.flush()
         if self._has_ended and not self._is_last:
@@ -151,6 +151,19 @@ class ImapSession(Context):
         elif not self._is_last:
             self.wire.expect(self._patience())
             self.wire.resume()
+
+    async def _tell_unasked(self) -> bool:
+        """What a client that idles or wants to be notified is told while it asks nothing. False: nothing."""
+        told = False
+        if self.selected is not None and self.selected.is_dirty and may_tell_selected(self):
+            wanted = await tell_selected(self)
+            if wanted is not None:
+                await self._answer_of(HANDLERS[Fetch](self, wanted))
+            told = True
+        if self.notifying is not None and self.notifying.is_dirty:
+            await tell_events(self)
+            told = True
+        return told
 
     def _patience(self) -> float:
         settings = self.desk.settings
@@ -192,7 +205,8 @@ class ImapSession(Context):
     async def _finish(self, tag: bytes, work: Awaitable[Done | None], *, may_expunge: bool = True) -> None:
         """Have it done, tell what is new, and answer."""
         answer = await self._answer_of(work)
-        if self.selected is not None and self.selected.is_dirty and answer is not None:
+        selected = self.selected
+        if answer is not None and selected is not None and (selected.is_dirty or selected.holds_back):
             await tell_news(self, may_expunge=may_expunge)
         if answer is not None:
             self._answer(tag, answer)

@@ -30,7 +30,7 @@ async def tell_news(
     they have `silent_modseq`; where modseqs are wanted it is told these alone.
     """
     selected = context.mailbox
-    selected.is_dirty = False
+    selected.is_dirty = selected.holds_back = False
     if selected.unread is not None:
         if await tell_arrivals(context):
             return
@@ -52,7 +52,7 @@ async def tell_news(
         return
     difference = compare_snapshots(old, new)
     if difference.went and not may_expunge:
-        selected.is_dirty = True
+        selected.holds_back = True
         new = keep_gone(old, new)
         difference = compare_snapshots(old, new)
     await _learn_keywords(context, selected, new, difference)
