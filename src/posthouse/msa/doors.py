@@ -14,18 +14,17 @@ from posthouse.message.envelope import Envelope, Recipient
 from posthouse.message.mailbox import AccountId, EmailId, MailboxId
 from posthouse.message.reply import Reply
 from posthouse.message.trace import Origin, hidden_prefix
+from posthouse.msa import outbox
 from posthouse.msa.rails import refuse_for_outbox
 from posthouse.msa.sent import SentParts, file_upload
 from posthouse.msa.submit import Refused, SubmitOptions, Submitted, Submitter
 from posthouse.ports.clock import Clock
 from posthouse.ports.login import Login
 from posthouse.ports.sending import SendRefused, SentCopy, WantedEnvelope
-from posthouse.ports.store import Added, Addition, Annotations, Blobs, Mailboxes, StoreRefusal
+from posthouse.ports.store import Added, Addition, Annotations, Blobs, Mailboxes
 from posthouse.protocol.smtp.grammar import CommandError
 from posthouse.protocol.smtp.params import parse_mail_parameters, parse_rcpt_parameters
 
-OUTBOX_ENTRY = "/private/vendor/posthouse/outbox"  # of the account, RFC 5464 §6.1
-ON = b"on"
 _OFFERED = frozenset({"BODY", "SMTPUTF8", "RET", "ENVID", "MT-PRIORITY", "NOTIFY", "ORCPT"})
 
 
@@ -54,24 +53,12 @@ class Doors:
     # -- the Outbox
 
     async def is_outbox_on(self, account: AccountId) -> bool:
-        found = await self._parts.annotations.read(account, None, account)
-        return found.get(OUTBOX_ENTRY, b"").strip().lower() == ON
+        return await outbox.is_open(self._parts.annotations, account)
 
-    async def turn_outbox(self, account: AccountId, *, is_on: bool) -> None:
-        """The mailbox comes with it, so that mail programs find it; it stays when the door is closed and it holds
-        something. Raises StoreError, StoreRefusal.
-        """
-        parts = self._parts
-        await parts.annotations.write(account, None, account, {OUTBOX_ENTRY: ON if is_on else None})
-        mailboxes = await parts.mailboxes.list_all(account)
-        known = next((box for box in mailboxes if box.parent is None and box.name == parts.outbox), None)
-        if is_on and known is None:
-            await parts.mailboxes.create(account, parts.outbox)
-        elif not is_on and known is not None:
-            try:
-                await parts.mailboxes.remove(account, known.id, with_emails=False)
-            except StoreRefusal:
-                return
+    async def note_annotation(self, account: AccountId, entry: str) -> None:
+        if entry == outbox.ENTRY:
+            is_on = await self.is_outbox_on(account)
+            await outbox.follow(self._parts.mailboxes, account, self._parts.outbox, is_on=is_on)
 
     async def send(self, login: Login, messages: Sequence[bytes], source: str) -> list[SentCopy]:
         parts = self._parts

@@ -48,6 +48,9 @@ class WantedEnvelope:
 class Sending(Protocol):
     async def is_outbox_on(self, account: AccountId) -> bool: ...
 
+    async def note_annotation(self, account: AccountId, entry: str) -> None:
+        """Somebody has set or removed this entry of the account (METADATA): it may open or shut the Outbox."""
+
     async def send(self, login: Login, messages: Sequence[bytes], source: str) -> list[SentCopy]:
         """By the Outbox: every one is checked before the first is sent. Raises SendRefused.
 
