@@ -36,6 +36,7 @@ from posthouse.message.mailbox import (
 )
 from posthouse.message.parsed import ParsedMessage
 from posthouse.message.search import SearchKey, SortBy
+from posthouse.ms.thread_trees import ThreadRow
 from posthouse.ports.spool import Body, BodyWriter
 
 NO_THREAD = ThreadId(0)
@@ -349,11 +350,14 @@ class Changes(Protocol):
 
 @dataclass(slots=True)
 class SearchResult:
-    """`uids` where one mailbox was searched, parallel to `emails`. In the order asked for, else of UIDs or emails."""
+    """`uids` where one mailbox was searched, parallel to `emails`. In the order asked for, else of UIDs or emails.
+    `scores`, parallel too, where RELEVANCY was asked for: more is more relevant, in no unit.
+    """
 
     emails: list[EmailId]
     uids: list[Uid]
     modseq: ModSeq
+    scores: list[float] = field(default_factory=list)
 
 
 class Search(Protocol):
@@ -364,13 +368,17 @@ class Search(Protocol):
         mailbox: MailboxId | None = None,
         sort: Sequence[SortBy] = (),
         viewer: AccountId | None = None,
+        progress: Callable[[int, int], None] | None = None,
     ) -> SearchResult:
         """Exact, whatever the text index has seen so far. Without `mailbox`: emails with a placement that is not
         \\Deleted, each once.
+
+        `progress(done, total)` is called in the event loop while a long search goes on; what it raises ends it, as
+        cancelling does.
         """
 
-    async def thread_references(self, account: AccountId, mailbox: MailboxId, uids: Sequence[Uid]) -> list[EmailRow]:
-        """What THREAD needs (Fields.KEYS) of these UIDs, in their order."""
+    async def thread_rows(self, account: AccountId, mailbox: MailboxId, uids: Sequence[Uid]) -> list[ThreadRow]:
+        """What THREAD needs of these UIDs, ascending; those that are not there are left out."""
 
 
 # -- quotas

@@ -8,14 +8,14 @@ from dataclasses import dataclass
 
 from posthouse.message.mailbox import AccountId, EmailId, MailboxChange, MailboxId, ModSeq, ThreadId, Uid
 from posthouse.message.parsed import SortKeys
-from posthouse.message.search import SearchKey, SortBy
+from posthouse.message.search import SearchKey, SortBy, SortKey
 from posthouse.ms.search import EmailFacts, compile_search, score
 from posthouse.ms.sort import sort_rows
 from posthouse.ms.texts import MessageTexts
+from posthouse.ms.thread_trees import ThreadRow
 from posthouse.ms.uidsets import from_list
-from posthouse.ports.store import AccountChanges, EmailRow, Fields, SearchResult, Usage
+from posthouse.ports.store import AccountChanges, SearchResult, Usage
 from posthouse.ports.store_memory_mailboxes import Reading, find_box
-from posthouse.ports.store_memory_messages import make_row
 from posthouse.ports.store_memory_state import AccountState, Box, Email, Kind, Record
 
 
@@ -122,6 +122,7 @@ class MemorySearch:
         mailbox: MailboxId | None = None,
         sort: Sequence[SortBy] = (),
         viewer: AccountId | None = None,
+        progress: Callable[[int, int], None] | None = None,
     ) -> SearchResult:
         state = self._read(account)
         facts = _all_facts(state) if mailbox is None else _box_facts(state, find_box(state, mailbox), viewer)
@@ -129,19 +130,29 @@ class MemorySearch:
         found = [_make_found(state, program, item) for item in facts if matches(item)]
         ordered = sort_rows(found, sort)
         uids = [] if mailbox is None else [item.uid for item in ordered]
-        return SearchResult([item.email for item in ordered], uids, state.modseq)
+        is_ranked = any(by.key is SortKey.RELEVANCY for by in sort)
+        scores = [item.relevance for item in ordered] if is_ranked else []
+        return SearchResult([item.email for item in ordered], uids, state.modseq, scores)
 
-    async def thread_references(self, account: AccountId, mailbox: MailboxId, uids: Sequence[Uid]) -> list[EmailRow]:
+    async def thread_rows(self, account: AccountId, mailbox: MailboxId, uids: Sequence[Uid]) -> list[ThreadRow]:
         state = self._read(account)
         box = find_box(state, mailbox)
-        rows: list[EmailRow] = []
-        for uid in uids:
-            placement = box.rows.get(uid)
-            if placement is not None:
-                row = make_row(state.emails[placement.email], Fields.KEYS | Fields.DATES)
-                row.placement = placement
-                rows.append(row)
-        return rows
+        placed = [(uid, box.rows[uid]) for uid in uids if uid in box.rows]
+        return [_make_thread_row(uid, state.emails[placement.email]) for uid, placement in placed]
+
+
+def _make_thread_row(uid: Uid, email: Email) -> ThreadRow:
+    message = email.message
+    sent = email.received if message.keys.sent is None else message.keys.sent
+    return ThreadRow(
+        uid,
+        sent,
+        email.received,
+        message.keys.base_subject,
+        message.is_reply_or_forward,
+        message.message_id,
+        message.references,
+    )
 
 
 def _box_facts(state: AccountState, box: Box, viewer: AccountId | None) -> Iterator[EmailFacts]:

@@ -7,7 +7,20 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
-from posthouse.access.imap import basics, copying, entering, notifying, selecting, sending, uploading
+from posthouse.access.imap import (
+    basics,
+    contexts,
+    copying,
+    entering,
+    notifying,
+    searching,
+    selecting,
+    sending,
+    sorting,
+    threading_answers,
+    uid_batches,
+    uploading,
+)
 from posthouse.access.imap.answers import Done
 from posthouse.access.imap.context import Context
 from posthouse.protocol.imap import commands as c
@@ -38,6 +51,11 @@ HANDLERS: Mapping[type, Handler] = {
     c.Replace: copying.replace,
     c.UidSubmit: sending.submit,
     c.Notify: notifying.notify,
+    c.Search: searching.search,
+    c.Sort: sorting.sort,
+    c.Thread: threading_answers.thread,
+    c.CancelUpdate: contexts.cancel_update,
+    c.UidBatches: uid_batches.uid_batches,
 }
 
 # While these run, and they are not UID commands, no message may go from the client's numbering (RFC 9051 §7.5.1).

@@ -8,6 +8,7 @@ its arrays are read at the first need, and put back to what they were when it wa
 from __future__ import annotations
 
 from bisect import bisect_left
+from typing import TYPE_CHECKING
 
 from posthouse.access.imap.answers import Bad
 from posthouse.access.imap.places import Place
@@ -16,6 +17,9 @@ from posthouse.ms.uidsets import EMPTY, find_slices, join_ranges
 from posthouse.ports.store import Subscription
 from posthouse.protocol.imap.values import STAR, SequenceSet
 
+if TYPE_CHECKING:
+    from posthouse.access.imap.contexts import Watched
+
 
 class Selected:
     """`saved`: the result of SEARCH RETURN (SAVE), by UID. `is_dirty`: something may have changed. `holds_back`:
@@ -23,7 +27,18 @@ class Selected:
     messages the client knows of while the arrays of `view` were not read; None when they were.
     """
 
-    __slots__ = ("holds_back", "is_dirty", "is_read_only", "keywords", "place", "saved", "unread", "view", "watching")
+    __slots__ = (
+        "contexts",
+        "holds_back",
+        "is_dirty",
+        "is_read_only",
+        "keywords",
+        "place",
+        "saved",
+        "unread",
+        "view",
+        "watching",
+    )
 
     def __init__(self, place: Place, view: Snapshot, keywords: KeywordTable, *, is_read_only: bool) -> None:
         self.place = place
@@ -32,6 +47,7 @@ class Selected:
         self.is_read_only = is_read_only
         self.is_dirty = self.holds_back = False
         self.saved: UidSet = EMPTY
+        self.contexts: dict[bytes, Watched] = {}
         self.unread: int | None = None
         self.watching: Subscription | None = None
 

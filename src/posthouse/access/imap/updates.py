@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from posthouse.access.imap.context import Context
+from posthouse.access.imap.contexts import tell_leaving, tell_updates
 from posthouse.access.imap.selected import Selected
 from posthouse.access.imap.sparse import fill_view, tell_arrivals
 from posthouse.message.mailbox import FIRST_KEYWORD_BIT, KeywordTable, ModSeq, Snapshot, UidSet
@@ -56,9 +57,12 @@ async def tell_news(
         new = keep_gone(old, new)
         difference = compare_snapshots(old, new)
     await _learn_keywords(context, selected, new, difference)
+    tell_leaving(context, difference.went)
     _tell_counts(context, old, new, difference)
     selected.view = new
     await _tell_flags(context, difference.changed, silent, silent_modseq)
+    if selected.contexts:
+        await tell_updates(context, difference)
 
 
 def _tell_counts(context: Context, old: Snapshot, new: Snapshot, difference: Difference) -> None:

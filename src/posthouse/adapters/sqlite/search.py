@@ -8,30 +8,27 @@ account are looked at, and the index is asked for those of the account only. Wri
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Protocol, cast
 
 import apsw
 
 from posthouse.adapters.sqlite.bulk import Value
-from posthouse.adapters.sqlite.search_rank import list_terms, rank
+from posthouse.adapters.sqlite.search_rank import Term, list_terms, rank
 from posthouse.adapters.sqlite.search_sql import Candidates, Scope, select_matches, select_sorted
+from posthouse.adapters.sqlite.search_threads import read_thread_rows
 from posthouse.adapters.sqlite.search_verify import Key, Match, Verifier
 from posthouse.adapters.sqlite.store_base import StoreCore
-from posthouse.adapters.sqlite.store_reader import (
-    read_emails,
-    read_keywords,
-    read_mailbox_state,
-    read_modseq,
-    read_placements,
-)
+from posthouse.adapters.sqlite.store_reader import read_keywords, read_mailbox_state, read_modseq
 from posthouse.adapters.sqlite.store_sql import select_rows
 from posthouse.message.mailbox import AccountId, EmailId, KeywordTable, MailboxId, ModSeq, Uid
 from posthouse.message.search import SearchKey, SentOn, SortBy, SortKey
 from posthouse.ms.search import join_and, plan_search, widen
-from posthouse.ms.uidsets import from_list
-from posthouse.ports.store import EmailRow, Fields, SearchResult
+from posthouse.ms.thread_trees import ThreadRow
+from posthouse.ports.store import SearchResult
+
+Progress = Callable[[int, int], None]
 
 _SLICE = 500  # emails per read
 
@@ -61,6 +58,7 @@ class SqliteSearch:
         mailbox: MailboxId | None = None,
         sort: Sequence[SortBy] = (),
         viewer: AccountId | None = None,
+        progress: Progress | None = None,
     ) -> SearchResult:
         scope = Scope(account, mailbox, None if viewer == account else viewer)
         plan = plan_search(program)
@@ -70,31 +68,48 @@ class SqliteSearch:
         candidates = None if self._index is None else await self._index.find(account, program)
         days = widen(program, lambda key: isinstance(key, SentOn), is_exact=False)
         listing = await self._core.read(account, _list, scope, join_and([plan.columns, days]), (), candidates)
-        found = await self._verify(scope, program, listing, sort)
-        keys = await self._sort(scope, found, sort) if sort else [match.key for match in found]
-        return _make_result(scope, listing.modseq, keys)
-
-    async def _verify(self, scope: Scope, program: SearchKey, listing: _Listing, sort: Sequence[SortBy]) -> list[Match]:
         is_ranked = any(by.key is SortKey.RELEVANCY for by in sort)
-        folder = self._core.shard(scope.account).folder
-        verifier = Verifier(scope, program, listing.keywords, folder, list_terms(program) if is_ranked else ())
+        terms = list_terms(program) if is_ranked else ()
+        found = await self._verify(scope, program, listing, terms, progress)
+        if not sort:
+            return _make_result(scope, listing.modseq, [match.key for match in found])
+        scores = rank([match.counts for match in found])
+        keys = await self._sort(scope, found, scores, sort)
+        result = _make_result(scope, listing.modseq, keys)
+        if is_ranked:
+            score_of = {match.key: score for match, score in zip(found, scores, strict=True)}
+            result.scores = [score_of[uid, email] for uid, email in keys]
+        return result
+
+    async def _verify(
+        self,
+        scope: Scope,
+        program: SearchKey,
+        listing: _Listing,
+        terms: Sequence[Term],
+        progress: Progress | None,
+    ) -> list[Match]:
+        verifier = Verifier(scope, program, listing.keywords, self._core.shard(scope.account).folder, terms)
         found: list[Match] = []
         start = 0
         while start < len(listing.keys):
             matches, start = await self._core.read(scope.account, verifier.run, listing.keys, start)
             found += matches
+            if progress is not None:
+                progress(start, len(listing.keys))
         return found
 
-    async def _sort(self, scope: Scope, found: Sequence[Match], sort: Sequence[SortBy]) -> list[Key]:
-        relevances = rank([match.counts for match in found])
-        triples = [f"[{m.key[0]},{m.key[1]},{relevance!r}]" for m, relevance in zip(found, relevances, strict=True)]
+    async def _sort(
+        self, scope: Scope, found: Sequence[Match], scores: Sequence[float], sort: Sequence[SortBy]
+    ) -> list[Key]:
+        triples = [f"[{m.key[0]},{m.key[1]},{score!r}]" for m, score in zip(found, scores, strict=True)]
         bindings = (scope.account, f"[{','.join(triples)}]")
         return await self._core.read(scope.account, _read_keys, select_sorted(sort), bindings)
 
-    async def thread_references(self, account: AccountId, mailbox: MailboxId, uids: Sequence[Uid]) -> list[EmailRow]:
-        rows: list[EmailRow] = []
+    async def thread_rows(self, account: AccountId, mailbox: MailboxId, uids: Sequence[Uid]) -> list[ThreadRow]:
+        rows: list[ThreadRow] = []
         for start in range(0, len(uids) or 1, _SLICE):
-            rows += await self._core.read(account, _read_references, mailbox, uids[start : start + _SLICE])
+            rows += await self._core.read(account, read_thread_rows, mailbox, uids[start : start + _SLICE])
         return rows
 
 
@@ -120,16 +135,3 @@ def _read_keys(connection: apsw.Connection, account: AccountId, sql: str, bindin
 def _make_result(scope: Scope, modseq: ModSeq, keys: Sequence[Key]) -> SearchResult:
     emails = [EmailId(email) for _, email in keys]
     return SearchResult(emails, [] if scope.mailbox is None else [Uid(uid) for uid, _ in keys], modseq)
-
-
-def _read_references(
-    connection: apsw.Connection, account: AccountId, mailbox: MailboxId, uids: Sequence[Uid]
-) -> list[EmailRow]:
-    placements = {p.uid: p for p in read_placements(connection, account, mailbox, from_list(uids), None)}
-    emails = read_emails(connection, account, [p.email for p in placements.values()], Fields.KEYS | Fields.DATES)
-    rows: list[EmailRow] = []
-    for uid in uids:
-        placement = placements.get(uid)
-        if placement is not None and placement.email in emails:
-            rows.append(replace(emails[placement.email], placement=placement))
-    return rows
