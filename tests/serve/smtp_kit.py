@@ -14,7 +14,8 @@ from posthouse.mta.inbound import InboundSession
 from posthouse.ports.observe import FakeFigure, FakeLog
 from posthouse.protocol.smtp.server_settings import ServerSettings
 from posthouse.serve.admission import Admission, AdmissionLimits
-from posthouse.serve.smtp import SmtpFigures, SmtpService, SmtpServiceSettings
+from posthouse.serve.connection import DoorFigures
+from posthouse.serve.smtp import SmtpService, SmtpServiceSettings
 from tests.mta.inbound_kit import Desktop
 
 LOOPBACK = (ipaddress.ip_network("127.0.0.0/8"),)
@@ -94,7 +95,7 @@ async def open_door(
         admission=Admission(limits or AdmissionLimits()),
         clock=desktop.clock,
         log=FakeLog(),
-        figures=SmtpFigures(*(FakeFigure() for _ in range(5))),
+        figures=DoorFigures(*(FakeFigure() for _ in range(5))),
         tls=tls,
     )
     server = await asyncio.get_running_loop().create_server(service, "127.0.0.1", 0)

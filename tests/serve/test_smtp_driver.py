@@ -15,7 +15,6 @@ import pytest
 
 from posthouse.adapters.net.tls import make_self_signed, make_server_context
 from posthouse.serve.admission import AdmissionLimits
-from posthouse.serve.smtp import SmtpConnection
 from tests.serve.smtp_kit import BASE, LOOPBACK, Door, Talk, open_door
 
 MESSAGE = "MAIL FROM:<a@else.example>\r\nRCPT TO:<bob@ours.example>\r\nDATA\r\n"
@@ -368,7 +367,7 @@ async def test_a_client_that_goes_before_the_reply_has_its_message_in_the_queue_
 async def test_an_administrator_can_end_a_session() -> None:
     async with open_door() as door:
         talk = await door.greeted()
-        session: SmtpConnection = next(iter(door.service.sessions))
+        session = next(iter(door.service.sessions))
         session.kick("Ended by the administrator")
         assert (await talk.rest()).startswith("421 4.7.0 Ended by the administrator")
 

@@ -26,7 +26,8 @@ from posthouse.ports.observe import FakeFigure, FakeLog
 from posthouse.protocol.smtp.server import AuthData, AuthStarted, Hello, MailFrom, MessageEnd, RcptTo
 from posthouse.protocol.smtp.server_settings import ServerSettings
 from posthouse.serve.admission import Admission, AdmissionLimits
-from posthouse.serve.smtp import Answer, SmtpFigures, SmtpService, SmtpServiceSettings
+from posthouse.serve.connection import DoorFigures
+from posthouse.serve.smtp import Answer, SmtpService, SmtpServiceSettings
 from posthouse.trust.login import Accepted, SaslConversation, Turn, Turning, smtp_reply
 from tests.trust.test_login import Rig
 
@@ -119,7 +120,7 @@ async def open_house(directory: Path) -> AsyncIterator[House]:
         admission=Admission(AdmissionLimits()),
         clock=FakeClock(),
         log=FakeLog(),
-        figures=SmtpFigures(*(FakeFigure() for _ in range(5))),
+        figures=DoorFigures(*(FakeFigure() for _ in range(5))),
         tls=context,
     )
     server = await asyncio.get_running_loop().create_server(service, "127.0.0.1", 0)

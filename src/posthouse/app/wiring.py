@@ -29,7 +29,8 @@ from posthouse.mta.schedule import RetrySchedule
 from posthouse.mta.sites import SiteSettings
 from posthouse.ports.observe import Metrics
 from posthouse.protocol.smtp.server_settings import ServerSettings
-from posthouse.serve.smtp import SmtpFigures, SmtpServiceSettings
+from posthouse.serve.connection import DoorFigures
+from posthouse.serve.smtp import SmtpServiceSettings
 
 DELAY_BUCKETS = (0.01, 0.05, 0.25, 1.0, 5.0, 30.0, 300.0, 3600.0, 86400.0)
 
@@ -213,8 +214,8 @@ def _read_rules(text: str) -> list[dict[str, object]]:
 # -- figures
 
 
-def smtp_figures(metrics: Metrics, service: str) -> SmtpFigures:
-    return SmtpFigures(
+def door_figures(metrics: Metrics, service: str) -> DoorFigures:
+    return DoorFigures(
         connections=metrics.counter("posthouse_connections_total", "Connections accepted.", service=service),
         refused=metrics.counter("posthouse_connections_refused_total", "Connections answered 421.", service=service),
         open_sessions=metrics.gauge("posthouse_sessions", "Sessions open now.", service=service),

@@ -34,7 +34,7 @@ from posthouse.app.store import Whereabouts, make_postman, make_store, store_pat
 from posthouse.app.store_duty import LOOK_S, DutyLock, StoreDuty
 from posthouse.app.submission import People, Submission, World
 from posthouse.app.submit import SubmitServer
-from posthouse.app.wiring import Wiring, inbound_figures, outcome_figures, smtp_figures
+from posthouse.app.wiring import Wiring, door_figures, inbound_figures, outcome_figures
 from posthouse.app.wiring_login import FLUSH_S, Logins, LoginWiring, client_authorities
 from posthouse.app.worker_context import Accepting, OpenListener, TlsFiles, WorkerContext
 from posthouse.app.worker_figures import Sources, WorkerFigures
@@ -273,7 +273,7 @@ class Worker:
             admission=context.admission,
             clock=context.clock,
             log=context.log,
-            figures=smtp_figures(context.metrics, service),
+            figures=door_figures(context.metrics, service),
             tls=None if listener.settings.tls == "off" else self._make_tls(service, context.tls),
         )
         return _Door(listener, made)

@@ -11,12 +11,14 @@ Bytes that came behind STARTTLS are dropped by the session (CVE-2011-0411). It k
 from __future__ import annotations
 
 import asyncio
+import ssl
 import zlib
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from posthouse.message.reply import Reply
 from posthouse.ports.access import AccessSession, ConnectionLost, Wire
+from posthouse.serve.channel import note_channel
 from posthouse.serve.connection import ALL_DAY_S, Connection, DoorSettings, Service
 from posthouse.serve.deflate import Deflate
 
@@ -27,7 +29,6 @@ __all__ = ["AccessConnection", "AccessService", "AccessServiceSettings"]
 class AccessServiceSettings(DoorSettings):
     """`stuck_s`: so long a client may take nothing of what was written to it."""
 
-    binds_logins: bool = True
     stuck_s: float = 300.0
 
 
@@ -192,6 +193,9 @@ class AccessConnection(Connection):
             self.deadline = self.service.clock.monotonic() + seconds
 
     # -- TLS and compression
+
+    def _note_channel(self, secured: ssl.SSLObject | None, context: ssl.SSLContext) -> None:
+        note_channel(self.peer, secured, context)
 
     @property
     def has_tls(self) -> bool:

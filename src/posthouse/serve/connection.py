@@ -19,7 +19,7 @@ from posthouse.message.reply import Reply
 from posthouse.ports.clock import Clock
 from posthouse.ports.observe import Counter, Gauge, Log
 from posthouse.protocol.proxy import header as proxy
-from posthouse.serve.channel import note_channel, note_cipher
+from posthouse.serve.channel import note_cipher
 
 SHUTDOWN = Reply(421, "4.3.2", "Service is shutting down, come back soon")
 ALL_DAY_S = 86400.0
@@ -40,10 +40,9 @@ class Admission(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DoorSettings:
-    """`binds_logins`: people log in here, so the facts about TLS are wanted that mechanisms bind to."""
+    """What holds for every listener, whatever is spoken."""
 
     implicit_tls: bool = False
-    binds_logins: bool = False
     proxy_networks: Sequence[Network] = ()
     proxy_timeout_s: float = 10.0
     tls_timeout_s: float = 60.0
@@ -137,7 +136,11 @@ class Connection(asyncio.Protocol):
         raise NotImplementedError
 
     def _ended(self) -> None:
-        """The connection is gone. Only called when it was opened."""
+        """The connection is gone, perhaps before it was opened."""
+        raise NotImplementedError
+
+    def _note_channel(self, secured: ssl.SSLObject | None, context: ssl.SSLContext) -> None:
+        """TLS is on. Where people log in: what their mechanisms may bind to."""
         raise NotImplementedError
 
     def _write_refusal(self, reply: Reply) -> None:
@@ -190,7 +193,7 @@ class Connection(asyncio.Protocol):
         if self._is_admitted:
             self._is_admitted = False
             service.admission.release(self.peer.address)
-            self._ended()
+        self._ended()
 
     # -- the beginning
 
@@ -277,8 +280,7 @@ class Connection(asyncio.Protocol):
         self._transport = secured
         self._is_upgrading = False
         note_cipher(self.peer, secured)
-        if service.settings.binds_logins:
-            note_channel(self.peer, secured.get_extra_info("ssl_object"), context)
+        self._note_channel(secured.get_extra_info("ssl_object"), context)
         return True
 
     # -- the end

@@ -13,180 +13,88 @@ from __future__ import annotations
 import asyncio
 import ssl
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
-from typing import Any, Protocol, cast
+from dataclasses import dataclass
+from typing import Any, cast
 
 from posthouse.message.peer import Network, Peer, is_in_networks, normalise_address
 from posthouse.message.reply import Reply
-from posthouse.ports.clock import Clock
-from posthouse.ports.observe import Counter, Gauge, Log
-from posthouse.protocol.proxy import header as proxy
 from posthouse.protocol.smtp import server as core
 from posthouse.protocol.smtp.server_auth import AuthSmtpServer
-from posthouse.serve.smtp_auth import AuthRole, note_channel, offer_logins
+from posthouse.serve.channel import note_channel
+from posthouse.serve.connection import ALL_DAY_S, SHUTDOWN, Connection, DoorSettings, Service, ignore
+from posthouse.serve.smtp_auth import AuthRole, offer_logins
 from posthouse.serve.smtp_role import Answer, Pending, SmtpRole
 
 __all__ = [
-    "Admission",
     "Answer",
     "Pending",
     "SmtpConnection",
-    "SmtpFigures",
     "SmtpRole",
     "SmtpService",
     "SmtpServiceSettings",
 ]
 
 
-class Admission(Protocol):
-    """Connection limits and slowing down of clients that only make errors (serve/admission.py)."""
-
-    def admit(self, address: str, now: float) -> Reply | None: ...
-
-    def release(self, address: str) -> None: ...
-
-    def note_error(self, address: str, now: float, weight: float = 1.0) -> None: ...
-
-    def delay(self, address: str, now: float) -> float: ...
-
-
 @dataclass(frozen=True, slots=True)
-class SmtpServiceSettings:
+class SmtpServiceSettings(DoorSettings):
     """`min_rate` octets/s keep a message alive; `max_unread` octets may come in while an answer is awaited."""
 
     core: core.ServerSettings
-    implicit_tls: bool = False
     lmtp: bool = False
-    proxy_networks: Sequence[Network] = ()
     xclient_networks: Sequence[Network] = ()
     greet_delay_s: float = 0.0
-    proxy_timeout_s: float = 10.0
-    tls_timeout_s: float = 60.0
     message_timeout_s: float = 3600.0
     min_rate: int = 512
     max_unread: int = 1 << 20
 
 
-@dataclass(slots=True)
-class SmtpFigures:
-    """What `/metrics` shows of this listener."""
-
-    connections: Counter
-    refused: Counter
-    open_sessions: Gauge
-    timeouts: Counter
-    errors: Counter
-
-
-@dataclass(slots=True)
-class SmtpService:
-    """What the sessions of one listener share."""
+@dataclass(slots=True, kw_only=True)
+class SmtpService(Service):
+    """What the sessions of one listener share. Drained, idle sessions end now, the others after the message in hand."""
 
     settings: SmtpServiceSettings
     make_role: Callable[[Peer], SmtpRole]
-    admission: Admission
-    clock: Clock
-    log: Log
-    figures: SmtpFigures
-    tls: ssl.SSLContext | None = None
-    draining: bool = False
-    sessions: set[SmtpConnection] = field(default_factory=set)
 
     def __call__(self) -> SmtpConnection:
         return SmtpConnection(self)
 
-    def sweep(self) -> None:
-        """Ends sessions whose deadline passed. Once a second: 5,000 sessions cost about a millisecond."""
-        now = self.clock.monotonic()
-        for session in [session for session in self.sessions if session.deadline < now]:
-            session.time_out()
 
-    def drain(self) -> None:
-        """No new message: idle sessions end now, the others after the message in hand (421)."""
-        self.draining = True
-        for session in list(self.sessions):
-            session.leave_if_idle()
-
-    def abort(self) -> None:
-        for session in list(self.sessions):
-            session.abort()
-
-
-_SHUTDOWN = Reply(421, "4.3.2", "Service is shutting down, come back soon")
 _TIMEOUT = Reply(421, "4.4.2", "Timeout, closing connection")
 _BROKEN = Reply(451, "4.3.0", "Internal error, the message was not taken; try again later")
 _NO_TLS = Reply(454, "4.7.0", "TLS is not available now")
 _EARLY = Reply(554, "5.5.1", "You spoke before the greeting")
-_ALL_DAY = 86400.0
 _BUSY = frozenset({core.State.MAIL, core.State.RCPT, core.State.CHUNKS, core.State.BODY, core.State.HANDSHAKE})
 
 
-class SmtpConnection(asyncio.Protocol):
+class SmtpConnection(Connection):
     """One session. `_waiting` says that an answer is awaited and no event may be taken."""
 
     __slots__ = (
-        "_closing",
-        "_early",
         "_errors_seen",
         "_has_ended",
         "_in_body",
-        "_is_upgrading",
         "_message_until",
-        "_preamble",
-        "_transport",
         "_waiting",
         "core",
-        "deadline",
-        "peer",
         "role",
-        "service",
-        "started_at",
     )
 
+    service: SmtpService
+
     def __init__(self, service: SmtpService) -> None:
-        self.service = service
-        self._transport: asyncio.Transport
+        Connection.__init__(self, service)
         has_logins = service.settings.core.auth
         self.core = (AuthSmtpServer if has_logins else core.SmtpServer)(service.settings.core)
         self.role: SmtpRole | None = None
-        self.peer = Peer("")
-        self.deadline = 0.0
-        self.started_at = service.clock.now()
         self._waiting = True  # nothing is taken from the core before the greeting
-        self._closing = False
         self._has_ended = False  # the peer sends no more
         self._in_body = False
-        self._is_upgrading = False  # between STARTTLS and the end of the handshake
         self._message_until = 0.0
         self._errors_seen = 0
-        self._preamble: bytes | None = None
-        self._early: bytes | None = None  # of the handshake, while TLS is not yet there to take it
 
     # -- the transport's side
 
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self._transport = cast(asyncio.Transport, transport)
-        service = self.service
-        service.sessions.add(self)
-        service.figures.connections.inc()
-        service.figures.open_sessions.inc()
-        self.peer = _peer_of(self._transport)
-        self.deadline = service.clock.monotonic() + service.settings.proxy_timeout_s
-        if is_in_networks(self.peer.address, service.settings.proxy_networks):
-            self._preamble = b""
-        else:
-            self._admit()
-
-    def data_received(self, data: bytes) -> None:
-        if self._closing:
-            return
-        if self._preamble is not None:
-            data = self._read_proxy(self._preamble + data)
-            if not data:
-                return
-        if self._early is not None:
-            self._early += data
-            return
+    def _receive(self, data: bytes) -> None:
         self.core.receive(data)
         if not self._waiting:
             self._run()
@@ -200,14 +108,8 @@ class SmtpConnection(asyncio.Protocol):
         self._has_ended = True
         return self._waiting and self.role is not None and self._transport.get_extra_info("ssl_object") is None
 
-    def connection_lost(self, exc: Exception | None) -> None:
-        self._closing = True
-        service = self.service
-        if self in service.sessions:
-            service.sessions.discard(self)
-            service.figures.open_sessions.dec()
+    def _ended(self) -> None:
         if self.role is not None:
-            service.admission.release(self.peer.address)
             self.role.closed()
             self.role = None
 
@@ -218,110 +120,54 @@ class SmtpConnection(asyncio.Protocol):
         if not self._waiting:
             self._transport.resume_reading()
 
-    # -- the beginning: PROXY, limits, TLS, greeting
+    # -- the beginning
 
-    def _read_proxy(self, data: bytes) -> bytes:
-        """The bytes behind the PROXY header, b"" when it is not complete yet."""
-        try:
-            header = proxy.parse_proxy(data)
-        except proxy.ProxyError as error:
-            self.service.log.warning("proxy header refused", peer=self.peer.address, reason=str(error))
-            self.abort()
-            return b""
-        if header is proxy.NEED_DATA:
-            self._preamble = data
-            return b""
-        self._preamble = None
-        if header.source is not None:
-            self.peer.address, self.peer.port = normalise_address(header.source), header.source_port
-        self.peer.is_stand_in = header.source is None
-        self._admit()
-        return b"" if self._closing else data[header.length :]
-
-    def _admit(self) -> None:
+    def _open(self) -> None:
         service = self.service
-        refusal = _SHUTDOWN if service.draining else self._count()
-        if refusal is not None:
-            service.figures.refused.inc()
-            service.log.info("connection refused", peer=self.peer.address, reason=refusal.text)
-            self._transport.write(core.render_reply(refusal))
-            self._close()
-            return
         self.role = service.make_role(self.peer)
         may_announce = is_in_networks(self.peer.address, service.settings.xclient_networks)
         self.core.offers_xclient = may_announce and not self.peer.is_stand_in
         self.core.offers_tls = service.tls is not None
         self._offer_logins()
-        if service.settings.implicit_tls:
-            self._start_tls(self._greet)
-        elif service.settings.greet_delay_s:
-            asyncio.get_running_loop().call_later(service.settings.greet_delay_s, self._greet)
-        else:
-            self._greet()
+
+    def _write_refusal(self, reply: Reply) -> None:
+        self._transport.write(core.render_reply(reply))
 
     def _offer_logins(self) -> None:
         if isinstance(self.core, AuthSmtpServer):
             offer_logins(self.core, self._auth_role)
 
-    def _count(self) -> Reply | None:
-        return self.service.admission.admit(self.peer.address, self.service.clock.monotonic())
-
     def _greet(self) -> None:
-        if self._closing:
-            return
-        if self.core.unread and not self.service.settings.implicit_tls and self.service.settings.greet_delay_s:
+        settings = self.service.settings
+        if settings.greet_delay_s and not settings.implicit_tls:
+            asyncio.get_running_loop().call_later(settings.greet_delay_s, self._greet_if_silent)
+        else:
+            self._greet_now()
+
+    def _greet_if_silent(self) -> None:
+        if self.core.unread and not self._closing:
             self.service.log.info("client talked before the greeting", peer=self.peer.address)
-            self._transport.write(core.render_reply(_EARLY))
-            self._close()
+            self._say_and_close(_EARLY)
+        else:
+            self._greet_now()
+
+    def _greet_now(self) -> None:
+        if self._closing:
             return
         kind = "LMTP" if self.service.settings.lmtp else "ESMTP"
         self.core.greet(Reply(220, "", f"{self.service.settings.core.hostname} {kind} Posthouse"))
         self._waiting = False
         self._run()
 
-    def _start_tls(self, then: Callable[[], None]) -> None:
-        self._waiting = self._is_upgrading = True
-        self._early = b""
-        self.deadline = self.service.clock.monotonic() + self.service.settings.tls_timeout_s + 5
-        task = asyncio.get_running_loop().create_task(self._upgrade(then))
-        task.add_done_callback(_ignore)
+    async def _upgrade(self) -> bool:
+        self.core.tls_started()  # what came in plaintext is dropped
+        return await Connection._upgrade(self)
 
-    async def _upgrade(self, then: Callable[[], None]) -> None:
-        service = self.service
-        context = service.tls
-        assert context is not None
-        loop = asyncio.get_running_loop()
-        # From here on only decrypted bytes come to us, perhaps before this task goes on: the core may take them.
-        self.core.tls_started()
-        early, self._early = self._early, None
-        if early:  # a busy worker hears of the connection and of its first bytes at once
-            loop.call_soon(_hand_on, self._transport, early)
-        try:
-            secured = await loop.start_tls(
-                self._transport,
-                self,
-                context,
-                server_side=True,
-                ssl_handshake_timeout=service.settings.tls_timeout_s,
-            )
-        except (OSError, ssl.SSLError, asyncio.CancelledError) as error:
-            service.log.info("TLS handshake failed", peer=self.peer.address, reason=str(error) or type(error).__name__)
-            self.abort()
-            return
-        if secured is None or self._closing:
-            self.abort()
-            return
-        self._transport = secured
-        self._is_upgrading = False
-        self._note_tls(secured, context)
-        then()
+    async def _upgrade_and_continue(self) -> None:
+        if await self._upgrade():
+            self._continue()
 
-    def _note_tls(self, transport: asyncio.Transport, context: ssl.SSLContext) -> None:
-        cipher: tuple[str, str, int] | None = transport.get_extra_info("cipher")
-        secured: ssl.SSLObject | None = transport.get_extra_info("ssl_object")
-        if cipher is not None:
-            self.peer.tls_cipher, self.peer.tls_bits = cipher[0], cipher[2]
-            self.peer.tls_version = (secured.version() if secured is not None else None) or cipher[1]
+    def _note_channel(self, secured: ssl.SSLObject | None, context: ssl.SSLContext) -> None:
         if self.service.settings.core.auth:
             note_channel(self.peer, secured, context)
             self._offer_logins()
@@ -347,9 +193,9 @@ class SmtpConnection(asyncio.Protocol):
         if self._closing or (self._has_ended and not self._waiting):
             self._close()
         elif (progress or output) and not self._in_body and not self._is_upgrading:
-            self.deadline = self.service.clock.monotonic() + (_ALL_DAY if self._waiting else self.core.timeout_s)
+            self.deadline = self.service.clock.monotonic() + (ALL_DAY_S if self._waiting else self.core.timeout_s)
             if self.service.draining:
-                self.leave_if_idle()
+                self.leave()
 
     def _tarpit(self, output: bytes) -> bool:
         """Hold the replies of a client that only makes errors; True when they are held."""
@@ -411,7 +257,7 @@ class SmtpConnection(asyncio.Protocol):
         self._answer(self._role.hello(event))
 
     def _on_mail(self, event: core.MailFrom) -> None:
-        self._answer(_SHUTDOWN if self.service.draining else self._role.mail(event))
+        self._answer(SHUTDOWN if self.service.draining else self._role.mail(event))
 
     def _on_rcpt(self, event: core.RcptTo) -> None:
         self._answer(self._role.rcpt(event))
@@ -456,7 +302,9 @@ class SmtpConnection(asyncio.Protocol):
         self._role.reset()
         if self.service.settings.core.auth:
             self._auth_role.forget_login()
-        self._start_tls(self._continue)
+        self._waiting = True
+        self._begin_tls()
+        asyncio.get_running_loop().create_task(self._upgrade_and_continue()).add_done_callback(ignore)
 
     def _on_auth(self, event: core.AuthStarted) -> None:
         self._answer(self._auth_role.auth(event))
@@ -510,6 +358,9 @@ class SmtpConnection(asyncio.Protocol):
     # -- the end
 
     def time_out(self) -> None:
+        if self._closing:
+            self.abort()
+            return
         self.service.figures.timeouts.inc()
         self.service.log.info("session timed out", peer=self.peer.address, phase=self.core.phase)
         if self.role is None or self._transport.get_write_buffer_size() or self._is_upgrading:
@@ -517,52 +368,17 @@ class SmtpConnection(asyncio.Protocol):
             return
         self._say_and_close(_TIMEOUT)
 
-    def leave_if_idle(self) -> None:
+    def leave(self) -> None:
         if not self._waiting and not self._in_body and self.core.state not in _BUSY:
-            self._say_and_close(_SHUTDOWN)
+            self._say_and_close(SHUTDOWN)
 
     def kick(self, reason: str) -> None:
         """End the session for an administrator; a message in hand is not taken."""
         self._say_and_close(Reply(421, "4.7.0", reason))
 
     def _say_and_close(self, reply: Reply) -> None:
-        self._transport.write(core.render_reply(reply))
-        self._closing = True
+        self._write_refusal(reply)
         self._close()
-
-    def _close(self) -> None:
-        self._closing = True
-        self.deadline = self.service.clock.monotonic() + 5  # then the sweeper aborts it
-        self._transport.close()
-
-    def abort(self) -> None:
-        self._closing = True
-        self._transport.abort()
-
-
-def _hand_on(transport: asyncio.Transport, data: bytes) -> None:
-    """To the protocol that `start_tls` has put in our place, before anything that is read from now on."""
-    protocol = cast(asyncio.BufferedProtocol, transport.get_protocol())
-    while data and not transport.is_closing():
-        buffer = memoryview(protocol.get_buffer(len(data)))
-        count = min(len(buffer), len(data))
-        buffer[:count] = data[:count]
-        protocol.buffer_updated(count)
-        data = data[count:]
-
-
-def _ignore(task: asyncio.Task[None]) -> None:
-    if not task.cancelled():
-        task.exception()
-
-
-def _peer_of(transport: asyncio.Transport) -> Peer:
-    name: object = transport.get_extra_info("peername")
-    local: object = transport.get_extra_info("sockname")
-    if not isinstance(name, tuple):
-        return Peer("", uid=None)
-    local_address, local_port = (str(local[0]), int(local[1])) if isinstance(local, tuple) else ("", 0)
-    return Peer(normalise_address(str(name[0])), int(name[1]), normalise_address(local_address), local_port)
 
 
 _HANDLERS: dict[type, Callable[[SmtpConnection, Any], None]] = {
