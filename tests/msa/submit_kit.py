@@ -109,6 +109,7 @@ class House:
                 self.store.submissions,
                 self.store.mailboxes,
                 self.store.messages,
+                self.accounts,
                 self.directory,
                 self.find_shard,
                 self.list_spools,

@@ -10,7 +10,7 @@ from posthouse.message.address import parse_address
 from posthouse.message.envelope import BodyType
 from posthouse.message.mailbox import Flag, Role, UidRange
 from posthouse.msa.limits import SendLimits
-from posthouse.msa.submit import SubmitOptions
+from posthouse.msa.submit import Refused, SubmitOptions
 from posthouse.ports.login import SaveSent, Scope
 from posthouse.ports.spool import Action, Selection, Settlement, Status
 from posthouse.ports.store import Fields, StoreError, SubmissionState
@@ -345,6 +345,25 @@ async def test_delayed_mail_lies_in_scheduled_and_moves_to_sent_when_it_goes(hou
     assert len(house.onward.taken) == 1
     assert await house.list_copies(Role.SCHEDULED) == []
     assert await house.list_copies(Role.SENT) == [MESSAGE]
+
+
+async def test_scheduled_mail_of_an_account_that_was_disabled_waits_for_an_administrator(house: House) -> None:
+    submission = await submit_later(house)
+    house.accounts.accounts[ALICE.id] = replace(ALICE, is_disabled=True)
+    house.clock.advance(3601)
+    await house.replay()
+    assert house.onward.taken == []
+    stored = await house.store.submissions.get(ALICE.id, submission)  # type: ignore[arg-type]
+    assert stored is not None and stored.state is SubmissionState.HELD
+    (message,) = house.disk.messages.values()
+    assert await house.list_copies(Role.SENT) == []
+    assert message is not None
+
+
+async def test_a_foreign_sender_field_does_not_pass(house: House) -> None:
+    result = await house.submit(b"Sender: boss@ours.example\r\n" + MESSAGE)
+    assert isinstance(result, Refused)
+    assert "boss@ours.example" in result.reply.text
 
 
 async def test_the_undo_window_is_a_short_delay(house: House) -> None:

@@ -39,6 +39,15 @@ def test_a_target_that_several_recipients_lead_to_gets_it_once() -> None:
     assert list(expansion.places) == [[0], [1, 0]]
 
 
+def test_two_spellings_of_one_mailbox_are_one_recipient() -> None:
+    other = parse_address("Bob@alias.example")
+    mailboxes = {BOB: 7, other: 7, FAR: None}
+    named = [Named(Recipient(one), (one,)) for one in (BOB, other, FAR)]
+    expansion = expand_recipients(named, lambda address: mailboxes[address] or address)
+    assert [one.address for one in expansion.recipients] == [BOB, FAR]
+    assert list(expansion.places) == [[0], [0], [1]]
+
+
 def test_of_two_that_became_one_what_either_wanted_is_reported() -> None:
     def merge(first: Notify, second: Notify) -> Notify:
         expansion = expand(Named(Recipient(ANN, first), (ANN,)), Named(Recipient(TEAM, second), (ANN,)))

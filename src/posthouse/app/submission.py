@@ -75,6 +75,7 @@ class Submission:
                 submissions,
                 world.store.mailboxes,
                 world.store.messages,
+                people.accounts,
                 people.directory,
                 world.spool,
                 world.spools,

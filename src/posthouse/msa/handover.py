@@ -16,6 +16,8 @@ from collections.abc import Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Protocol
 
+import msgspec
+
 from posthouse.message.address import Address, parse_address
 from posthouse.message.envelope import Envelope, Recipient
 from posthouse.message.ids import QueueId, ShardNumber, split_queue_id
@@ -26,7 +28,7 @@ from posthouse.message.trace import complete_received
 from posthouse.msa.conduct import Conducts
 from posthouse.msa.ticket import Ticket, decode_ticket, open_envelope
 from posthouse.ports.clock import Clock
-from posthouse.ports.directory import Directory, DirectoryError
+from posthouse.ports.directory import Accounts, Directory, DirectoryError
 from posthouse.ports.observe import Journal, Log
 from posthouse.ports.spool import (
     Action,
@@ -102,6 +104,7 @@ class HandOverParts:
     submissions: Submissions
     mailboxes: Mailboxes
     messages: Messages
+    accounts: Accounts
     directory: Directory
     spool: Callable[[], Spool]
     spools: Callable[[], Sequence[Spool]]
@@ -258,7 +261,7 @@ class HandOver:
                 await parts.submissions.change(one.account, one.id, SubmissionState.CANCELED)
                 parts.journal.record("canceled", f"{one.account}.{one.id}", message_id=one.message_id)
                 return
-            ticket = decode_ticket(one.envelope)
+            ticket = self._hold_of_disabled(one, decode_ticket(one.envelope))
             found = await spool.find_submission(SubmissionKey(one.account, one.id))
             wire: Body = InlineBody(b"") if found else await parts.submissions.wire(one.account, one.id)
             inline = wire.inline
@@ -269,6 +272,15 @@ class HandOver:
         fresh = Fresh(one.account, one.id, ticket, one.message_id, one.source, body, spool, spool.reserve_id())
         fresh.email, fresh.is_scheduled = one.email, bool(one.send_at)
         await self._hand_over(fresh, found)
+
+    def _hold_of_disabled(self, one: Submission, ticket: Ticket) -> Ticket:
+        """Scheduled mail of an account that may not send any more waits for an administrator. Raises DirectoryError."""
+        if not one.send_at or ticket.hold:
+            return ticket
+        account = self._parts.accounts.get(one.account)
+        if account is not None and not account.is_disabled:
+            return ticket
+        return msgspec.structs.replace(ticket, hold="the account is disabled")
 
     async def _is_withdrawn(self, one: Submission) -> bool:
         """Rule 8: it was moved out of Scheduled, or deleted. An email that was never filed cannot be."""

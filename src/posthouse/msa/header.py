@@ -150,8 +150,9 @@ def _find_lookalikes(value: bytes) -> Iterator[Address]:
 def find_senders(head: Head) -> tuple[Address, ...]:
     """Who answers for the message: From, or Sender where several are From; of the Resent block where there is one.
 
-    The first is whose message it is; behind it comes what else in a From of one author may be taken for an address
-    (`<one@a.example> <other@a.example>`). Raises Unfit when nobody does, or two fields claim to say it.
+    The first is whose message it is; behind it comes what else may be taken for who sent it: another address in a From
+    of one author (`<one@a.example> <other@a.example>`), and Sender. Raises Unfit when nobody does, or two fields
+    claim to say it.
     """
     if head.block:
         authors = [value for name, value in head.block if name == b"resent-from"]
@@ -162,9 +163,9 @@ def find_senders(head: Head) -> tuple[Address, ...]:
         what = "no" if not authors else "more than one"
         raise Unfit(554, "5.6.0", f"The message has {what} From field")
     several = tuple(_read_addresses(authors[0]))
-    if len(several) == 1:
-        return (*several, *_find_lookalikes(authors[0]))
     agent = tuple(_read_addresses(agents[0])) if agents else ()
+    if len(several) == 1:
+        return (*several, *_find_lookalikes(authors[0]), *agent)
     if len(agent) != 1:
         raise Unfit(554, "5.6.0", "A message with several authors, or none, names one Sender")
     return agent

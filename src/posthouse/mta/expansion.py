@@ -9,7 +9,7 @@ Pure. The directory bounds what one address may become, mta/inbound.py what a me
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass, replace
 
 from posthouse.message.address import Address
@@ -35,21 +35,27 @@ class Expansion:
     places: Sequence[Sequence[int]]
 
 
-def expand_recipients(named: Sequence[Named]) -> Expansion:
+def _by_itself(address: Address) -> Hashable:
+    return address
+
+
+def expand_recipients(named: Sequence[Named], key_of: Callable[[Address], Hashable] = _by_itself) -> Expansion:
+    """Ends with the same key are one: two spellings of an address of ours lead to the same mailbox."""
     if len(named) == 1 and len(named[0].targets) == 1:  # nearly all mail there is
         return Expansion((_redirect(named[0].recipient, named[0].targets[0]),), ((0,),))
-    merged: dict[Address, Recipient] = {}
-    numbers: dict[Address, int] = {}
+    merged: dict[Hashable, Recipient] = {}
+    numbers: dict[Hashable, int] = {}
     places = []
     for each in named:
-        for target in each.targets:
-            known = merged.get(target)
+        keys = [key_of(target) for target in each.targets]
+        for key, target in zip(keys, each.targets, strict=True):
+            known = merged.get(key)
             if known is None:
-                numbers[target] = len(merged)
-                merged[target] = _redirect(each.recipient, target)
+                numbers[key] = len(merged)
+                merged[key] = _redirect(each.recipient, target)
             else:
-                merged[target] = _merge(known, each.recipient)
-        places.append([numbers[target] for target in each.targets])
+                merged[key] = _merge(known, each.recipient)
+        places.append([numbers[key] for key in keys])
     return Expansion(tuple(merged.values()), places)
 
 

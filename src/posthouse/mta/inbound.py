@@ -16,7 +16,7 @@ RFC 5321 §3.3, §3.6, §4.4, §6.3; RFC 3461; RFC 6531. LMTP's final delivery i
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -353,8 +353,16 @@ class InboundSession:
             self.reset()
             return _LOOP
         spool = self._spool or self._desk.spool()
-        expansion = expand_recipients(self._recipients)
+        expansion = expand_recipients(self._recipients, self._key_of)
         return Acceptance(self, spool, self._make_message(spool, body, head, expansion)).reply
+
+    def _key_of(self, address: Address) -> Hashable:
+        """The mailbox and what the subaddress says; of addresses elsewhere, themselves."""
+        try:
+            local = self._desk.directory.mailbox_of(address)
+        except DirectoryError:
+            return address
+        return address if local is None else (local.account, local.detail)
 
     def _make_message(self, spool: Spool, body: Body, head: HeadFacts, expansion: Expansion) -> NewMessage:
         desk, mail = self._desk, self._mail
@@ -425,7 +433,7 @@ class InboundSession:
             spool = self._spool or self._desk.spool()
             if head.received_count > self._desk.settings.max_received:
                 return [_LOOP] * len(self._recipients)
-            expansion = expand_recipients(self._recipients)
+            expansion = expand_recipients(self._recipients, self._key_of)
             new = self._make_message(spool, body, head, expansion)
             self.note_received(new)
             replies = await mailboxes.deliver(new, spool)
