@@ -7,7 +7,7 @@ from posthouse.access.imap.capabilities import list_capabilities, write_capabili
 from posthouse.access.imap.context import Context
 from posthouse.access.imap.updates import tell_news
 from posthouse.protocol.imap.commands import Capability, Check, Enable, Id, Idle, Noop
-from posthouse.protocol.imap.render import write_continuation, write_status
+from posthouse.protocol.imap.render import write_continuation
 from posthouse.protocol.imap.server_events import Done as IdleDone
 
 _MAX_ID = 200  # characters of a value in the log
@@ -56,7 +56,3 @@ async def end_idle(context: Context, request: IdleDone) -> Done:
     if context.selected is not None:
         await tell_news(context)
     return Done("Idle is over")
-
-
-def write_still_here() -> bytes:
-    return write_status(b"*", b"OK", "Still here")

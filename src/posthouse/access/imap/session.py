@@ -9,7 +9,6 @@ as far as that command allows. Never raises into the driver.
 from __future__ import annotations
 
 import asyncio
-from collections import deque
 from collections.abc import Awaitable
 from typing import assert_never
 
@@ -33,6 +32,7 @@ from posthouse.protocol.imap.server_events import (
     Command,
     Event,
     Refused,
+    State,
 )
 from posthouse.protocol.imap.server_events import Done as IdleDone
 from posthouse.protocol.wire.need_data import NEED_DATA
@@ -47,16 +47,17 @@ Appending = asyncio.Task[Done | No | Bad | None]
 class ImapSession(Context):
     """`posthouse.ports.access.AccessSession`."""
 
-    __slots__ = ("_appends", "_has_ended", "_is_last", "_reason", "_task", "uploading")
+    __slots__ = ("_appends", "_has_ended", "_is_last", "_reason", "_task", "_until", "uploading")
 
     def __init__(self, wire: Wire, desk: Desk) -> None:
         super().__init__(wire, desk)
         self.uploading = 0  # octets of `desk.uploads`
         self._task: asyncio.Task[None] | None = None
-        self._appends: deque[tuple[bytes, Appending]] = deque()
+        self._appends: list[tuple[bytes, Appending]] = []  # a few; no deque, which is large
         self._has_ended = False  # no more will come from the client
         self._is_last = False  # nothing is taken any more
         self._reason = ""  # why we shall end it
+        self._until = desk.clock.monotonic() + desk.settings.login_timeout_s
 
     # -- the driver's side
 
@@ -66,6 +67,8 @@ class ImapSession(Context):
         self.wire.expect(self.desk.settings.login_timeout_s)
 
     def receive(self, data: bytes) -> None:
+        if self.login is not None:  # who has not logged in has so long for all of it
+            self._until = self.desk.clock.monotonic() + self.desk.settings.timeout_s
         self.core.receive(data)
         if self._task is None:
             self._wake()
@@ -90,6 +93,12 @@ class ImapSession(Context):
         forget_login(self)
 
     def time_out(self) -> None:
+        """Who idles is reminded of us now and then, so that nothing on the way forgets the connection (RFC 9051 §5.4)."""
+        if self.idle_tag and self._task is None and self._until > self.desk.clock.monotonic():
+            self.write(write_status(b"*", b"OK", "Still here"))
+            self.flush()
+            self.wire.expect(self._patience())
+            return
         self._say_bye("You were silent for too long")
 
     def shut_down(self, reason: str) -> None:
@@ -138,6 +147,7 @@ class ImapSession(Context):
                 self.write(output)
             if event is not NEED_DATA:
                 await self._take(event)
+                self._is_last = self._is_last or self.core.state is State.LOGOUT
             elif self._appends:
                 self.flush()
                 await self._answer_append()
@@ -166,8 +176,8 @@ class ImapSession(Context):
         return told
 
     def _patience(self) -> float:
-        settings = self.desk.settings
-        return settings.login_timeout_s if self.login is None else settings.timeout_s
+        left, every = self._until - self.desk.clock.monotonic(), self.desk.settings.still_here_s
+        return min(left, every) if self.idle_tag and every else left
 
     async def _take(self, event: Event) -> None:
         if isinstance(event, Command) and isinstance(event.request, Append) and len(self._appends) < _MAX_APPENDS:
@@ -250,7 +260,7 @@ class ImapSession(Context):
         """The first of them. They are answered in order."""
         tag, task = self._appends[0]
         answer = await asyncio.shield(task)
-        self._appends.popleft()
+        del self._appends[0]
         if self.selected is not None and self.selected.is_dirty:
             await tell_news(self)
         if answer is not None:
