@@ -67,13 +67,17 @@ class ImapSession(Context):
         self.wire.expect(self.desk.settings.login_timeout_s)
 
     def receive(self, data: bytes) -> None:
-        if self.login is not None:  # who has not logged in has so long for all of it
-            self._until = self.desk.clock.monotonic() + self.desk.settings.timeout_s
+        self._wait_anew()
         self.core.receive(data)
         if self._task is None:
             self._wake()
         elif self.core.unread > _MAX_UNREAD:
             self.wire.pause()
+
+    def _wait_anew(self) -> None:
+        """Who has not logged in has so long for all of it."""
+        if self.login is not None:
+            self._until = self.desk.clock.monotonic() + self.desk.settings.timeout_s
 
     def end_of_input(self) -> None:
         self._has_ended = True
@@ -93,7 +97,7 @@ class ImapSession(Context):
         forget_login(self)
 
     def time_out(self) -> None:
-        """Who idles is reminded of us now and then, so that nothing on the way forgets the connection (RFC 9051 §5.4)."""
+        """Who idles is reminded of us now and then, so that nothing on the way forgets the connection."""
         if self.idle_tag and self._task is None and self._until > self.desk.clock.monotonic():
             self.write(write_status(b"*", b"OK", "Still here"))
             self.flush()
@@ -220,6 +224,7 @@ class ImapSession(Context):
             await tell_news(self, may_expunge=may_expunge)
         if answer is not None:
             self._answer(tag, answer)
+            self._wait_anew()
 
     async def _answer_of(self, work: Awaitable[Done | None]) -> Done | No | Bad | None:
         """None: the answer comes later, or was given."""
