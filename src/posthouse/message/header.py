@@ -157,6 +157,13 @@ def encode_words(text: str) -> str:
     return " ".join(parts)
 
 
+def encode_phrase(text: str) -> str:
+    """All of a text in encoded words, also what is ASCII: for display names (RFC 2047 §5), where dots and commas mean
+    something else.
+    """
+    return " ".join(_encode_run(text))
+
+
 def _encode_run(text: str) -> Iterator[str]:
     room = (_ENCODED_WORD_OCTETS - len("=?utf-8?b??=")) // 4 * 3
     chunk = b""

@@ -14,14 +14,14 @@ from itertools import islice
 from posthouse.access.pop3.answers import Broken, Err
 from posthouse.access.pop3.capabilities import is_hidden, list_capabilities
 from posthouse.access.pop3.context import Context
+from posthouse.message.header import find_header_end
 from posthouse.message.mailbox import EmailId
-from posthouse.ports.access import ConnectionLost
-from posthouse.ports.store import NoSuchMailbox, StoreError
+from posthouse.message.surrogate import make_surrogate
+from posthouse.ports.store import NoSuchMailbox, StoreError, StoreRefusal
 from posthouse.protocol.pop3.commands import Capa, Dele, Lang, List, Noop, Retr, Rset, Stat, Top, Uidl, Utf8
 from posthouse.protocol.pop3.replies import END, Stuffer, TopCutter, stuff, write_lines, write_ok
 
 _PIECE = 128 * 1024
-_TOP_PIECE = 16 * 1024  # most headers, and some lines
 _LINES = 5_000  # of a listing, between two breaths
 _LANGUAGES = {"en": "English", "i-default": "Default language"}  # RFC 2277 §4.5
 
@@ -101,27 +101,27 @@ async def reset(context: Context, request: Rset) -> bytes:
 
 async def retrieve(context: Context, request: Retr) -> None:
     place = _find(context, request.number)
-    drop = context.drop
-    size = drop.size(place)
-    octets = await _read_first(context, drop.email(place), min(size, _PIECE))
-    context.write(write_ok(f"{size} octets"))
+    email, size = context.drop.email(place), context.drop.size(place)
+    octets = await _read_first(context, email, min(size, _PIECE))
+    shown = _take_header(context, octets)
+    context.write(write_ok(f"{size - len(octets) + len(shown)} octets"))
     if size <= _PIECE:
-        context.write(stuff(octets))
+        context.write(stuff(shown))
         await context.breathe()
     else:
-        await _send_rest(context, drop.email(place), octets, size, None)
-    drop.note_retrieved(place)
+        await _send_pieces(context, _Pieces(context, email, size, len(octets)), shown, None)
+    context.drop.note_retrieved(place)
 
 
 async def send_top(context: Context, request: Top) -> None:
     if is_hidden(context, "TOP"):
         raise Err("Unknown command")
     place = _find(context, request.number)
-    drop = context.drop
-    size = drop.size(place)
-    octets = await _read_first(context, drop.email(place), min(size, _TOP_PIECE))
+    email, size = context.drop.email(place), context.drop.size(place)
+    octets = await _read_first(context, email, min(size, _PIECE))
     context.write(write_ok("The top follows"))
-    await _send_rest(context, drop.email(place), octets, size, TopCutter(request.lines))
+    pieces = _Pieces(context, email, size, len(octets))
+    await _send_pieces(context, pieces, _take_header(context, octets), TopCutter(request.lines))
 
 
 def _find(context: Context, number: int) -> int:
@@ -140,28 +140,47 @@ async def _read_first(context: Context, email: EmailId, length: int) -> bytes:
     return octets
 
 
-async def _send_rest(context: Context, email: EmailId, piece: bytes, size: int, cutter: TopCutter | None) -> None:
-    """`piece` is the first of the message. Raises Broken, ConnectionLost."""
+def _take_header(context: Context, octets: bytes) -> bytes:
+    """RFC 6856 §2.1: who has not said UTF8 gets no 8-bit header. Sizes in LIST and STAT are those of the original."""
+    if context.utf8 or octets.isascii():
+        return octets
+    end = find_header_end(octets)
+    head = octets[:end] if end >= 0 else octets
+    return octets if head.isascii() else make_surrogate(head) + octets[len(head) :]
+
+
+class _Pieces:
+    """What follows of a message behind the first `offset` octets."""
+
+    __slots__ = ("_context", "_email", "_offset", "_size")
+
+    def __init__(self, context: Context, email: EmailId, size: int, offset: int) -> None:
+        self._context, self._email, self._size, self._offset = context, email, size, offset
+
+    async def read(self) -> bytes:
+        """b"" at the end. Raises Broken."""
+        length = min(_PIECE, self._size - self._offset)
+        if length <= 0:
+            return b""
+        try:
+            blobs = self._context.desk.store.blobs
+            piece = await blobs.read(self._context.drop.account, self._email, self._offset, length)
+        except (StoreError, StoreRefusal) as error:
+            raise Broken(repr(error)) from error
+        if len(piece) < length:
+            raise Broken("a message is shorter than it was")
+        self._offset += length
+        return piece
+
+
+async def _send_pieces(context: Context, pieces: _Pieces, piece: bytes, cutter: TopCutter | None) -> None:
+    """`piece` is the first. Raises Broken, ConnectionLost."""
     stuffer = Stuffer()
-    offset = 0
-    while True:
-        offset += len(piece)
+    while piece:
         context.write(stuffer.take(piece if cutter is None else cutter.take(piece)))
-        if offset >= size or (cutter is not None and cutter.is_done):
+        if cutter is not None and cutter.is_done:
             break
         await context.breathe()
-        piece = await _read_more(context, email, offset, min(_PIECE, size - offset))
+        piece = await pieces.read()
     context.write(stuffer.finish())
     await context.breathe()
-
-
-async def _read_more(context: Context, email: EmailId, offset: int, length: int) -> bytes:
-    try:
-        piece = await context.desk.store.blobs.read(context.drop.account, email, offset, length)
-    except ConnectionLost:
-        raise
-    except Exception as error:
-        raise Broken(repr(error)) from error
-    if len(piece) < length:
-        raise Broken("a message is shorter than it was")
-    return piece
