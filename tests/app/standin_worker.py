@@ -42,7 +42,7 @@ class StandIn:
         reader = asyncio.StreamReader()
         return asyncio.StreamReaderProtocol(reader, self._serve)
 
-    async def drain(self, deadline_s: float) -> None:
+    async def drain(self, deadline_s: float, *, may_stay: bool) -> None:
         self._is_draining = True
         for server in self._servers:
             server.close()

@@ -61,5 +61,11 @@ def test_the_example_of_init_is_a_valid_configuration() -> None:
     settings = parse(render_example("mx.example.org", "example.org", '/var/"odd"', "/run/it's"))
     assert settings.hostname == "mx.example.org"
     assert settings.data == '/var/"odd"'
-    assert [listener.service for listener in settings.listener] == [*["smtp"] * 2, *["submission"] * 4, "lmtp", "http"]
+    assert [listener.service for listener in settings.listener] == [
+        *["smtp"] * 2,
+        *["submission"] * 4,
+        *["imap"] * 4,
+        "lmtp",
+        "http",
+    ]
     assert settings.postmaster == "admin@example.org"

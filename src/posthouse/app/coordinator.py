@@ -25,7 +25,7 @@ import uvloop
 from posthouse.adapters.clock import SystemClock
 from posthouse.adapters.log import StderrLog
 from posthouse.adapters.metrics import COUNTER, HISTOGRAM, PlainMetrics, Sample, Snapshot, merge, render
-from posthouse.app import feed, login_failures
+from posthouse.app import feed, login_failures, maildrops, session_slots
 from posthouse.app.control import Asked, ControlServer, Unanswered, add_up, ask_all, merge_pages
 from posthouse.app.exchange import News, Report, to_arguments
 from posthouse.app.launch import Launch
@@ -83,6 +83,8 @@ class Shared:
         self._numbers = itertools.count(1)
         self._sites = SharedSites(worker_count, windows)
         self._counts = ConnectionCounts()
+        self._slots = session_slots.SharedSlots()
+        self._maildrops = maildrops.SharedMaildrops()
         self._ended: dict[Hello, Snapshot] = {}
         self._long_ended: Snapshot = []
         self._flush: asyncio.TimerHandle | None = None
@@ -112,11 +114,28 @@ class Shared:
         handlers.notices["report"] = lambda args: self._take_report(number, args)
         for op in (feed.OP, login_failures.OP):
             handlers.notices[op] = partial(self._pass_on, number, op)
+        self._serve_readers(number, handlers)
         handlers.notices["bye"] = lambda args: self._take_figures(number, args.get("metrics"))
         try:
             await channel.run()
         finally:
             self._leave(number)
+
+    def _serve_readers(self, number: int, handlers: Handlers) -> None:
+        """What IMAP and POP3 sessions of all workers share."""
+
+        async def lock(args: Arguments) -> object:
+            return number in self.workers and self._maildrops.lock(number, args)
+
+        handlers.requests[maildrops.LOCK] = lock
+        handlers.notices[maildrops.UNLOCK] = partial(self._maildrops.unlock, number)
+        handlers.notices[maildrops.HELD] = partial(self._maildrops.take_held, number)
+        handlers.notices[session_slots.OP] = partial(self._take_slots, number)
+
+    def _take_slots(self, number: int, args: Arguments) -> None:
+        if number in self.workers:
+            self._slots.take(number, args)
+            self._flush_soon()
 
     def _join(self, worker: ConnectedWorker) -> None:
         self._ended.pop(worker.hello, None)
@@ -124,6 +143,7 @@ class Shared:
         self._sites.join(worker.number)
         if counts := self._counts.everything_for(worker.number):
             worker.channel.notify("news", to_arguments(News(connections=counts)))
+        self._slots.greet(worker.number, worker.channel)
         self._flush_soon()
         self._log.debug("worker joined", worker=worker.name, pid=worker.hello.pid)
 
@@ -134,6 +154,8 @@ class Shared:
         self._keep_ended(worker)
         self._sites.forget(number)
         self._counts.forget(number)
+        self._slots.forget(number)
+        self._maildrops.forget(number)
         self._flush_soon()
         self._log.debug("worker left", worker=worker.name, pid=worker.hello.pid)
 
@@ -170,6 +192,7 @@ class Shared:
         for number, worker in self.workers.items():
             if arguments := to_arguments(News(sites.get(number, []), counts(number))):
                 worker.channel.notify("news", arguments)
+        self._slots.flush((number, worker.channel) for number, worker in self.workers.items())
 
     # -- figures
 

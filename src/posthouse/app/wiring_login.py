@@ -168,9 +168,9 @@ class Logins:
     def _add_failures(self, keys: Iterable[str]) -> None:
         self._desk.authenticator.add_failures(keys)
 
-    def converse(self, peer: Peer) -> SaslConversation:
-        """Of somebody who wants to send."""
-        return SaslConversation(self._desk.authenticator, peer, Scope.SEND)
+    def converse(self, scope: Scope, peer: Peer) -> SaslConversation:
+        """Of somebody who wants to read or to send."""
+        return SaslConversation(self._desk.authenticator, peer, scope)
 
     async def flush(self) -> None:
         await self._desk.authenticator.flush()

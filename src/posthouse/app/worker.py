@@ -24,6 +24,7 @@ from posthouse.adapters.net.dialer import NetDialer
 from posthouse.adapters.net.tls import ClientContexts, ServerContext, make_server_context
 from posthouse.adapters.sqlite.directory_credentials import SqliteCredentials
 from posthouse.adapters.sqlite.shards import ShardPool
+from posthouse.app import access
 from posthouse.app.directory import directory_path, lend_admin, open_for_worker
 from posthouse.app.feed import ChangeFeed
 from posthouse.app.journal_tending import tend_forever
@@ -60,8 +61,10 @@ from posthouse.mta.provider_policy import ProviderPolicy
 from posthouse.mta.routing import Router
 from posthouse.mta.runner import Runner, RunnerParts
 from posthouse.mta.sites import Sites
+from posthouse.ports.login import Scope
 from posthouse.ports.spool import QueuedMessage, Settlement, Spool
-from posthouse.serve.smtp import SmtpService
+from posthouse.serve.connection import Service
+from posthouse.serve.smtp import SmtpService, SmtpServiceSettings
 from posthouse.serve.smtp_role import SmtpRole
 
 _TICK_S = 0.1
@@ -75,7 +78,7 @@ class _Door:
     """One listener: the service, and the server that accepts for it."""
 
     listener: OpenListener
-    service: SmtpService
+    service: Service
     server: Accepting | None = None
 
 
@@ -114,6 +117,7 @@ class Worker:
         self._submission = self._make_submission()
         self._runner.connect_store(self._submission.handover)
         pool.may_remove = self._submission.may_remove
+        self._readers = self._make_readers()
         self._duty = self._make_duty()
         sources = Sources(self._shards.owned, self._runner, self._planner, context.losses, self._store.figures)
         self._own_figures = WorkerFigures(context.metrics, sources, context.clock)
@@ -174,6 +178,17 @@ class Worker:
             context.settings.store.body_file_size,
         )
         return Submission(context.settings, People(self._people, self._directory), world)
+
+    def _make_readers(self) -> access.Readers:
+        world = access.ReadingWorld(
+            self._store.store,
+            self._people,
+            self._directory,
+            partial(self._logins.converse, Scope.READ),
+            self._submission.submitter,
+            self._compute,
+        )
+        return access.Readers(self._context, world)
 
     def _make_duty(self) -> StoreDuty:
         context, settings = self._context, self._context.settings
@@ -263,24 +278,33 @@ class Worker:
             await self._submit.start(context.submit_socket)
 
     def _make_door(self, listener: OpenListener) -> _Door:
-        context, service = self._context, listener.settings.service
+        spoken = listener.settings.service
         settings = self._wiring.listener(listener.settings)
-        if service == "submission":
+        service: Service
+        if spoken in access.SERVICES:
+            service = self._readers.make_service(listener.settings, settings)
+        else:
+            service = self._make_smtp(spoken, settings)
+        if listener.settings.tls != "off":
+            service.tls = self._make_tls(spoken, self._context.tls)
+        return _Door(listener, service)
+
+    def _make_smtp(self, spoken: str, settings: SmtpServiceSettings) -> SmtpService:
+        context = self._context
+        if spoken == "submission":
             settings = replace(settings, core=self._submission.adapt(settings.core))
-        made = SmtpService(
+        return SmtpService(
             settings=settings,
-            make_role=self._make_roles(service),
+            make_role=self._make_roles(spoken),
             admission=context.admission,
             clock=context.clock,
             log=context.log,
-            figures=door_figures(context.metrics, service),
-            tls=None if listener.settings.tls == "off" else self._make_tls(service, context.tls),
+            figures=door_figures(context.metrics, spoken),
         )
-        return _Door(listener, made)
 
     def _make_roles(self, service: str) -> Callable[[Peer], SmtpRole]:
         if service == "submission":
-            return self._submission.make_role(self._logins.converse)
+            return self._submission.make_role(partial(self._logins.converse, Scope.SEND))
         desk = self._make_desk(is_lmtp=service == "lmtp")
 
         def make_role(peer: Peer) -> SmtpRole:
@@ -331,6 +355,7 @@ class Worker:
 
     async def _tick(self) -> None:
         self._sync.tell()
+        self._readers.tell()
         await self._runner.tick()
 
     async def _sweep(self) -> None:
@@ -346,7 +371,7 @@ class Worker:
             if door.service.tls is not None:
                 door.service.tls = self._make_tls(door.listener.settings.service, files)
 
-    async def drain(self, deadline_s: float) -> None:
+    async def drain(self, deadline_s: float, *, may_stay: bool) -> None:
         loop = asyncio.get_running_loop()
         until = loop.time() + deadline_s
         for door in self._doors:
@@ -355,10 +380,18 @@ class Worker:
             door.service.drain()
         if self._submit is not None:
             await self._submit.drain(min(deadline_s, _STOP_S))
-        while any(door.service.sessions for door in self._doors) and loop.time() < until:
-            await asyncio.sleep(0.05)
+        if may_stay:
+            await self._wait_for_clients(until - min(_STOP_S, deadline_s / 2))
+        for door in self._doors:
+            door.service.shut_down(access.RELOADED if may_stay else access.STOPPED)
+        await self._wait_for_clients(until)
         for door in self._doors:
             door.service.abort()
+
+    async def _wait_for_clients(self, until: float) -> None:
+        loop = asyncio.get_running_loop()
+        while any(door.service.sessions for door in self._doors) and loop.time() < until:
+            await asyncio.sleep(0.05)
 
     async def stop(self) -> None:
         for task in self._tasks:

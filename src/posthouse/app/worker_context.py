@@ -154,9 +154,10 @@ class WorkerRole(Protocol):
     async def start(self) -> None:
         """Open everything, register with the link, begin to accept. The supervisor hears "ready" when it returns."""
 
-    async def drain(self, deadline_s: float) -> None:
+    async def drain(self, deadline_s: float, *, may_stay: bool) -> None:
         """Stop accepting at once, let sessions end after what they have in hand; return when all are gone.
 
+        `may_stay`: after a reload, who reads mail may do so until shortly before the deadline; else he is told to go.
         Returns after `deadline_s` at the latest, having ended the rest. May be cancelled and called again with a
         shorter deadline: SIGTERM while the last clients of a reload are waited for.
         """

@@ -101,7 +101,7 @@ class WorkerProcess:
         hurry = loop.create_task(self._line.endings.get())
         while True:
             self._log.info("worker ends", how=ending.op, deadline_s=ending.deadline_s)
-            draining = loop.create_task(self._drain_all(ending.deadline_s))
+            draining = loop.create_task(self._drain_all(ending))
             await asyncio.wait([draining, hurry], return_when=asyncio.FIRST_COMPLETED)
             if draining.done():
                 break
@@ -114,8 +114,10 @@ class WorkerProcess:
         await self._worker.stop()
         self._journal.flush()
 
-    async def _drain_all(self, deadline_s: float) -> None:
-        await asyncio.gather(self._worker.drain(deadline_s), *(server.drain(deadline_s) for server in self._http))
+    async def _drain_all(self, ending: Ending) -> None:
+        deadline_s = ending.deadline_s
+        own = self._worker.drain(deadline_s, may_stay=ending.op == "drain")
+        await asyncio.gather(own, *(server.drain(deadline_s) for server in self._http))
 
     # -- making the context
 

@@ -181,6 +181,33 @@ service = "submission"
 bind = "[::]:465"
 tls = "implicit"
 
+# Mail programs read here: 993 with TLS from the start, 143 with STARTTLS.
+[[listener]]
+service = "imap"
+bind = "0.0.0.0:993"
+tls = "implicit"
+
+[[listener]]
+service = "imap"
+bind = "[::]:993"
+tls = "implicit"
+
+[[listener]]
+service = "imap"
+bind = "0.0.0.0:143"
+tls = "starttls"
+
+[[listener]]
+service = "imap"
+bind = "[::]:143"
+tls = "starttls"
+
+# Programs that fetch mail by POP3: 995 with TLS from the start, 110 with STARTTLS (STLS).
+# [[listener]]
+# service = "pop3"
+# bind = "0.0.0.0:995"
+# tls = "implicit"
+
 # Postfix or Exim on this machine may deliver here.
 [[listener]]
 service = "lmtp"

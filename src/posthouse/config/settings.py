@@ -30,6 +30,7 @@ from posthouse.config.kinds import (
     Text,
     Whole,
 )
+from posthouse.config.settings_access import Imap, Pop3
 from posthouse.config.settings_directory import DirectorySettings
 from posthouse.config.settings_login import LoginSettings
 from posthouse.config.settings_store import Delivery, Store
@@ -53,7 +54,12 @@ class Listener(msgspec.Struct, frozen=True, kw_only=True):
     """A door: what is spoken where. Repeat the table for each; IPv4 and IPv6 are two listeners."""
 
     service: Annotated[
-        str, Key(Choice(("smtp", "submission", "lmtp", "http")), "What is spoken on this listener.", example='"smtp"')
+        str,
+        Key(
+            Choice(("smtp", "submission", "lmtp", "imap", "pop3", "http")),
+            "What is spoken on this listener.",
+            example='"smtp"',
+        ),
     ]
     bind: Annotated[Bind, Key(BindKind(), "Address and port, or unix socket, to listen on.", example='"0.0.0.0:25"')]
     tls: Annotated[
@@ -74,6 +80,10 @@ class Listener(msgspec.Struct, frozen=True, kw_only=True):
     xclient: Annotated[
         tuple[Network, ...],
         Key(ListOf(_NETWORK), "Networks that may use XCLIENT to name the real client.", example='["10.0.0.0/8"]'),
+    ] = ()
+    hide_capabilities: Annotated[
+        tuple[str, ...],
+        Key(ListOf(Text()), "IMAP and POP3 capabilities that are not announced here.", example='["NOTIFY"]'),
     ] = ()
 
 
@@ -438,6 +448,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     route: tuple[Route, ...] = ()
     outbound: Outbound = Outbound()
     submission: Submission = Submission()
+    imap: Imap = Imap()
+    pop3: Pop3 = Pop3()
     queue: Queue = Queue()
     provider_rules: ProviderRules = ProviderRules()
     limits: Limits = Limits()

@@ -32,6 +32,8 @@ def _check_listeners(listeners: tuple[Listener, ...]) -> Iterator[Conflict]:
         seen[where] = number
         if listener.xclient and listener.service != "smtp":
             yield ("listener", number, "xclient"), "only smtp listeners take XCLIENT"
+        if listener.hide_capabilities and listener.service not in {"imap", "pop3"}:
+            yield ("listener", number, "hide_capabilities"), "only imap and pop3 have capabilities to hide"
         if listener.service == "http" and listener.tls == "starttls":
             yield ("listener", number, "tls"), "http has no STARTTLS; allowed: off | implicit"
         if listener.service == "lmtp" and listener.bind.port == 25:

