@@ -11,7 +11,7 @@ from bench.lab import LabError, wait_port
 from bench.sides import IMAP_PORT, LMTP_PORT, PEERS, Postfix, Setup
 
 
-class Dovecot:
+class DovecotDaemon:
     """Its mailboxes belong to nobody's group of Postfix: user `postfix` serves as the owner of all mail."""
 
     name = "dovecot"
@@ -24,27 +24,27 @@ class Dovecot:
     def pids(self) -> list[int]:
         return [self._pid]
 
-    def start(self, base: Path, setup: Setup) -> None:
+    def write_conf(self, base: Path, template: str, values: dict[str, str]) -> None:
         owner = pwd.getpwnam("postfix")
         (base / "dovecot").mkdir()
         mail = base / "mail"
         mail.mkdir()
         mail.chmod(0o777)
-        values = {
+        text = (PEERS / template).read_text()
+        for mark, value in {
             "@BASE@": str(base),
             "@UID@": str(owner.pw_uid),
             "@GID@": str(owner.pw_gid),
-            "@IMAP@": str(IMAP_PORT),
-            "@LMTP@": str(LMTP_PORT),
-        }
-        text = (PEERS / "dovecot.conf").read_text()
-        for mark, value in values.items():
+            **values,
+        }.items():
             text = text.replace(mark, value)
         self._conf = base / "dovecot.conf"
         self._conf.write_text(text)
+
+    def launch(self, port: int) -> None:
         self._run("dovecot", "-c", str(self._conf))
-        wait_port(LMTP_PORT)
-        self._pid = int((base / "dovecot" / "run" / "master.pid").read_text())
+        wait_port(port)
+        self._pid = int((self._conf.parent / "dovecot" / "run" / "master.pid").read_text())
 
     def _run(self, *command: str) -> None:
         said = self._conf.with_suffix(".said")  # no pipe: the daemon would keep it open
@@ -56,6 +56,12 @@ class Dovecot:
     def stop(self) -> None:
         with contextlib.suppress(LabError):
             self._run("doveadm", "-c", str(self._conf), "stop")
+
+
+class Dovecot(DovecotDaemon):
+    def start(self, base: Path, setup: Setup) -> None:
+        self.write_conf(base, "dovecot.conf", {"@IMAP@": str(IMAP_PORT), "@LMTP@": str(LMTP_PORT)})
+        self.launch(LMTP_PORT)
 
 
 class PostfixDovecot:
