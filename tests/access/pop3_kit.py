@@ -56,7 +56,7 @@ class FakeMaildrops:
 
 @dataclass
 class PostOffice:
-    """`logins.add()` makes alice's password; `open` brings a client."""
+    """`logins.add()` makes alice's password; `open` brings a client, from `peer`."""
 
     settings: Pop3Settings = field(default_factory=lambda: Pop3Settings("pop.example.org"))
     clock: FakeClock = field(default_factory=FakeClock)
@@ -64,7 +64,7 @@ class PostOffice:
     maildrops: FakeMaildrops = field(default_factory=FakeMaildrops)
     log: FakeLog = field(default_factory=FakeLog)
     logins: Rig = field(default_factory=Rig)
-    peer_tls: str = "TLSv1.3"
+    peer: Peer = field(default_factory=lambda: Peer(HOME, tls_version="TLSv1.3"))
 
     def __post_init__(self) -> None:
         self.memory = MemoryStore(self.clock)
@@ -85,7 +85,7 @@ class PostOffice:
 
     def open(self, **wire: object) -> Talk:
         """Before the greeting."""
-        made = MemoryWire(Peer(HOME, tls_version=self.peer_tls), **wire)  # type: ignore[arg-type]
+        made = MemoryWire(replace(self.peer), **wire)  # type: ignore[arg-type]
         return Talk(made, Pop3Session(made, self.desk))
 
     async def enter(self) -> Talk:

@@ -64,8 +64,8 @@ def read_step(line: str) -> Step:
     if kind == "F":
         count, _, unit = text.partition(" ")
         return Step("C", text, unescape(unit) * int(count))
-    if kind == "B:":
-        return Step("B", "")
+    if kind in ("B:", "S:"):
+        return Step(kind[:-1], "")
     if kind in ("S", "B", "E", "TLS", "END"):
         return Step(kind, text)
     raise ValueError(f"not a step: {line!r}")

@@ -24,7 +24,7 @@ _CONTROLS = re.compile(r"[^\x20-\x7e]+")
 
 
 def write_ok(text: str) -> bytes:
-    return b"+OK %b\r\n" % _clean(text)
+    return b"+OK %b\r\n" % _clean(text) if text else b"+OK\r\n"
 
 
 def write_err(text: str, code: str = "") -> bytes:
