@@ -68,4 +68,4 @@ class Pop3(msgspec.Struct, frozen=True, kw_only=True):
         timedelta, Key(Duration("0s", "1d"), "Least time between two logins of an account (LOGIN-DELAY); 0s: none.")
     ] = timedelta(0)
     max_errors: Annotated[int, Key(Whole(1, 1000), "Refused commands in a row after which the connection ends.")] = 10
-    marks_seen: Annotated[bool, Key(Flag(), "Whether what was retrieved counts as read after QUIT.")] = False
+    marks_seen: Annotated[bool, Key(Flag(), "Whether what was retrieved counts as read after QUIT.")] = True

@@ -22,14 +22,14 @@ _LAST_BLOCK = b"\x01\x00\x00\xff\xff"
 class Deflate:
     """Raises zlib.error from `inflate` for what is not a deflate stream."""
 
-    __slots__ = ("_deflater", "_history", "_inflater", "_is_flushed", "_tail", "has_more")
+    __slots__ = ("_deflater", "_history", "_inflater", "_last", "_tail", "has_more")
 
     def __init__(self) -> None:
         self._deflater: zlib._Compress | None = None
         self._inflater: zlib._Decompress | None = None
         self._history = b""
         self._tail = b""
-        self._is_flushed = True
+        self._last = b""  # of what the client sent, compressed
         self.has_more = False  # `inflate(b"")` may give more
 
     @property
@@ -45,8 +45,7 @@ class Deflate:
         """At most `SLICE` octets. The rest is kept, see `has_more`."""
         if self._inflater is None:
             self._inflater = zlib.decompressobj(_RAW, self._history)
-        if data:
-            self._is_flushed = data.endswith(_FLUSHED)
+        self._last = data[-4:] if len(data) >= 4 else (self._last + data)[-4:]
         plain = self._inflater.decompress(self._tail + data if self._tail else data, SLICE)
         if self._inflater.eof:
             raise zlib.error("the client has ended its stream")
@@ -58,7 +57,8 @@ class Deflate:
     def cool_down(self) -> None:
         """Give back what can be given back; the connection goes on as if nothing had been."""
         self._deflater = None
-        if self._inflater is not None and not self.has_more and self._is_flushed and _is_between_blocks(self._inflater):
+        inflater, is_flushed = self._inflater, self._last == _FLUSHED and not self.has_more
+        if inflater is not None and is_flushed and _is_between_blocks(inflater):
             self._inflater = None
 
 
