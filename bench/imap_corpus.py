@@ -23,18 +23,19 @@ SENDER = "matilda"
 SUBJECT = "quarterly"
 _MEDIAN_OCTETS = 2600
 _SIGMA = 0.75
-_WORDS = (
+_PROSE = (
     "the a of to and in is that it for on with as at by from this be are was have not but you we they will can all "
     "one there time which about when out up into than them only over also after first two more some could these other "
     "new day people water long very just where most know get through back much good before right too same tell does "
     "set three want air well small end put home read hand port large spell add even land here must big high such "
     "follow act why ask men change went light kind off need house picture try again animal point mother world near "
     "build self earth father head stand own page should country found answer school grow study still learn plant cover"
-).split()
-_TOPICS = (
+)
+_SUBJECTS = (
     "budget meeting invoice release roadmap holiday server backup contract travel offer delivery review training "
     "lunch printer office security password newsletter interview survey workshop deadline agenda minutes"
-).split()
+)
+_WORDS, _TOPICS = _PROSE.split(), _SUBJECTS.split()
 _PEOPLE = ("ann", "bert", "carla", "dmitri", "elif", "fatima", "gustav", "hiro", "ines", "jorge", "karin", "liam")
 
 

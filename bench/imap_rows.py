@@ -199,10 +199,8 @@ def _copy(stage: Stage) -> Figures:
 
 def _log_in(stage: Stage) -> Figures:
     stage.leave()
-    rates = []
-    for count in (5, 20 if stage.is_short else 300):
-        rates.append(_time_logins(stage, count))
-    return {"rate": rates[-1]}
+    _time_logins(stage, 5)  # the password is known from now on
+    return {"rate": _time_logins(stage, 20 if stage.is_short else 300)}
 
 
 def _time_logins(stage: Stage, count: int) -> float:
