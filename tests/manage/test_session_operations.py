@@ -11,6 +11,7 @@ class FakeSession:
         self.peer = peer
         self.started_at = 0.5
         self.is_ended = False
+        self.login_name = self.doing = ""
 
     def kick(self, reason: str) -> None:
         self.is_ended = reason == KILLED
@@ -19,6 +20,7 @@ class FakeSession:
 async def test_sessions_of_all_services_are_listed_and_one_is_ended() -> None:
     plain = FakeSession(Peer("192.0.2.7", 4711))
     tls = FakeSession(Peer("2001:db8::1", name="mail.example.net", tls_version="TLSv1.3"))
+    tls.login_name, tls.doing = "anna@ours.example", "idle in INBOX"
     local = FakeSession(Peer("", uid=1000))
     operations = SessionOperations("1.0", lambda: [("smtp", {plain, tls}), ("lmtp", [local])])
     listed = {str(each["peer"]): each for each in await operations.list_sessions({})}
@@ -28,6 +30,8 @@ async def test_sessions_of_all_services_are_listed_and_one_is_ended() -> None:
         "service": "smtp",
         "peer": "2001:db8::1",
         "name": "mail.example.net",
+        "login": "anna@ours.example",
+        "doing": "idle in INBOX",
         "tls": "TLSv1.3",
         "since": "1970-01-01T00:00:00.500Z",
     }

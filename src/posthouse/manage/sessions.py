@@ -1,6 +1,6 @@
 """Who is connected, and ending a session, by the names of the control socket.
 
-    sessions.list {}      a list of {id, service, peer, name, tls, since}
+    sessions.list {}      a list of {id, service, peer, name, login, doing, tls, since}
     sessions.kill {id}    how many were ended: 1, or 0 when it is not here
 
 An id is good for as long as its session; `prefix` makes it unique among the workers.
@@ -27,6 +27,14 @@ class OpenSession(Protocol):
     def started_at(self) -> float:
         """An Instant."""
 
+    @property
+    def login_name(self) -> str:
+        """Who has logged in, "" for nobody."""
+
+    @property
+    def doing(self) -> str:
+        """What it tells of itself, such as the mailbox it has selected; "" when it does not."""
+
     def kick(self, reason: str) -> None:
         """Say 421 (or what the protocol has for it) with this reason, and close."""
 
@@ -52,6 +60,8 @@ class SessionOperations:
                 "service": service,
                 "peer": session.peer.label,
                 "name": session.peer.name or None,
+                "login": session.login_name or None,
+                "doing": session.doing or None,
                 "tls": session.peer.tls_version or None,
                 "since": format_rfc3339(Instant(session.started_at)),
             }

@@ -15,6 +15,7 @@ import ssl
 import zlib
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import Protocol, runtime_checkable
 
 from posthouse.message.reply import Reply
 from posthouse.ports.access import AccessSession, ConnectionLost, Wire
@@ -54,6 +55,14 @@ class AccessService(Service):
             session.kick(reason)
 
 
+@runtime_checkable
+class Telling(Protocol):
+    """A session that says what it is about, for the list of sessions: "idle in INBOX"."""
+
+    @property
+    def doing(self) -> str: ...
+
+
 class AccessConnection(Connection):
     """A `posthouse.ports.access.Wire`."""
 
@@ -64,10 +73,10 @@ class AccessConnection(Connection):
         "_has_ended",
         "_has_moved",
         "_held",
+        "_login_name",
         "_is_full",
         "_is_paused",
         "_session",
-        "login_name",
     )
 
     service: AccessService
@@ -83,7 +92,7 @@ class AccessConnection(Connection):
         self._has_moved = False  # compressed octets went by since the last sweep
         self._is_full = False  # the client does not take what was written
         self._is_paused = False  # by the session
-        self.login_name = ""
+        self._login_name = ""
 
     # -- the transport's side
 
@@ -252,8 +261,16 @@ class AccessConnection(Connection):
 
     # -- who it is, and who only makes errors
 
+    @property
+    def login_name(self) -> str:
+        return self._login_name
+
+    @property
+    def doing(self) -> str:
+        return self._session.doing if isinstance(self._session, Telling) else ""
+
     def note_login(self, name: str) -> None:
-        self.login_name = name
+        self._login_name = name
 
     def note_error(self) -> None:
         """Its answers are held, those to come too, and nothing is read meanwhile."""
@@ -300,7 +317,7 @@ class AccessConnection(Connection):
             self.abort()
             return
         self.service.figures.timeouts.inc()
-        self.service.log.info("session timed out", peer=self.peer.address, account=self.login_name or None)
+        self.service.log.info("session timed out", peer=self.peer.address, account=self._login_name or None)
         if self._session is None or self._is_upgrading or self._is_full:
             self.abort()  # who does not read would not read a farewell either
             return

@@ -125,6 +125,16 @@ class Connection(asyncio.Protocol):
         self._preamble: bytes | None = None
         self._early: bytes | None = None  # of the handshake, while TLS is not yet there to take it
 
+    # -- for the list of sessions
+
+    @property
+    def login_name(self) -> str:
+        return ""
+
+    @property
+    def doing(self) -> str:
+        return ""
+
     # -- what is spoken
 
     def _open(self) -> None:
