@@ -51,6 +51,7 @@ bench: install
 	$(BIN)/python -m bench.store_import
 	$(BIN)/python -m bench.mime_scan
 	$(BIN)/python -m bench.store_search
+	$(BIN)/python -m bench.imap
 
 soak: install
 	$(BIN)/python -m pytest -m soak --timeout 7200 tests

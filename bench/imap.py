@@ -21,20 +21,21 @@ from pathlib import Path
 
 from bench.imap_corpus import FULL_SIZE, Letter, make_letters
 from bench.imap_live import LIVE_CASES
-from bench.imap_rows import SESSION_CASES, Case, Figures, Stage
-from bench.imap_sides import OURS, DovecotImap, ImapSide, PosthouseImap
+from bench.imap_million import MILLION_CASE
+from bench.imap_rows import MAX_RUNS, SESSION_CASES, Case, Figures, Stage
+from bench.imap_sides import FEW_USERS, OURS, USERS, DovecotImap, ImapSide, PosthouseImap
 from bench.lab import LabError, make_base, raise_descriptors, remove_base
 from bench.run import describe_machine, make_line
 
 RESULT = Path(__file__).parent / "results" / "imap.json"
 SHORT_SIZE = 500
 FILLING = "append-16"
-ALL: Sequence[Case] = (*SESSION_CASES, *LIVE_CASES)
+ALL: Sequence[Case] = (*SESSION_CASES, *LIVE_CASES, MILLION_CASE)
 Results = dict[str, dict[str, list[Figures]]]
 
 
 @contextlib.contextmanager
-def start_sides(wanted: str) -> Iterator[list[ImapSide]]:
+def start_sides(wanted: str, users: int) -> Iterator[list[ImapSide]]:
     sides: list[ImapSide] = [PosthouseImap()] if wanted in ("both", "posthouse") else []
     if wanted in ("both", "peer"):
         sides.append(DovecotImap())
@@ -42,7 +43,7 @@ def start_sides(wanted: str) -> Iterator[list[ImapSide]]:
         for side in sides:
             base = make_base()
             stack.callback(remove_base, base)
-            side.start(base)
+            side.start(base, users)
             stack.callback(side.stop)
         yield sides
 
@@ -102,7 +103,7 @@ def write_result(path: Path, results: Results, arguments: argparse.Namespace) ->
 def parse_arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rows", default="", help=f"names with commas: {', '.join(case.name for case in ALL)}")
-    parser.add_argument("--runs", type=int, default=3)
+    parser.add_argument("--runs", type=int, choices=range(1, MAX_RUNS + 1), default=3)
     parser.add_argument("--side", choices=("both", "posthouse", "peer"), default="both")
     parser.add_argument("--short", action="store_true")
     parser.add_argument("--json", type=Path, default=RESULT)
@@ -121,7 +122,7 @@ def main() -> int:
     raise_descriptors()
     letters = make_letters(SHORT_SIZE if arguments.short else FULL_SIZE)
     try:
-        with start_sides(arguments.side) as sides:
+        with start_sides(arguments.side, FEW_USERS if arguments.short else USERS) as sides:
             results, failed = run_all(sides, letters, arguments)
     except LabError as error:
         print(error, file=sys.stderr)

@@ -33,13 +33,14 @@ PAUSE_S = 0.02
 HELD = 10_000  # messages of the mailbox that idle sessions have selected
 IDLERS = 500
 SETTLE_S = 3.0
+CROWD_START = 20
 CROWD_USERS = 200
 CROWD_MAILBOXES = 10
 CROWD_RATE = 200
 CROWD_S = 15.0
 ONE_MAILBOX = 500
 ONE_ROUNDS = 20
-FILLED, NEWS, CROWDED = 200, 201, 202  # users that no run of the other rows has
+FILLED, NEWS, CROWDED = 10, 11, 12  # users that no run of the other rows has
 
 
 # -- until IDLE tells
@@ -214,18 +215,19 @@ def gather(stage: Stage, places: Sequence[tuple[int, str]]) -> Iterator[Crowd]:
 
 def tell_thousands(stage: Stage) -> Figures:
     """2,000 sessions, each on a mailbox of its own; 200 messages a second into these, in turn."""
-    users, mailboxes = (4, 2) if stage.is_short else (CROWD_USERS, CROWD_MAILBOXES)
+    count, mailboxes = (4, 2) if stage.is_short else (CROWD_USERS, CROWD_MAILBOXES)
+    users = range(CROWD_START, CROWD_START + count)
     names = ["INBOX", *(f"M{number}" for number in range(1, mailboxes))]
     with contextlib.ExitStack() as stack:
         writers = []
-        for user in range(users):
+        for user in users:
             writers.append(stack.enter_context(contextlib.closing(log_in(stage.side, user))))
             for name in names[1:]:
                 with contextlib.suppress(LabError):  # there from the run before
                     writers[-1].run(f"CREATE {name}")
-        places = [(user, name) for name in names for user in range(users)]
+        places = [(user, name) for name in names for user in users]
         crowd = stack.enter_context(gather(stage, places))
-        for user, writer in enumerate(writers):
+        for user, writer in zip(users, writers, strict=True):
             crowd.add(writer, ("answers", user))
         count = int(CROWD_RATE * (1.0 if stage.is_short else CROWD_S))
         sent: dict[object, list[float]] = {}
@@ -235,7 +237,8 @@ def tell_thousands(stage: Stage) -> Figures:
             crowd.listen(due)
             place = places[number * 7 % len(places)]
             sent.setdefault(place, []).append(due)
-            writers[place[0]].send(make_append(writers[place[0]].make_tag(), SMALL, mailbox=place[1]))
+            writer = writers[place[0] - CROWD_START]
+            writer.send(make_append(writer.make_tag(), SMALL, mailbox=place[1]))
         crowd.listen(time.perf_counter() + 5.0)
     return _show_crowd(sent, crowd)
 

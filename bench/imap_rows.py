@@ -19,6 +19,7 @@ from bench.imap_sides import ImapSide, log_in
 from bench.lab import LabError
 
 AGAIN = 5
+MAX_RUNS = 5
 _SIZE = re.compile(rb"RFC822\.SIZE (\d+)")
 _LITERAL = re.compile(rb"\{(\d+)\}\r\n")
 _NUMBER = re.compile(rb"\d+")
@@ -241,7 +242,7 @@ SESSION_CASES: Sequence[Case] = (
     Case(
         "append-1",
         (Row("APPEND, one by one", "rate", "messages/s", "at least", 2.0),),
-        lambda stage: _append(stage, stage.number + 50, 1),
+        lambda stage: _append(stage, stage.number + MAX_RUNS, 1),
     ),
     _make_fetch("flags", "1:* (UID FLAGS)", "FETCH 1:* (UID FLAGS)", _check_flags, 1.0),
     _make_fetch("envelope", f"1:* ({ITEMS})", f"FETCH 1:* ({ITEMS})", _check_envelopes, 0.5),

@@ -22,7 +22,8 @@ from bench.lab import LabError, Process, list_trees, wait_port
 from bench.sides import PROGRAM
 
 OURS = "posthouse"
-USERS = 210
+USERS = 220
+FEW_USERS = 24
 _STOP_S = 20.0
 _LIMITS = ("sessions_per_account", "sessions_per_account_and_address")
 
@@ -40,7 +41,7 @@ class ImapSide(Protocol):
     def pids(self) -> list[int]:
         """Roots of its process trees."""
 
-    def start(self, base: Path) -> None: ...
+    def start(self, base: Path, users: int) -> None: ...
 
     def restart(self) -> None:
         """New processes with empty caches; what is on disk stays, the page cache too."""
@@ -66,11 +67,11 @@ class PosthouseImap:
     def configuration(self) -> Path:
         return self._base / "posthouse.toml"
 
-    def start(self, base: Path) -> None:
-        self.prepare(base)
+    def start(self, base: Path, users: int) -> None:
+        self.prepare(base, users)
         self.restart()
 
-    def prepare(self, base: Path) -> None:
+    def prepare(self, base: Path, users: int) -> None:
         self._base = base
         lines = [
             'hostname = "ph.test"',
@@ -85,7 +86,7 @@ class PosthouseImap:
         lines += ["[imap]", *(f"{limit} = 0" for limit in _LIMITS)]
         make_certificate(base)
         self.configuration.write_text("\n".join(lines) + "\n")
-        make_accounts(self.configuration, USERS, with_password=True)
+        make_accounts(self.configuration, users, with_password=True)
 
     def restart(self) -> None:
         self.stop()
@@ -105,12 +106,12 @@ class DovecotImap(DovecotDaemon):
     port = 12543
     tls_port = 12544
 
-    def start(self, base: Path) -> None:
+    def start(self, base: Path, users: int) -> None:
         make_certificate(base)
         crypted = subprocess.run(
             ["openssl", "passwd", "-6", PASSWORD], capture_output=True, text=True, check=True
         ).stdout.strip()
-        users = "".join(f"{name_user(number)}:{{SHA512-CRYPT}}{crypted}\n" for number in range(USERS))
+        users = "".join(f"{name_user(number)}:{{SHA512-CRYPT}}{crypted}\n" for number in range(users))
         (base / "passwd").write_text(users)
         self.write_conf(base, "dovecot-imap.conf", {"@IMAP@": str(self.port), "@IMAPS@": str(self.tls_port)})
         self.launch(self.port)
