@@ -111,8 +111,8 @@ class DovecotImap(DovecotDaemon):
         crypted = subprocess.run(
             ["openssl", "passwd", "-6", PASSWORD], capture_output=True, text=True, check=True
         ).stdout.strip()
-        users = "".join(f"{name_user(number)}:{{SHA512-CRYPT}}{crypted}\n" for number in range(users))
-        (base / "passwd").write_text(users)
+        lines = "".join(f"{name_user(number)}:{{SHA512-CRYPT}}{crypted}\n" for number in range(users))
+        (base / "passwd").write_text(lines)
         self.write_conf(base, "dovecot-imap.conf", {"@IMAP@": str(self.port), "@IMAPS@": str(self.tls_port)})
         self.launch(self.port)
 
