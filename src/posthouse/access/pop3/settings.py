@@ -10,8 +10,8 @@ from posthouse.protocol.pop3.server import Pop3Limits
 @dataclass(frozen=True, slots=True)
 class Pop3Settings:
     """Times in seconds. `hidden`: capabilities that are not announced and do not work, in upper case and by their first
-    word. `login_delay_s`: LOGIN-DELAY (RFC 2449 §6.5), 0: an account may come back at once. `marks_seen`: what was retrieved
-    counts as read after QUIT.
+    word. `login_delay_s`: LOGIN-DELAY (RFC 2449 §6.5), 0: an account may come back at once. `marks_seen`: what was
+    retrieved counts as read after QUIT.
     """
 
     hostname: str
