@@ -15,7 +15,7 @@ import asyncio
 import enum
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Any, Protocol
 
 from posthouse.message.mailbox import (
     AccountId,
@@ -38,56 +38,24 @@ from posthouse.message.parsed import ParsedMessage
 from posthouse.message.search import SearchKey, SortBy
 from posthouse.ms.thread_trees import ThreadRow
 from posthouse.ports.spool import Body, BodyWriter
+from posthouse.ports.store_errors import BadName as BadName
+from posthouse.ports.store_errors import MailboxExists as MailboxExists
+from posthouse.ports.store_errors import MailboxHasChildren as MailboxHasChildren
+from posthouse.ports.store_errors import MailboxNotEmpty as MailboxNotEmpty
+from posthouse.ports.store_errors import NoSuchAccount as NoSuchAccount
+from posthouse.ports.store_errors import NoSuchMailbox as NoSuchMailbox
+from posthouse.ports.store_errors import OverQuota as OverQuota
+from posthouse.ports.store_errors import StoreBroken as StoreBroken
+from posthouse.ports.store_errors import StoreError as StoreError
+from posthouse.ports.store_errors import StoreFull as StoreFull
+from posthouse.ports.store_errors import StoreRefusal as StoreRefusal
+from posthouse.ports.store_errors import TooMany as TooMany
+from posthouse.ports.store_sharing import Annotations as Annotations
+from posthouse.ports.store_sharing import Grant as Grant
+from posthouse.ports.store_sharing import Sharing as Sharing
+from posthouse.ports.store_wire import WireColumn as WireColumn
 
 NO_THREAD = ThreadId(0)
-
-
-class StoreError(Exception):
-    """It could not be done now; nothing of the request is stored. Temporary (4xx, NO [UNAVAILABLE])."""
-
-
-class StoreFull(StoreError):
-    """Free space or inodes are below `min_free`."""
-
-
-class StoreBroken(StoreError):
-    """An fsync failed: the shard is suspect until restart."""
-
-
-class StoreRefusal(Exception):
-    """The request cannot be done as it is; nothing is stored."""
-
-
-class NoSuchAccount(StoreRefusal):
-    """Unknown to the store, or removed."""
-
-
-class NoSuchMailbox(StoreRefusal):
-    pass
-
-
-class MailboxExists(StoreRefusal):
-    """The name, or the role, is taken."""
-
-
-class MailboxHasChildren(StoreRefusal):
-    pass
-
-
-class MailboxNotEmpty(StoreRefusal):
-    pass
-
-
-class BadName(StoreRefusal):
-    """Empty, too long, with "/" or control characters, or a parent below itself."""
-
-
-class OverQuota(StoreRefusal):
-    pass
-
-
-class TooMany(StoreRefusal):
-    """A limit of the store: mailboxes, depth, keywords, recipients; the text names it."""
 
 
 # -- mailboxes
@@ -131,6 +99,12 @@ class Mailboxes(Protocol):
         Emails that are nowhere else can be brought back for the undelete time.
         """
 
+    async def subscribed_names(self, account: AccountId) -> list[str]:
+        """Subscriptions to what is no mailbox of the account: another's, or one that is gone (RFC 9051 §6.3.7)."""
+
+    async def subscribe_name(self, account: AccountId, name: str, is_subscribed: bool) -> None:
+        """Raises BadName, TooMany."""
+
 
 # -- messages
 
@@ -141,7 +115,7 @@ class Addition:
 
     `message` was made from the octets of `body`. `received` is INTERNALDATE in seconds since 1970 and `zone_minutes`
     the offset it was given with. `flags` are names of flags and keywords. `mailboxes`: one placement in each. The
-    same email id never comes back.
+    same email id never comes back. `uidl`: what POP3 of a former server called it; copies do not take it along.
     """
 
     mailboxes: tuple[MailboxId | Role, ...]
@@ -152,6 +126,7 @@ class Addition:
     zone_minutes: int = 0
     flags: frozenset[str] = frozenset()
     ignores_quota: bool = False
+    uidl: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -252,6 +227,14 @@ class Messages(Protocol):
         self, account: AccountId, mailbox: MailboxId, uids: UidSet, fields: Fields, viewer: AccountId | None = None
     ) -> list[EmailRow]:
         """In the order of UIDs; UIDs that are not there are left out. Ask in slices of some hundred."""
+
+    async def wire(
+        self, account: AccountId, mailbox: MailboxId, uids: UidSet, columns: Sequence[WireColumn]
+    ) -> list[tuple[Any, ...]]:
+        """The fast road for FETCH: UID, then the columns, by UID; UIDs that are not there are left out."""
+
+    async def uidls(self, account: AccountId, mailbox: MailboxId) -> dict[Uid, str]:
+        """`Addition.uidl` of those that have one."""
 
     async def load_emails(self, account: AccountId, emails: Sequence[EmailId], fields: Fields) -> list[EmailRow]:
         """With `placements`, those with \\Deleted left out (RFC 8621 §4.1.1). Emails without any are left out."""
@@ -531,3 +514,5 @@ class Store:
     search: Search
     quotas: Quotas
     submissions: Submissions
+    sharing: Sharing
+    annotations: Annotations

@@ -13,6 +13,7 @@ from posthouse.ports.store import NoSuchAccount, Store, StoreBroken, StoreError,
 from posthouse.ports.store_memory_mailboxes import MailboxLimits, MemoryMailboxes
 from posthouse.ports.store_memory_messages import Doors, MemoryBlobs, MemoryMessages
 from posthouse.ports.store_memory_reading import MemoryChanges, MemoryQuotas, MemorySearch
+from posthouse.ports.store_memory_sharing import MemoryAnnotations, MemorySharing
 from posthouse.ports.store_memory_state import AccountState
 from posthouse.ports.store_memory_submissions import MemorySubmissions
 
@@ -28,7 +29,8 @@ class QuotaLimit:
 
 
 class MemoryStore:
-    """All ports of the store: `mailboxes`, `messages`, `blobs`, `changes`, `search`, `quotas`, `submissions`.
+    """All ports of the store: `mailboxes`, `messages`, `blobs`, `changes`, `search`, `quotas`, `submissions`,
+    `sharing`, `annotations`.
 
     Switches: `full` refuses new mail as a full disk does (changes of mail already held go on); `broken` refuses every
     change as after a failed fsync; `error` is what any use raises. `quotas_of` are the limits of accounts.
@@ -58,14 +60,27 @@ class MemoryStore:
         self.search = MemorySearch(self._read)
         self.quotas = MemoryQuotas(self._read, self._has_room)
         self.submissions = MemorySubmissions(doors, self._accounts, inline_limit)
+        self.sharing = MemorySharing(self._read, self._write, self._accounts)
+        self.annotations = MemoryAnnotations(self._read, self._write)
 
     def as_store(self) -> Store:
         return Store(
-            self.mailboxes, self.messages, self.blobs, self.changes, self.search, self.quotas, self.submissions
+            self.mailboxes,
+            self.messages,
+            self.blobs,
+            self.changes,
+            self.search,
+            self.quotas,
+            self.submissions,
+            self.sharing,
+            self.annotations,
         )
 
     def remove_account(self, account: AccountId) -> None:
         self._accounts.pop(account, None)
+        for state in self._accounts.values():
+            for box in state.boxes.values():
+                box.grants = {key: grant for key, grant in box.grants.items() if key[0] != account}
         self._removed.add(account)
 
     def forget_changes(self, account: AccountId, until: ModSeq) -> None:

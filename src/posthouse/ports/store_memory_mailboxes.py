@@ -17,6 +17,7 @@ from posthouse.ports.store import (
     TooMany,
 )
 from posthouse.ports.store_memory_state import NOWHERE, AccountState, Box
+from posthouse.ports.store_sharing import MAX_SUBSCRIBED_NAMES, check_subscription
 
 Reading = Callable[[AccountId], AccountState]
 
@@ -106,6 +107,19 @@ class MemoryMailboxes:
         if box.rows and not with_emails:
             raise MailboxNotEmpty(box.mailbox.name)
         state.unmake_mailbox(state.begin(), box)
+
+    async def subscribed_names(self, account: AccountId) -> list[str]:
+        return sorted(self._read(account).subscribed)
+
+    async def subscribe_name(self, account: AccountId, name: str, is_subscribed: bool) -> None:
+        state = self._write(account)
+        check_subscription(name)
+        if is_subscribed == (name in state.subscribed):
+            return
+        if is_subscribed and len(state.subscribed) >= MAX_SUBSCRIBED_NAMES:
+            raise TooMany("subscriptions")
+        state.begin()
+        (state.subscribed.add if is_subscribed else state.subscribed.discard)(name)
 
     def _check_name(self, name: str) -> str:
         name = unicodedata.normalize("NFC", name)

@@ -6,7 +6,7 @@ import asyncio
 from array import array
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from posthouse.message.mailbox import (
     AccountId,
@@ -41,9 +41,11 @@ from posthouse.ports.store import (
     OverQuota,
     StoreError,
     StoreRefusal,
+    WireColumn,
 )
 from posthouse.ports.store_memory_mailboxes import Reading, find_box, open_role
 from posthouse.ports.store_memory_state import AccountState, Box, Email
+from posthouse.ports.store_wire import MAX_WIRE_OCTETS
 
 _SEEN = int(Flag.SEEN)
 _NO_KEYS = SortKeys(None, "", "", "", "", "", "")
@@ -166,6 +168,20 @@ class MemoryMessages:
             row.placement = replace(placement, flags=FlagBits(state.flags_for(box, placement, viewer)))
             rows.append(row)
         return rows
+
+    async def wire(
+        self, account: AccountId, mailbox: MailboxId, uids: UidSet, columns: Sequence[WireColumn]
+    ) -> list[tuple[Any, ...]]:
+        state = self._doors.read(account)
+        box = find_box(state, mailbox)
+        rows = []
+        for uid in rows_in(box, uids):
+            email = state.emails[box.rows[uid].email]
+            rows.append((uid, *(wire_column(email, box.rows[uid], column, self.inline_limit) for column in columns)))
+        return rows
+
+    async def uidls(self, account: AccountId, mailbox: MailboxId) -> dict[Uid, str]:
+        return dict(find_box(self._doors.read(account), mailbox).uidls)
 
     async def load_emails(self, account: AccountId, emails: Sequence[EmailId], fields: Fields) -> list[EmailRow]:
         state = self._doors.read(account)
@@ -359,6 +375,9 @@ def _add(state: AccountState, modseq: ModSeq, now: float, addition: Addition, bo
     email = state.make_email(modseq, addition.prefix, body, addition.message, received)
     bits = state.bits_of(addition.flags)
     uids = [state.put(modseq, box, email, bits, now) for box in boxes]
+    if addition.uidl:
+        for box, uid in zip(boxes, uids, strict=True):
+            box.uidls[uid] = addition.uidl
     return Added(
         email.id,
         email.thread,
@@ -420,6 +439,27 @@ def make_row(email: Email, fields: Fields) -> EmailRow:
     if fields & Fields.HEAD:
         row.head = email.prefix + email.message.head
     return row
+
+
+def wire_column(email: Email, placement: Placement, column: WireColumn, inline_limit: int) -> int | str | bytes | None:
+    message = email.message
+    if column is WireColumn.OCTETS:
+        return email.octets if len(email.body) <= inline_limit and email.size <= MAX_WIRE_OCTETS else None
+    found: dict[WireColumn, int | str | bytes] = {
+        WireColumn.EMAIL: email.id,
+        WireColumn.THREAD: email.thread,
+        WireColumn.SIZE: email.size,
+        WireColumn.PREFIX_SIZE: len(email.prefix),
+        WireColumn.HEADER_SIZE: message.header_size,
+        WireColumn.RECEIVED: round(email.received * 1e6),
+        WireColumn.ZONE: email.zone_minutes,
+        WireColumn.SAVED: round(placement.saved * 1e6),
+        WireColumn.ENVELOPE: message.envelope,
+        WireColumn.STRUCTURE: message.bodystructure,
+        WireColumn.HEAD: email.prefix + message.head,
+        WireColumn.PREVIEW: message.preview,
+    }
+    return found[column]
 
 
 def _make_message(message: ParsedMessage, fields: Fields) -> ParsedMessage:

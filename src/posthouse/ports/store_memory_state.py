@@ -32,12 +32,13 @@ from posthouse.message.mailbox import (
 from posthouse.message.parsed import ParsedMessage
 from posthouse.ms.keywords import Held, is_visible, merge_flags
 from posthouse.ms.threads import counting_ids, plan_thread, thread_subject
-from posthouse.ports.store import Submission, SubmissionState, TooMany
+from posthouse.ports.store import Grant, Submission, SubmissionState, TooMany
 
 NOWHERE = MailboxId(0)
 NO_SUBMISSION = SubmissionId(0)
 NEVER = ModSeq(0)
 _SEEN, _DELETED = int(Flag.SEEN), int(Flag.DELETED)
+Notes = dict[tuple[AccountId | None, str], bytes]  # annotations, by whose they are (None: shared) and name
 
 
 class Kind(enum.Enum):
@@ -94,6 +95,9 @@ class Box:
     mailbox: Mailbox
     rows: dict[Uid, Placement] = field(default_factory=dict)
     seen: dict[AccountId, set[Uid]] = field(default_factory=dict)
+    grants: dict[tuple[AccountId | None, bool], Grant] = field(default_factory=dict)
+    notes: Notes = field(default_factory=dict)
+    uidls: dict[Uid, str] = field(default_factory=dict)
 
 
 @dataclass(slots=True)
@@ -127,6 +131,8 @@ class AccountState:
         self.records: list[Record] = []
         self.submissions: dict[SubmissionId, StoredSubmission] = {}
         self.keys: dict[bytes, StoredKey] = {}
+        self.notes: Notes = {}
+        self.subscribed: set[str] = set()
         self.octets = 0
         self.watchers: dict[int, Callable[[], None]] = {}
         self._told: set[int] = set()
@@ -305,6 +311,7 @@ class AccountState:
         went: dict[Uid, EmailId] = {}
         for uid in uids:
             row = box.rows.pop(uid)
+            box.uidls.pop(uid, None)
             went[uid] = row.email
             email = self.emails[row.email]
             email.places.discard((box.mailbox.id, uid))

@@ -28,6 +28,7 @@ from posthouse.adapters.sqlite.store_purge import (
 )
 from posthouse.adapters.sqlite.store_quotas import SqliteQuotas
 from posthouse.adapters.sqlite.store_shard import Shard, open_files
+from posthouse.adapters.sqlite.store_sharing import SqliteAnnotations, SqliteSharing
 from posthouse.adapters.sqlite.store_snapshots import Snapshots
 from posthouse.adapters.sqlite.store_submissions import SqliteSubmissions
 from posthouse.adapters.sqlite.store_watch import Watchers
@@ -61,7 +62,7 @@ class SqliteStore:
         self.core = StoreCore(locate, quota, clock, options or StoreOptions())
         self._executor = ThreadPoolExecutor(_DISK_THREADS, "store disk")
         self.disk = Disk(self._files, self._executor)
-        self._snapshots = Snapshots(self.core)
+        self._snapshots = self.core.snapshots = Snapshots(self.core)
         self._watchers = Watchers(self.core)
         self._search: Search | None = None
         self.on_commit: Callable[[Sequence[AccountId]], None] | None = None
@@ -71,6 +72,8 @@ class SqliteStore:
         self.changes = SqliteChanges(self.core, self._watchers)
         self.quotas = SqliteQuotas(self.core)
         self.submissions = SqliteSubmissions(self.core)
+        self.sharing = SqliteSharing(self.core)
+        self.annotations = SqliteAnnotations(self.core)
 
     async def open(self) -> None:
         """Raises StoreError, with the reason, when a shard cannot be used."""
@@ -103,6 +106,8 @@ class SqliteStore:
             self._search,
             self.quotas,
             self.submissions,
+            self.sharing,
+            self.annotations,
         )
 
     # What commits tell.

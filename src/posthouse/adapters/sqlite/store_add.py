@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 import apsw
 
-from posthouse.adapters.sqlite.bulk import Value, padded
+from posthouse.adapters.sqlite.bulk import Value, insertion, padded
 from posthouse.adapters.sqlite.store_bodies import BodyShelf
 from posthouse.adapters.sqlite.store_book import AccountState, Book, MailboxState
 from posthouse.adapters.sqlite.store_rows import (
@@ -28,6 +28,7 @@ from posthouse.ports.store import Added, Addition, OverQuota, StoreRefusal, TooM
 
 _SEEN, _DELETED = int(Flag.SEEN), int(Flag.DELETED)
 _MAX_KEYWORD = 255
+_INSERT_UIDLS = insertion("uidl", 4)
 Described = tuple[tuple[Value, ...], tuple[Value, ...], list[int], int]
 
 
@@ -120,6 +121,7 @@ class Adder:
         finder.write()
         emails: list[Value] = []
         placements: list[Value] = []
+        uidls: list[Value] = []
         added: list[Added] = []
         for p in planned:
             columns, octets, _, _ = described[id(p.addition.message)]
@@ -127,10 +129,14 @@ class Adder:
             emails += _email_row(p, thread, bodies[id(p.addition.body)], columns, octets)
             for box, uid in zip(p.mailboxes, p.uids, strict=True):
                 placements += (p.state.account, box.mailbox, uid, p.email, p.flags, p.modseq, book.now_us)
+                if p.addition.uidl:
+                    uidls += (p.state.account, box.mailbox, uid, p.addition.uidl)
             added.append(_as_added(p, thread))
         for sql, bindings in padded(INSERT_EMAILS, EMAIL_COLUMNS, emails):
             connection.execute(sql, bindings)
         for sql, bindings in padded(INSERT_PLACEMENTS, PLACEMENT_COLUMNS, placements):
+            connection.execute(sql, bindings)
+        for sql, bindings in padded(_INSERT_UIDLS, 4, uidls):
             connection.execute(sql, bindings)
         return added
 

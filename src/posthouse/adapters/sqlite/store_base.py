@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Concatenate, ParamSpec, TypeVar
+from typing import Concatenate, ParamSpec, Protocol, TypeVar
 
 import apsw
 
@@ -15,7 +15,7 @@ from posthouse.adapters.sqlite.store_shard import Shard
 from posthouse.adapters.sqlite.store_sql import select_rows
 from posthouse.adapters.sqlite.store_works import Unit
 from posthouse.adapters.sqlite.writer import WriterLimits
-from posthouse.message.mailbox import AccountId
+from posthouse.message.mailbox import AccountId, MailboxId, Snapshot
 from posthouse.ports.clock import Clock
 from posthouse.ports.store import NoSuchAccount, StoreBroken, StoreError, StoreFull
 
@@ -42,11 +42,19 @@ class StoreOptions:
     kept_changes: int = 20_000
     poll_s: float = 0.05
     cached_placements: int = 2_000_000
+    cached_columns: int = 64 << 20  # octets of texts and sort keys, for searches
+    cached_wire: int = 64 << 20  # octets of columns that were sent
     limits: WriterLimits = field(default_factory=WriterLimits)
 
 
+class SnapshotSource(Protocol):
+    async def get(self, account: AccountId, mailbox: MailboxId, viewer: AccountId | None) -> Snapshot: ...
+
+
 class StoreCore:
-    """`shards` are open from `SqliteStore.open` to `close`."""
+    """`shards` are open from `SqliteStore.open` to `close`. `snapshots`: those kept for sessions."""
+
+    snapshots: SnapshotSource
 
     def __init__(
         self,

@@ -93,6 +93,7 @@ def delete_ranges(unit: Unit, box: MailboxState, uids: UidSet) -> None:
             f" WHERE account = ?1 AND mailbox = ?2) AND {where}",
             (*key, *values),
         )
+        unit.connection.execute(f"DELETE FROM uidl WHERE account = ? AND mailbox = ? AND {where}", (*key, *values))
 
 
 def where_uids(uids: UidSet) -> tuple[str, list[tuple[Value, ...]]]:

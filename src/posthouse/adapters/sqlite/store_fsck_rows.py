@@ -40,6 +40,10 @@ _REFERRED = (
     " OR EXISTS (SELECT 1 FROM submission WHERE submission.wire = body.body AND submission.wire <> 0))"
 )
 _NO_SUBMISSION = "NOT EXISTS (SELECT 1 FROM submission s WHERE s.account = t.account AND s.submission = t.submission)"
+_OF_NO_BOX = "NOT EXISTS (SELECT 1 FROM mailbox m WHERE m.account = t.account AND m.mailbox = t.mailbox)"
+_OF_NO_PLACE = (
+    "NOT EXISTS (SELECT 1 FROM placement p WHERE p.account = t.account AND p.mailbox = t.mailbox AND p.uid = t.uid)"
+)
 _COUNTED = """SELECT count(*), ifnull(sum((p.flags & 9) = 0), 0), ifnull(sum((p.flags & 8) <> 0), 0),
     ifnull(sum(e.size), 0) FROM placement p JOIN email e ON e.account = p.account AND e.email = p.email
     WHERE p.account = m.account AND p.mailbox = m.mailbox"""
@@ -213,8 +217,7 @@ ROW_CHECKS: tuple[RowCheck, ...] = (
     _delete(
         "marks of readers on nothing",
         "seen",
-        """NOT EXISTS (SELECT 1 FROM placement p
-            WHERE p.account = t.account AND p.mailbox = t.mailbox AND p.uid = t.uid)""",
+        _OF_NO_PLACE,
     ),
     _delete(
         "references to no thread",
@@ -225,6 +228,10 @@ ROW_CHECKS: tuple[RowCheck, ...] = (
     _delete("changes of nobody or of nothing", "change", f"low > high OR NOT {_KNOWN}"),
     _delete("keywords of no account", "keyword", f"NOT {_KNOWN}"),
     _delete("import marks of no account", "import_mark", f"NOT {_KNOWN}"),
+    _delete("subscriptions of no account", "subscribed_name", f"NOT {_KNOWN}"),
+    _delete("access to no mailbox", "sharing", _OF_NO_BOX),
+    _delete("annotations of nothing", "annotation", f"NOT {_KNOWN} OR mailbox <> 0 AND {_OF_NO_BOX}"),
+    _delete("POP3 names of nothing", "uidl", _OF_NO_PLACE),
     RowCheck(
         "rows",
         "bodies that nothing refers to and that are not marked so",

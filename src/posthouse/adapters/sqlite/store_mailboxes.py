@@ -17,6 +17,7 @@ from posthouse.adapters.sqlite.store_book import (
     MailboxState,
 )
 from posthouse.adapters.sqlite.store_expunge import expunge_all
+from posthouse.adapters.sqlite.store_sharing import forget_mailbox, read_subscribed, subscribe
 from posthouse.adapters.sqlite.store_sql import select_rows
 from posthouse.adapters.sqlite.store_works import Unit
 from posthouse.message.mailbox import AccountId, Mailbox, MailboxId, Role
@@ -67,6 +68,12 @@ class SqliteMailboxes:
 
     async def remove(self, account: AccountId, mailbox: MailboxId, *, with_emails: bool = True) -> None:
         await self._core.write(account, lambda unit: _remove(unit, mailbox, with_emails=with_emails))
+
+    async def subscribed_names(self, account: AccountId) -> list[str]:
+        return await self._core.read(account, read_subscribed)
+
+    async def subscribe_name(self, account: AccountId, name: str, is_subscribed: bool) -> None:
+        await self._core.write(account, lambda unit: subscribe(unit, name, is_subscribed=is_subscribed))
 
 
 def read_mailboxes(connection: apsw.Connection, account: AccountId) -> list[Mailbox]:
@@ -170,6 +177,7 @@ def _remove(unit: Unit, mailbox: MailboxId, *, with_emails: bool) -> None:
     expunge_all(unit, box)
     unit.connection.execute("DELETE FROM mailbox WHERE account = ? AND mailbox = ?", (state.account, box.mailbox))
     unit.connection.execute("DELETE FROM seen WHERE account = ? AND mailbox = ?", (state.account, box.mailbox))
+    forget_mailbox(unit, box.mailbox)
     unit.book.note(state, unit.modseq, MAILBOX_REMOVED, box.mailbox, ((box.mailbox, box.mailbox),))
     unit.book.flush(unit.connection)
     unit.book.forget(state.account)

@@ -6,6 +6,7 @@ import asyncio
 import itertools
 import os
 from collections.abc import Sequence
+from typing import Any
 
 from posthouse.adapters.sqlite.disk import Disk
 from posthouse.adapters.sqlite.store_base import StoreCore
@@ -20,9 +21,11 @@ from posthouse.adapters.sqlite.store_reader import (
     read_placements,
     read_placements_of,
     read_threads,
+    read_uidls,
 )
 from posthouse.adapters.sqlite.store_snapshots import Snapshots
 from posthouse.adapters.sqlite.store_sql import compress
+from posthouse.adapters.sqlite.store_wire import WireReader
 from posthouse.adapters.sqlite.store_works import AddWork, Unit
 from posthouse.message.mailbox import (
     AccountId,
@@ -33,10 +36,21 @@ from posthouse.message.mailbox import (
     Placement,
     Snapshot,
     ThreadId,
+    Uid,
     UidSet,
 )
 from posthouse.ports.spool import BodyWriter
-from posthouse.ports.store import Added, Addition, CopyResult, EmailRow, Fields, FlagEdit, FlagResult, StoreRefusal
+from posthouse.ports.store import (
+    Added,
+    Addition,
+    CopyResult,
+    EmailRow,
+    Fields,
+    FlagEdit,
+    FlagResult,
+    StoreRefusal,
+    WireColumn,
+)
 from posthouse.ports.store import StoreError as StoreFailure
 
 _SLICE = 500  # emails per read
@@ -48,6 +62,7 @@ class SqliteMessages:
         self._core = core
         self._disk = disk
         self._snapshots = snapshots
+        self._wire = WireReader(core, snapshots)
 
     def add(self, account: AccountId, additions: Sequence[Addition]) -> asyncio.Future[list[Added]]:
         future: asyncio.Future[list[Added]] = asyncio.get_running_loop().create_future()
@@ -90,6 +105,14 @@ class SqliteMessages:
             if email is not None:
                 rows.append(_with_placement(email, placement))
         return rows
+
+    async def wire(
+        self, account: AccountId, mailbox: MailboxId, uids: UidSet, columns: Sequence[WireColumn]
+    ) -> list[tuple[Any, ...]]:
+        return await self._wire.read(account, mailbox, uids, columns)
+
+    async def uidls(self, account: AccountId, mailbox: MailboxId) -> dict[Uid, str]:
+        return await self._core.read(account, read_uidls, mailbox)
 
     async def load_emails(self, account: AccountId, emails: Sequence[EmailId], fields: Fields) -> list[EmailRow]:
         rows: list[EmailRow] = []

@@ -21,6 +21,7 @@ from posthouse.adapters.sqlite.store_bodies import release_bodies
 from posthouse.adapters.sqlite.store_expunge import delete_ranges, find_placements, remove_placements
 from posthouse.adapters.sqlite.store_place import place_one
 from posthouse.adapters.sqlite.store_shard import Shard
+from posthouse.adapters.sqlite.store_sharing import forget_grantee
 from posthouse.adapters.sqlite.store_sql import IN_LIST, numbers_json, read_number, select_numbers, select_rows
 from posthouse.adapters.sqlite.store_threads import EMAILS_OF_THREAD, refs_of_row
 from posthouse.adapters.sqlite.store_works import Unit
@@ -41,12 +42,18 @@ _ACCOUNT_TABLES = (
     "submission_recipient",
     "submission_key",
     "import_mark",
+    "sharing",
+    "annotation",
+    "subscribed_name",
+    "uidl",
 )
 
 
 async def purge_shard(core: StoreCore, disk: Disk, shard: Shard, now_us: int) -> None:
     undelete_us = int(core.options.undelete_s * 1e6)
     for account in await shard.readers.run(_removed_accounts, now_us - undelete_us):
+        for other in core.shards:
+            await other.write(None, partial(forget_grantee, grantee=account))
         while await shard.write(None, partial(_erase_account, account=account)):
             pass
     while await shard.write(None, lambda unit: _erase_emails(unit, now_us - undelete_us)):

@@ -103,6 +103,14 @@ def read_seen(connection: apsw.Connection, account: AccountId, mailbox: MailboxI
     )
 
 
+def read_uidls(connection: apsw.Connection, account: AccountId, mailbox: MailboxId) -> dict[Uid, str]:
+    read_mailbox_state(connection, account, mailbox)
+    rows = select_rows(
+        connection, "uid, uidl", "SELECT uid, uidl FROM uidl WHERE account = ? AND mailbox = ?", (account, mailbox)
+    )
+    return {Uid(uid): uidl for uid, uidl in cast("list[tuple[int, str]]", rows)}
+
+
 def as_seen_by(flags: array[int], uids: array[int], seen: set[int]) -> array[int]:
     """The owner's flags with the reader's \\Seen."""
     return array("Q", [f | _SEEN if uid in seen else f & ~_SEEN for uid, f in zip(uids, flags, strict=True)])

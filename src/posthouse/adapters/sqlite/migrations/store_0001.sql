@@ -67,6 +67,44 @@ CREATE TABLE seen (
     PRIMARY KEY (account, mailbox, reader, uid)
 ) WITHOUT ROWID;
 
+-- Access lists (RFC 4314). grantee 0: anyone.
+CREATE TABLE sharing (
+    account INTEGER NOT NULL,
+    mailbox INTEGER NOT NULL,
+    grantee INTEGER NOT NULL,
+    negative INTEGER NOT NULL,
+    rights TEXT NOT NULL,
+    PRIMARY KEY (account, mailbox, grantee, negative)
+) WITHOUT ROWID;
+CREATE INDEX sharing_grantee ON sharing (grantee, negative, account);
+
+-- METADATA (RFC 5464). mailbox 0: of the account. viewer 0: shared, else whose private one it is.
+CREATE TABLE annotation (
+    account INTEGER NOT NULL,
+    mailbox INTEGER NOT NULL,
+    viewer INTEGER NOT NULL,
+    entry TEXT NOT NULL,
+    value BLOB NOT NULL,
+    PRIMARY KEY (account, mailbox, viewer, entry)
+) WITHOUT ROWID;
+CREATE INDEX annotation_viewer ON annotation (viewer) WHERE viewer <> 0;
+
+-- Subscriptions to what is no mailbox of the account.
+CREATE TABLE subscribed_name (
+    account INTEGER NOT NULL,
+    name TEXT NOT NULL,
+    PRIMARY KEY (account, name)
+) WITHOUT ROWID;
+
+-- What POP3 of a former server called a message. Of imported mail only.
+CREATE TABLE uidl (
+    account INTEGER NOT NULL,
+    mailbox INTEGER NOT NULL,
+    uid INTEGER NOT NULL,
+    uidl TEXT NOT NULL,
+    PRIMARY KEY (account, mailbox, uid)
+) WITHOUT ROWID;
+
 -- With a rowid: rows are fat and come in the order of arrival. facts: what only whole messages need (msgpack). A
 -- thread is named after its first email, so that an email without company is in no index of threads.
 CREATE TABLE email (
