@@ -134,6 +134,7 @@ def test_a_new_coordinator_is_filled_by_the_workers() -> None:
     share(counts, {1: one, 2: two})
     fresh = ConnectionCounts()
     for admission in (one, two):
+        admission.stand_alone(2)
         admission.resend_all()
     assert two.total == 0
     share(fresh, {1: one, 2: two})
@@ -145,7 +146,8 @@ def test_a_worker_that_comes_late_is_told_everything() -> None:
     one, two = Admission(), Admission()
     admit_many(one, "192.0.2.1", 3)
     share(counts, {1: one})
-    two.set_remote(counts.everything_for(2))
+    two.set_remote(counts.everything_for(2))  # with the welcome
+    two.resend_all()
     assert two.count("192.0.2.1") == 3
 
 

@@ -79,8 +79,8 @@ class WorkerSlots:
             self._changed.clear()
 
     def _begin_anew(self) -> None:
+        """What is known of the others came with the welcome already."""
         self._is_alone = False
-        self._others.clear()
         self._changed = set(self._own)
         self.tell()
 

@@ -194,10 +194,9 @@ class Admission:
         return changes
 
     def resend_all(self) -> None:
-        """For a new coordinator: the next `take_changes` tells everything; what it has not told yet is zero."""
+        """For a new coordinator: the next `take_changes` tells everything. What it knows of the others came already."""
         self.limits = self._shared_limits
         self._changed.update(self._addresses)
-        self._forget_remote()
 
     def stand_alone(self, worker_count: int) -> None:
         """Without a coordinator: nothing is known of the others, each worker goes on with its 1/N."""
