@@ -27,8 +27,9 @@ from posthouse.protocol.pop3.commands import (
     Utf8,
 )
 from posthouse.protocol.pop3.grammar import VERBS
-from posthouse.protocol.pop3.server import NEED_DATA, Closing, Event, Pop3Limits, Pop3Server, Refused
+from posthouse.protocol.pop3.server import Closing, Event, Pop3Limits, Pop3Server, Refused
 from posthouse.protocol.pop3.states import ALLOWED, State
+from posthouse.protocol.wire.need_data import NEED_DATA
 
 EXAMPLES: dict[str, tuple[bytes, Command]] = {
     "CAPA": (b"CAPA", Capa()),
