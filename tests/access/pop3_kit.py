@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from email.message import EmailMessage
+from functools import cache
 
 from posthouse.access.pop3.delays import LoginDelays
 from posthouse.access.pop3.desk import Desk, Pop3Figures
@@ -14,14 +14,16 @@ from posthouse.message.mailbox import AccountId, Flag, MailboxId, Role, UidRange
 from posthouse.message.parse import parse_message
 from posthouse.message.peer import Peer
 from posthouse.ports.clock import FakeClock
+from posthouse.ports.credentials import Credential, CredentialKind, FakePasswordHash
 from posthouse.ports.login import Scope
 from posthouse.ports.observe import FakeFigure, FakeLog
 from posthouse.ports.spool import InlineBody
 from posthouse.ports.store import Addition, FlagEdit, FlagMode
 from posthouse.ports.store_memory import MemoryStore
 from posthouse.trust.login import SaslConversation
+from posthouse.trust.secrets import NewPassword, make_credential
 from tests.access.wire_kit import HOME, MemoryWire, Talk
-from tests.trust.test_login import ALICE, Rig
+from tests.trust.test_login import ALICE, SECRET, Rig
 
 LOGIN = b"USER alice@example.org\r\nPASS right\r\n"
 
@@ -100,10 +102,9 @@ class PostOffice:
     async def inbox(self) -> MailboxId:
         return (await self.store.mailboxes.open_role(ALICE, Role.INBOX)).id
 
-    async def add(self, *messages: bytes, flags: Sequence[str] = ()) -> None:
+    async def add(self, *messages: bytes, uidl: str = "") -> None:
         additions = [
-            Addition((Role.INBOX,), InlineBody(octets), parse_message(octets), flags=frozenset(flags))
-            for octets in messages
+            Addition((Role.INBOX,), InlineBody(octets), parse_message(octets), uidl=uidl) for octets in messages
         ]
         await self.store.messages.add(ALICE, additions)
 
@@ -122,11 +123,18 @@ class PostOffice:
         return {uid: Flag(flags & 31) for uid, flags in zip(snapshot.uids, snapshot.flags, strict=True)}
 
 
+@cache
+def _make_password() -> Credential:
+    """Takes a tenth of a second: SCRAM wants it so."""
+    new = NewPassword(ALICE, CredentialKind.MAIN, "right")
+    return make_credential(new, FakePasswordHash(), SECRET, FakeClock().now())
+
+
 async def open_office(*messages: bytes, **settings: object) -> PostOffice:
     """Alice has the password "right", and these messages."""
     office = PostOffice()
     office.set(**settings)
-    await office.logins.add("right")
+    await office.logins.credentials.add(_make_password())
     await office.add(*messages)
     return office
 

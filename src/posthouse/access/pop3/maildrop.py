@@ -8,17 +8,17 @@ others may be \\Deleted, never one that was not marked.
 
 from __future__ import annotations
 
-import asyncio
 from array import array
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 
 from posthouse.access.pop3.uidls import make_uidls
-from posthouse.message.mailbox import AccountId, EmailId, Flag, MailboxId, Role, UidRange, UidSet, UidValidity
+from posthouse.message.mailbox import AccountId, EmailId, Flag, Mailbox, MailboxId, Role, UidRange, UidSet, UidValidity
 from posthouse.ms.uidsets import from_sorted
-from posthouse.ports.store import Fields, FlagEdit, FlagMode, Store
+from posthouse.ports.store import FlagEdit, FlagMode, Store, WireColumn
 
 _HIDDEN = int(Flag.DELETED)
-_ROWS = 500
+_ROWS = 20_000  # read at once
+_COLUMNS = (WireColumn.EMAIL, WireColumn.SIZE)
 _SEEN = FlagEdit(FlagMode.ADD, frozenset({"\\Seen"}))
 _DELETED = FlagEdit(FlagMode.ADD, frozenset({"\\Deleted"}))
 
@@ -86,8 +86,8 @@ class Maildrop:
     async def uidls(self) -> list[str]:
         """By place."""
         if self._uidls is None:
-            imported: Mapping[int, str] = {}
-            self._uidls = make_uidls(self._validity, self._uids, imported)
+            imported = await self._store.messages.uidls(self.account, self._mailbox)
+            self._uidls = make_uidls(self._validity, self._uids, {int(uid): given for uid, given in imported.items()})
         return self._uidls
 
     async def commit(self, *, marks_seen: bool) -> None:
@@ -104,26 +104,33 @@ class Maildrop:
     def _uid_set(self, places: set[int]) -> UidSet:
         return from_sorted([self._uids[place] for place in sorted(places)])
 
-    async def load(self) -> None:
-        snapshot = await self._store.messages.snapshot(self.account, self._mailbox)
-        shown = [uid for uid, flags in zip(snapshot.uids, snapshot.flags, strict=True) if not flags & _HIDDEN]
-        for start in range(0, len(shown), _ROWS):
-            part = shown[start : start + _ROWS]
-            uids = (UidRange(part[0], part[-1]),)
-            rows = await self._store.messages.load(self.account, self._mailbox, uids, Fields.DATES)
-            for row in rows:
-                assert row.placement is not None
-                if not row.placement.flags & _HIDDEN:
-                    self._uids.append(row.placement.uid)
-                    self._sizes.append(row.size)
-                    self._emails.append(row.email)
-            await asyncio.sleep(0)
+    async def load(self, mailbox: Mailbox) -> None:
+        """`mailbox` as it is now."""
+        messages = self._store.messages
+        hidden: frozenset[int] = frozenset()
+        if mailbox.deleted:
+            snapshot = await messages.snapshot(self.account, self._mailbox)
+            flags = zip(snapshot.uids, snapshot.flags, strict=True)
+            hidden = frozenset([uid for uid, bits in flags if bits & _HIDDEN])
+        for uids in _slice(mailbox):
+            rows = await messages.wire(self.account, self._mailbox, (uids,), _COLUMNS)
+            kept = [row for row in rows if row[0] not in hidden] if hidden else rows
+            self._uids.extend([row[0] for row in kept])
+            self._emails.extend([row[1] for row in kept])
+            self._sizes.extend([row[2] for row in kept])
         self.octets = sum(self._sizes)
+
+
+def _slice(mailbox: Mailbox) -> Iterator[UidRange]:
+    """Ranges of UIDs with about `_ROWS` messages in each."""
+    width = mailbox.uidnext * _ROWS // max(mailbox.total, 1) + 1
+    for low in range(1, mailbox.uidnext, width):
+        yield UidRange(low, min(low + width, mailbox.uidnext) - 1)
 
 
 async def open_maildrop(store: Store, account: AccountId) -> Maildrop:
     """Raises StoreError, StoreRefusal."""
     mailbox = await store.mailboxes.open_role(account, Role.INBOX)
     maildrop = Maildrop(store, account, mailbox.id, mailbox.uidvalidity)
-    await maildrop.load()
+    await maildrop.load(mailbox)
     return maildrop
