@@ -7,7 +7,9 @@ that speaks of sequence numbers, messages that went are kept (RFC 9051 §7.5.1).
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from bisect import bisect_left
+from collections.abc import Callable, Iterable, Sequence, Set
+from dataclasses import dataclass
 
 from posthouse.access.imap.context import Context
 from posthouse.access.imap.contexts import tell_leaving, tell_updates
@@ -15,7 +17,7 @@ from posthouse.access.imap.selected import Selected
 from posthouse.access.imap.sparse import fill_view, tell_arrivals
 from posthouse.message.mailbox import FIRST_KEYWORD_BIT, KeywordTable, ModSeq, Snapshot, UidSet
 from posthouse.ms.snapshots import Difference, compare_snapshots, keep_gone
-from posthouse.ms.uidsets import EMPTY, contains, subtract
+from posthouse.ms.uidsets import find_slices, subtract
 from posthouse.ports.access import ConnectionLost
 from posthouse.ports.store import NoSuchMailbox
 from posthouse.protocol.imap.render import write_exists, write_flags, write_status, write_vanished
@@ -24,12 +26,22 @@ _SLICE = 2_000
 _SYSTEM = ["\\Answered", "\\Flagged", "\\Deleted", "\\Seen", "\\Draft"]
 
 
-async def tell_news(
-    context: Context, *, may_expunge: bool = True, silent: UidSet = EMPTY, silent_modseq: ModSeq | None = None
-) -> None:
-    """Bring the client's picture up to date. `silent`: UIDs whose flags the client set itself and knows, as long as
-    they have `silent_modseq`; where modseqs are wanted it is told these alone.
+@dataclass(frozen=True, slots=True)
+class OwnFlags:
+    """Flags that the client has just set itself. `expect`: what it takes flags to be now, by what they were.
+
+    Of placements that have `modseq` and are as expected nothing is told but, where wanted, the modseq; with
+    `is_told`, because the command itself tells them, not even that.
     """
+
+    uids: UidSet
+    modseq: ModSeq
+    expect: Callable[[int], int]
+    is_told: bool = False
+
+
+async def tell_news(context: Context, *, may_expunge: bool = True, own: OwnFlags | None = None) -> None:
+    """Bring the client's picture up to date."""
     selected = context.mailbox
     selected.is_dirty = selected.holds_back = False
     if selected.unread is not None:
@@ -60,7 +72,8 @@ async def tell_news(
     tell_leaving(context, difference.went)
     _tell_counts(context, old, new, difference)
     selected.view = new
-    await _tell_flags(context, difference.changed, silent, silent_modseq)
+    known = _find_known(old, new, difference, own) if own is not None else frozenset()
+    await _tell_flags(context, difference.changed, known, has_modseqs=context.condstore and not (own and own.is_told))
     if selected.contexts:
         await tell_updates(context, difference)
 
@@ -82,16 +95,22 @@ def _without(saved: UidSet, gone: UidSet) -> UidSet:
     return subtract(saved, gone) if saved else saved
 
 
-async def _tell_flags(context: Context, changed: Sequence[int], silent: UidSet, silent_modseq: ModSeq | None) -> None:
-    selected = context.mailbox
-    view = selected.view
-    for start in range(0, len(changed), _SLICE):
-        lines = []
-        for at in changed[start : start + _SLICE]:
-            is_own = silent_modseq is not None and view.modseqs[at] == silent_modseq and contains(silent, view.uids[at])
-            if not is_own or context.condstore:
-                lines.append(write_flag_news(context, at, has_flags=not is_own))
-        context.write(b"".join(lines))
+def _find_known(old: Snapshot, new: Snapshot, difference: Difference, own: OwnFlags) -> Set[int]:
+    """Places of `new` whose flags the client knows, because it set them."""
+    places = {at for part in find_slices(new.uids, own.uids) for at in range(part.start, part.stop)}
+    mine = [at for at in difference.changed if at in places and new.modseqs[at] == own.modseq]
+    if own.is_told:
+        return set(mine)
+    before = [bisect_left(old.uids, new.uids[at]) for at in mine] if difference.went else mine
+    expected = {flags: own.expect(flags) for flags in set(old.flags)}
+    return {at for at, was in zip(mine, before, strict=True) if new.flags[at] == expected[old.flags[was]]}
+
+
+async def _tell_flags(context: Context, changed: Sequence[int], known: Set[int], *, has_modseqs: bool) -> None:
+    told = changed if has_modseqs or not known else [at for at in changed if at not in known]
+    for start in range(0, len(told), _SLICE):
+        places = told[start : start + _SLICE]
+        context.write(b"".join([write_flag_news(context, at, has_flags=at not in known) for at in places]))
         await context.breathe()
 
 
