@@ -38,22 +38,42 @@ from posthouse.message.parsed import ParsedMessage
 from posthouse.message.search import SearchKey, SortBy
 from posthouse.ms.thread_trees import ThreadRow
 from posthouse.ports.spool import Body, BodyWriter
-from posthouse.ports.store_errors import BadName as BadName
-from posthouse.ports.store_errors import MailboxExists as MailboxExists
-from posthouse.ports.store_errors import MailboxHasChildren as MailboxHasChildren
-from posthouse.ports.store_errors import MailboxNotEmpty as MailboxNotEmpty
-from posthouse.ports.store_errors import NoSuchAccount as NoSuchAccount
-from posthouse.ports.store_errors import NoSuchMailbox as NoSuchMailbox
-from posthouse.ports.store_errors import OverQuota as OverQuota
-from posthouse.ports.store_errors import StoreBroken as StoreBroken
-from posthouse.ports.store_errors import StoreError as StoreError
-from posthouse.ports.store_errors import StoreFull as StoreFull
-from posthouse.ports.store_errors import StoreRefusal as StoreRefusal
-from posthouse.ports.store_errors import TooMany as TooMany
-from posthouse.ports.store_sharing import Annotations as Annotations
-from posthouse.ports.store_sharing import Grant as Grant
-from posthouse.ports.store_sharing import Sharing as Sharing
-from posthouse.ports.store_wire import WireColumn as WireColumn
+from posthouse.ports.store_errors import (
+    BadName,
+    MailboxExists,
+    MailboxHasChildren,
+    MailboxNotEmpty,
+    NoSuchAccount,
+    NoSuchMailbox,
+    OverQuota,
+    StoreBroken,
+    StoreError,
+    StoreFull,
+    StoreRefusal,
+    TooMany,
+)
+from posthouse.ports.store_sharing import Annotations, Grant, Sharing
+from posthouse.ports.store_wire import WireColumn
+
+# Imported to be found here, too.
+__all__ = [
+    "Annotations",
+    "BadName",
+    "Grant",
+    "MailboxExists",
+    "MailboxHasChildren",
+    "MailboxNotEmpty",
+    "NoSuchAccount",
+    "NoSuchMailbox",
+    "OverQuota",
+    "Sharing",
+    "StoreBroken",
+    "StoreError",
+    "StoreFull",
+    "StoreRefusal",
+    "TooMany",
+    "WireColumn",
+]
 
 NO_THREAD = ThreadId(0)
 

@@ -121,7 +121,6 @@ class Adder:
         finder.write()
         emails: list[Value] = []
         placements: list[Value] = []
-        uidls: list[Value] = []
         added: list[Added] = []
         for p in planned:
             columns, octets, _, _ = described[id(p.addition.message)]
@@ -129,15 +128,12 @@ class Adder:
             emails += _email_row(p, thread, bodies[id(p.addition.body)], columns, octets)
             for box, uid in zip(p.mailboxes, p.uids, strict=True):
                 placements += (p.state.account, box.mailbox, uid, p.email, p.flags, p.modseq, book.now_us)
-                if p.addition.uidl:
-                    uidls += (p.state.account, box.mailbox, uid, p.addition.uidl)
             added.append(_as_added(p, thread))
         for sql, bindings in padded(INSERT_EMAILS, EMAIL_COLUMNS, emails):
             connection.execute(sql, bindings)
         for sql, bindings in padded(INSERT_PLACEMENTS, PLACEMENT_COLUMNS, placements):
             connection.execute(sql, bindings)
-        for sql, bindings in padded(_INSERT_UIDLS, 4, uidls):
-            connection.execute(sql, bindings)
+        _write_uidls(connection, planned)
         return added
 
 
@@ -187,6 +183,16 @@ def _open_mailboxes(
         book.open_role(connection, state, mailbox) if isinstance(mailbox, Role) else state.mailboxes[mailbox]
         for mailbox in addition.mailboxes
     ]
+
+
+def _write_uidls(connection: apsw.Connection, planned: Sequence[_Planned]) -> None:
+    values: list[Value] = []
+    for p in planned:
+        if p.addition.uidl:
+            for box, uid in zip(p.mailboxes, p.uids, strict=True):
+                values += (p.state.account, box.mailbox, uid, p.addition.uidl)
+    for sql, bindings in padded(_INSERT_UIDLS, 4, values):
+        connection.execute(sql, bindings)
 
 
 def _describe(message: ParsedMessage) -> Described:

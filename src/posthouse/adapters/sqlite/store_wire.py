@@ -96,10 +96,8 @@ class WireReader:
         self, account: AccountId, mailbox: MailboxId, uids: list[int], columns: Sequence[WireColumn]
     ) -> list[Row]:
         source, bound = placements_in(compress(uids))
-        sql = (
-            f"SELECT p.uid, {', '.join([_SQL[column] for column in columns])} FROM {source.replace(' WHERE ', _JOIN, 1)}"
-            " ORDER BY p.uid"
-        )
+        chosen = ", ".join([_SQL[column] for column in columns])
+        sql = f"SELECT p.uid, {chosen} FROM {source.replace(' WHERE ', _JOIN, 1)} ORDER BY p.uid"
         try:
             rows = self._core.shard(account).watching.execute(sql, (account, mailbox, bound)).fetchall()
         except apsw.Error as error:
