@@ -12,8 +12,9 @@ what mail looks like. Pure.
 from __future__ import annotations
 
 import enum
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
+from operator import itemgetter
+from typing import NamedTuple
 
 
 class ThreadBy(enum.Enum):
@@ -22,8 +23,7 @@ class ThreadBy(enum.Enum):
     REFS = "REFS"
 
 
-@dataclass(frozen=True, slots=True)
-class ThreadRow:
+class ThreadRow(NamedTuple):
     """`sent` is the Date field or, without a valid one, INTERNALDATE (RFC 5256 §2.2); ids without brackets."""
 
     uid: int
@@ -36,156 +36,180 @@ class ThreadRow:
 
 
 class Node:
-    """A message in its thread, or, with `uid` 0, the parent that is missing."""
+    """A message in its thread, or, with `uid` 0, the parent that is missing. `place`: in the order of sending; a
+    missing parent has that of its first child.
+    """
 
-    __slots__ = ("children", "latest", "parent", "row", "sent")
+    __slots__ = ("children", "place", "row")
 
-    def __init__(self, row: ThreadRow | None = None) -> None:
-        self.row = row
-        self.parent: Node | None = None
-        self.children: list[Node] = []
-        self.sent = (row.sent, row.uid) if row is not None else (0.0, 0)
-        self.latest = row.received if row is not None else 0.0
+    def __init__(self, row: ThreadRow | None, place: int, children: Sequence[Node] = ()) -> None:
+        self.row, self.place, self.children = row, place, children
 
     @property
     def uid(self) -> int:
         return self.row.uid if self.row is not None else 0
 
+    def add(self, *below: Node) -> None:
+        self.children = sorted((*self.children, *below), key=_place)
+        if self.row is None:
+            self.place = self.children[0].place
+
 
 def build_threads(rows: Sequence[ThreadRow], by: ThreadBy) -> list[Node]:
     """The roots in order. `rows` in the order of UIDs."""
+    ranks = _rank(rows)
     if by is ThreadBy.ORDERED_SUBJECT:
-        return _thread_by_subject(rows)
-    roots = _prune(_link_all(rows))
-    _sort_all(roots, by)
-    if by is ThreadBy.REFERENCES:
-        roots = _join_subjects(roots)
-        _sort_all(roots, by)
+        return _thread_by_subject(rows, ranks)
+    roots, children = _cut_dummies(_link_all(rows), len(rows))
+    nodes = _make_nodes(rows, roots, children, ranks)
+    if by is ThreadBy.REFS:
+        return _newest_last(nodes)
+    roots_of_subjects = _join_subjects(nodes)
+    roots_of_subjects.sort(key=_place)
+    return roots_of_subjects
+
+
+def _rank(rows: Sequence[ThreadRow]) -> list[int]:
+    """The place of each by sent date, then UID."""
+    sent = [row.sent for row in rows]
+    ranks = [0] * len(rows)
+    for place, at in enumerate(sorted(range(len(rows)), key=sent.__getitem__)):
+        ranks[at] = place
+    return ranks
+
+
+def _thread_by_subject(rows: Sequence[ThreadRow], ranks: Sequence[int]) -> list[Node]:
+    threads: dict[str, list[Node]] = {}
+    for node in sorted(map(Node, rows, ranks), key=_place):
+        assert node.row is not None
+        threads.setdefault(node.row.base_subject, []).append(node)
+    roots = []
+    for first, *others in threads.values():
+        first.children = others
+        roots.append(first)
     return roots
 
 
-def _thread_by_subject(rows: Sequence[ThreadRow]) -> list[Node]:
-    threads: dict[str, Node] = {}
-    for row in sorted(rows, key=lambda row: (row.sent, row.uid)):
-        first = threads.get(row.base_subject)
-        if first is None:
-            threads[row.base_subject] = Node(row)
-        else:
-            first.children.append(Node(row))
-    return list(threads.values())
+# -- REFERENCES, step 1 and 2: links. Messages are numbers from 0 on, dummies follow.
 
 
-# -- REFERENCES, step 1 and 2: links
+def _link_all(rows: Sequence[ThreadRow]) -> list[int]:
+    """The parent of each, -1 without one."""
+    numbers: dict[str, int] = {}
+    for at, row in enumerate(rows):
+        if row.message_id:
+            numbers.setdefault(row.message_id, at)  # an id that another message has makes this one unique
+    parents = [-1] * len(rows)
+    has_children = bytearray(len(rows))
+    for at, row in enumerate(rows):
+        parent = -1
+        for text in row.references:
+            number = numbers.get(text, -1)
+            if number < 0:
+                number = numbers[text] = len(parents)
+                parents.append(-1)
+                has_children.append(0)
+            # Step 1 A: each id is the parent of the next, unless that one has a parent.
+            if parent >= 0 and parents[number] < 0 and not _is_above(number, parent, parents, has_children):
+                parents[number] = parent
+                has_children[parent] = 1
+            parent = number
+        # Step 1 B: what a message itself says of its parent counts more than what others said.
+        parents[at] = -1
+        if parent >= 0 and not _is_above(at, parent, parents, has_children):
+            parents[at] = parent
+            has_children[parent] = 1
+    return parents
 
 
-def _link_all(rows: Sequence[ThreadRow]) -> list[Node]:
-    """All nodes without a parent."""
-    nodes: dict[str, Node] = {}
-    everything: list[Node] = []
-    for row in rows:
-        node = nodes.get(row.message_id) if row.message_id else None
-        if node is None or node.row is not None:  # no id, or one that another message has: unique
-            node = Node()
-            everything.append(node)
-            if row.message_id:
-                nodes.setdefault(row.message_id, node)
-        node.row, node.sent, node.latest = row, (row.sent, row.uid), row.received
-        parent = _link_references(row.references, nodes, everything)
-        _adopt(parent, node)
-    return [node for node in everything if node.parent is None]
-
-
-def _link_references(references: Iterable[str], nodes: dict[str, Node], everything: list[Node]) -> Node | None:
-    """Step 1 A: each id is the parent of the next, unless that one has a parent. The last one's node."""
-    parent: Node | None = None
-    for text in references:
-        node = nodes.get(text)
-        if node is None:
-            node = nodes[text] = Node()
-            everything.append(node)
-        if parent is not None and node.parent is None and not _is_above(node, parent):
-            node.parent = parent
-            parent.children.append(node)
-        parent = node
-    return parent
-
-
-def _adopt(parent: Node | None, node: Node) -> None:
-    """Step 1 B: what a message itself says of its parent counts more than what others said."""
-    if node.parent is not None and node.parent is not parent:
-        node.parent.children.remove(node)
-        node.parent = None
-    if parent is not None and node.parent is None and not _is_above(node, parent):
-        node.parent = parent
-        parent.children.append(node)
-
-
-def _is_above(node: Node, below: Node) -> bool:
-    """Whether a link from `below` down to `node` would close a loop."""
-    if node is below:
+def _is_above(number: int, below: int, parents: Sequence[int], has_children: Sequence[int]) -> bool:
+    """Whether a link from `below` down to `number` would close a loop."""
+    if number == below:
         return True
-    if not node.children:
+    if not has_children[number]:
         return False
-    above = below.parent
-    while above is not None:
-        if above is node:
+    above = parents[below]
+    while above >= 0:
+        if above == number:
             return True
-        above = above.parent
+        above = parents[above]
     return False
 
 
 # -- step 3: dummies
 
 
-def _from_the_top(roots: Sequence[Node]) -> list[Node]:
-    """All nodes, parents first."""
-    order = list(roots)
-    for node in order:
-        order.extend(node.children)
-    return order
-
-
-def _prune(roots: Sequence[Node]) -> list[Node]:
-    for node in reversed(_from_the_top(roots)):
-        node.children = _promote(node.children)
-    kept: list[Node] = []
-    for root in roots:
-        if root.row is not None or len(root.children) > 1:
-            kept.append(root)
+def _cut_dummies(parents: list[int], count: int) -> tuple[list[int], dict[int, list[int]]]:
+    """Roots, and the children of who has any. A dummy's children are its parent's; at the top it stays for several."""
+    children: dict[int, list[int]] = {}
+    roots: list[int] = []
+    for number in range(count):
+        parent = parents[number]
+        if parent >= count:
+            parent = _find_real(parent, parents, count)
+        if parent < 0:
+            roots.append(number)
+        elif parent in children:
+            children[parent].append(number)
         else:
-            kept.extend(root.children)
-    return kept
+            children[parent] = [number]
+    for dummy in [parent for parent in children if parent >= count]:
+        if len(children[dummy]) > 1:
+            roots.append(dummy)
+        else:
+            roots += children.pop(dummy)
+    return roots, children
 
 
-def _promote(children: list[Node]) -> list[Node]:
-    """Children with each dummy replaced by its own, which have been promoted before."""
-    if all(child.row is not None for child in children):
-        return children
-    found: list[Node] = []
-    for child in children:
-        found.extend([child] if child.row is not None else child.children)
+def _find_real(dummy: int, parents: list[int], count: int) -> int:
+    """The nearest message above, or the topmost dummy. What lies between is pointed there, to be passed once."""
+    found = dummy
+    while found >= count and parents[found] >= 0:
+        found = parents[found]
+    while dummy != found:
+        above = parents[dummy]
+        parents[dummy] = found
+        dummy = above
     return found
 
 
-# -- steps 4 and 6: order
+# -- step 4: order
 
 
-def _sort_all(roots: list[Node], by: ThreadBy) -> None:
-    """Siblings by sent date, a dummy's being that of its first child; REFS: threads by their newest message."""
-    for node in reversed(_from_the_top(roots)):
-        node.children.sort(key=_sent)
-        if node.row is None and node.children:
-            node.sent = node.children[0].sent
-        node.latest = max([node.latest, *(child.latest for child in node.children)])
-    roots.sort(key=_sent if by is ThreadBy.REFERENCES else _latest)
+def _make_nodes(
+    rows: Sequence[ThreadRow], roots: Sequence[int], children: dict[int, list[int]], ranks: Sequence[int]
+) -> list[Node]:
+    """Siblings by sent date, a dummy's being that of its first child."""
+    nodes = [Node(row, rank) for row, rank in zip(rows, ranks, strict=True)]
+    found: list[Node] = [nodes[root] for root in roots if root < len(rows)]
+    for parent, below in children.items():
+        if len(below) > 1:
+            below.sort(key=ranks.__getitem__)
+        kids = [nodes[number] for number in below]
+        if parent < len(rows):
+            nodes[parent].children = kids
+        else:
+            found.append(Node(None, kids[0].place, kids))
+    found.sort(key=_place)
+    return found
 
 
-def _sent(node: Node) -> tuple[float, int]:
-    return node.sent
+def _place(node: Node) -> int:
+    return node.place
 
 
-def _latest(node: Node) -> tuple[float, int]:
-    return node.latest, node.uid
+def _newest_last(roots: list[Node]) -> list[Node]:
+    """REFS: threads by their newest message."""
+    newest: list[tuple[float, int, Node]] = []
+    for root in roots:
+        latest, waiting = 0.0, [root]
+        for node in waiting:
+            waiting += node.children
+            if node.row is not None and node.row.received > latest:
+                latest = node.row.received
+        newest.append((latest, root.uid, root))
+    newest.sort(key=itemgetter(0, 1))
+    return [root for _, _, root in newest]
 
 
 # -- step 5: one subject, one thread
@@ -202,6 +226,8 @@ def _join_subjects(roots: list[Node]) -> list[Node]:
         known = table.get(subject)
         if subject and (known is None or _is_better(root, known)):
             table[subject] = root
+    if len(table) == len(roots):
+        return roots
     kept: dict[int, Node] = {id(root): root for root in roots}
     for root in roots:
         subject = _subject(root)
@@ -236,11 +262,11 @@ def _is_better(root: Node, known: Node) -> bool:
 def _join(known: Node, root: Node) -> Node:
     """Step 5 C iv. What stands for both."""
     if known.row is None:
-        known.children.extend([root] if root.row is not None else root.children)
+        known.add(*([root] if root.row is not None else root.children))
         return known
     if root.row is not None and _is_reply(root) and not _is_reply(known):
-        known.children.append(root)
+        known.add(root)
         return known
-    both = Node()
-    both.children = [known, root] if root.row is not None else [known, *root.children]
+    both = Node(None, 0)
+    both.add(known, *([root] if root.row is not None else root.children))
     return both

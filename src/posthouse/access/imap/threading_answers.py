@@ -29,7 +29,7 @@ async def thread(context: Context, request: Thread) -> Done:
     if not request.is_uid:
         places = find_places(view, uids, is_ascending=True)
         number_of = {uid: place + 1 for uid, place in zip(uids, places, strict=True)}.__getitem__
-    work = partial(_answer, rows, ThreadBy[request.kind.name], number_of)
+    work = partial(_answer, rows, ThreadBy(request.kind.value), number_of)
     context.write(work() if len(rows) < _MANY else await context.desk.compute.run(work))
     return Done("Thread completed")
 

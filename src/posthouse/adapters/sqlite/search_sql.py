@@ -13,7 +13,7 @@ from datetime import date
 from typing import assert_never
 
 from posthouse.adapters.sqlite.bulk import Value
-from posthouse.adapters.sqlite.store_sql import IN_LIST, numbers_json, ranges_json
+from posthouse.adapters.sqlite.store_sql import IN_LIST, as_list, numbers_json, ranges_json
 from posthouse.message.mailbox import AccountId, Flag, KeywordTable, MailboxId, UidSet
 from posthouse.message.search import (
     All,
@@ -55,7 +55,7 @@ _CANDIDATES = (
     f" WHERE c.value <= %(through)s UNION ALL SELECT q.* FROM {_BY_EMAIL} WHERE q.account = ?1"
     " AND q.email > %(through)s)"
 )
-_COLUMNS = {
+SORT_COLUMNS = {
     SortKey.ARRIVAL: "e.received",
     SortKey.DATE: "ifnull(e.sent, e.received)",  # RFC 5256 §2.2
     SortKey.SUBJECT: "e.base_subject",
@@ -172,6 +172,9 @@ class Conditions:
     def _write_uids(self, ranges: UidSet) -> str:
         if len(ranges) == 1:
             return f"p.uid BETWEEN {self.bind(ranges[0].low)} AND {self.bind(ranges[0].high)}"
+        listed = as_list(ranges)
+        if listed is not None:
+            return f"p.uid {_in_list(self.bind(listed))}"
         return (
             f"p.uid IN (SELECT q.uid FROM json_each({self.bind(ranges_json(ranges))}) r CROSS JOIN placement q"
             " ON q.account = ?1 AND q.mailbox = ?2 AND q.uid BETWEEN r.value ->> 0 AND r.value ->> 1)"
@@ -253,4 +256,4 @@ def _order(sort: Sequence[SortBy]) -> str:
 def _order_by(by: SortBy) -> str:
     if by.key is SortKey.RELEVANCY:  # more comes first
         return "p.relevance" if by.is_descending else "p.relevance DESC"
-    return f"{_COLUMNS[by.key]} DESC" if by.is_descending else _COLUMNS[by.key]
+    return f"{SORT_COLUMNS[by.key]} DESC" if by.is_descending else SORT_COLUMNS[by.key]
