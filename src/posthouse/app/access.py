@@ -1,15 +1,16 @@
 """Reading mail put together: from settings and ports to the services of IMAP and POP3 listeners.
 
-    readers = Readers(settings, world)                  # one per worker
-    readers.make_service(listener, context)             # of an "imap" or "pop3" listener
+    readers = Readers(context, world)                   # one per worker
+    readers.make_service(listener, door)                # of an "imap" or "pop3" listener
     readers.tell()                                      # every 100 ms
+    readers.end_disabled(services)                      # every second
 
 What only one of the protocols needs is imported when there is a listener for it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
@@ -30,7 +31,7 @@ from posthouse.ports.directory import Accounts, Directory
 from posthouse.ports.observe import Counter
 from posthouse.ports.store import Store
 from posthouse.serve.access import AccessService, AccessServiceSettings
-from posthouse.serve.connection import DoorSettings
+from posthouse.serve.connection import Connection, DoorSettings, Service
 from posthouse.trust.login import SaslConversation
 
 if TYPE_CHECKING:
@@ -41,6 +42,8 @@ if TYPE_CHECKING:
 SERVICES = ("imap", "pop3")
 RELOADED = "The configuration was changed, log in again"
 STOPPED = "The server stops, come back soon"
+DISABLED = "This account was disabled"
+_CHECKED_AT_ONCE = 200  # 5 us each: the directory is asked whether it changed
 _PARSED_BESIDE = 128 * 1024  # octets: larger ones are parsed beside the loop
 
 MakeSession = Callable[[Wire], AccessSession]
@@ -65,11 +68,22 @@ class Readers:
         limits = SlotLimits(settings.imap.sessions_per_account, settings.imap.sessions_per_account_and_address)
         self._slots = WorkerSlots(context.link, limits, context.worker_count)
         self._maildrops = WorkerMaildrops(context.link)
+        self._unchecked: list[Connection] = []
         self._make_pop3 = self._pop3_maker()
         self._make_imap = self._imap_maker()
 
     def tell(self) -> None:
         self._slots.tell()
+
+    def end_disabled(self, services: Iterable[Service]) -> None:
+        """Sessions of accounts that were disabled or removed since they logged in. Some of them at each call."""
+        if not self._unchecked:
+            self._unchecked = [each for service in services for each in service.sessions if each.login_name]
+        some, self._unchecked = self._unchecked[:_CHECKED_AT_ONCE], self._unchecked[_CHECKED_AT_ONCE:]
+        for connection in some:
+            account = self._world.accounts.find(connection.login_name)
+            if account is None or account.is_disabled:
+                connection.kick(DISABLED)
 
     def make_service(self, listener: Listener, door: DoorSettings) -> AccessService:
         """Without TLS."""
