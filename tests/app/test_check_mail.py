@@ -9,7 +9,7 @@ import pytest
 
 from posthouse.adapters.sqlite.glance import DirectoryGlance
 from posthouse.app.account_tools import open_account_tools
-from posthouse.app.check_mail import check_mail, check_submission, judge_quotas
+from posthouse.app.check_mail import check_mail, check_logins, judge_quotas
 from posthouse.app.directory import lend_admin
 from posthouse.app.privileges import find_identity
 from posthouse.config import Settings, parse
@@ -131,6 +131,9 @@ def test_a_snapshot_of_an_upgrade_is_told_because_it_keeps_bodies(tmp_path: Path
     ("bind", "tls", "count"),
     [("0.0.0.0:587", "off", 1), ("0.0.0.0:587", "starttls", 0), ("127.0.0.1:587", "off", 0), ("[::1]:587", "off", 0)],
 )
-def test_submission_without_tls_is_told_unless_it_is_for_this_machine(bind: str, tls: str, count: int) -> None:
-    text = f'[[listener]]\nservice = "submission"\nbind = "{bind}"\ntls = "{tls}"\n'
-    assert len(list(check_submission(make_settings(Path("/d"), text)))) == count
+@pytest.mark.parametrize("service", ["submission", "imap", "pop3"])
+def test_logins_without_tls_are_told_unless_they_are_for_this_machine(
+    service: str, bind: str, tls: str, count: int
+) -> None:
+    text = f'[[listener]]\nservice = "{service}"\nbind = "{bind}"\ntls = "{tls}"\n'
+    assert len(list(check_logins(make_settings(Path("/d"), text)))) == count

@@ -23,7 +23,7 @@ from cryptography.hazmat.primitives.serialization import load_pem_private_key
 from posthouse.adapters.files import Space
 from posthouse.adapters.journal import list_files
 from posthouse.adapters.sqlite.directory_admin import list_hosted
-from posthouse.app.check_mail import check_mail, check_submission
+from posthouse.app.check_mail import check_mail, check_logins
 from posthouse.app.directory import directory_path
 from posthouse.app.finding import ERROR, OK, WARNING, Finding
 from posthouse.app.lockfile import LockHeldError, take_lock
@@ -364,7 +364,7 @@ def check_all(settings: Settings, identity: Identity, clock: Clock) -> list[Find
         *check_data(settings, identity, measure_space),
         *check_directory(settings, identity),
         *check_mail(settings, identity),
-        *check_submission(settings),
+        *check_logins(settings),
         *check_program(identity, run_as),
         *check_mail_roots(settings, identity),
         *check_ports(settings, identity, find_holder(settings.data, identity)),

@@ -85,12 +85,15 @@ def judge_quotas(people: DirectoryGlance, capacity: int | None) -> Iterator[Find
         yield Finding("accounts", WARNING, f"{words}: it may be full before they are")
 
 
-def check_submission(settings: Settings) -> Iterator[Finding]:
+_LOGINS = ("submission", "imap", "pop3")
+
+
+def check_logins(settings: Settings) -> Iterator[Finding]:
     """Where people log in: passwords are not taken in the clear (trust/login)."""
     for listener in settings.listener:
-        if listener.service == "submission" and listener.tls == "off" and not _is_loopback(listener):
+        if listener.service in _LOGINS and listener.tls == "off" and not _is_loopback(listener):
             words = f"{listener.bind} has no TLS: passwords are not taken there, and mail can be read on its way"
-            yield Finding("submission", WARNING, words)
+            yield Finding(listener.service, WARNING, words)
 
 
 def _is_loopback(listener: Listener) -> bool:

@@ -107,7 +107,7 @@ class Tls(msgspec.Struct, frozen=True, kw_only=True):
         str | None,
         Key(
             FilePath(),
-            "PEM file of authorities whose client certificates may log in (EXTERNAL) where mail is submitted.",
+            "PEM file of authorities whose client certificates may log in (EXTERNAL) where mail is submitted or read.",
             "no client is asked for a certificate",
             '"/etc/posthouse/client-ca.pem"',
         ),
