@@ -14,8 +14,10 @@ from posthouse.trust.login import SaslConversation
 _ALWAYS = ("IMAP4rev1", "IMAP4rev2", "SASL-IR", "LITERAL+", "ID", "ENABLE")
 # After login. What is built in the module of the command stands in one line with others of that module.
 _LOGGED_IN = (
-    *("UNSELECT", "IDLE", "UNAUTHENTICATE"),
-    *("CONDSTORE", "OBJECTID"),
+    *("UNSELECT", "IDLE", "UNAUTHENTICATE", "NOTIFY"),
+    *("CONDSTORE", "QRESYNC", "OBJECTID", "UIDONLY", "UTF8=ACCEPT"),
+    *("BINARY", "PREVIEW", "SAVEDATE"),
+    *("UIDPLUS", "MOVE", "MULTIAPPEND", "CATENATE", "REPLACE", "SUBMIT"),
     *("ESEARCH", "SEARCHRES", "WITHIN", "PARTIAL", "SEARCH=FUZZY", "MULTISEARCH", "I18NLEVEL=1", "INPROGRESS"),
     *("SORT", "SORT=DISPLAY", "ESORT", "CONTEXT=SEARCH", "CONTEXT=SORT", "UIDBATCHES"),
     *("THREAD=ORDEREDSUBJECT", "THREAD=REFERENCES", "THREAD=REFS"),
@@ -28,6 +30,11 @@ def list_capabilities(context: Context) -> list[str]:
         names += _before_login(context)
     else:
         names += _LOGGED_IN
+        names.append(f"APPENDLIMIT={context.desk.settings.append_limit}")
+        if context.has_outbox:
+            names.append(f"XCOURIEROUTBOX={context.desk.settings.outbox}")
+        if context.desk.settings.message_limit:
+            names.append(f"MESSAGELIMIT={context.desk.settings.message_limit}")
         if not context.is_compressed:
             names.append("COMPRESS=DEFLATE")
     hidden = context.desk.settings.hidden

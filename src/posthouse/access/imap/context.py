@@ -39,6 +39,7 @@ class Context:
         "conversation",
         "core",
         "desk",
+        "has_outbox",
         "idle_tag",
         "is_compressed",
         "login",
@@ -62,6 +63,7 @@ class Context:
         self.auth_tag = self.idle_tag = b""  # of an AUTHENTICATE or IDLE that is not over
         self.conversation: SaslConversation | None = None
         self.is_compressed = False
+        self.has_outbox = False  # the account's Outbox was open when it logged in
         self.notifying: Notifying | None = None
         self.forget_enabled()
         self._out: list[bytes] = []

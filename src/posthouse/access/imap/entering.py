@@ -45,7 +45,7 @@ async def start_tls(context: Context, request: StartTls) -> None:
 async def log_in(context: Context, request: Login) -> Done:
     conversation = _conversation(context)
     turn = await _wait(conversation.check_password(request.username, request.password, "LOGIN"))
-    return _enter(context, turn)
+    return await _enter(context, turn)
 
 
 async def authenticate(context: Context, request: Authenticate) -> Done | None:
@@ -64,7 +64,7 @@ async def take_response(context: Context, response: AuthResponse) -> Done | None
 async def _follow(context: Context, turning: Turning) -> Done | None:
     turn = await _wait(turning)
     if not isinstance(turn, Challenge):
-        return _enter(context, turn)
+        return await _enter(context, turn)
     context.write(write_continuation(base64.b64encode(turn.data)))
     context.core.expect_auth()
     return None
@@ -80,7 +80,7 @@ def _conversation(context: Context) -> SaslConversation:
     return context.conversation
 
 
-def _enter(context: Context, turn: Turn) -> Done:
+async def _enter(context: Context, turn: Turn) -> Done:
     if isinstance(turn, Denied):
         code, text = _DENIALS[turn.why]
         raise No(text, code)
@@ -91,6 +91,7 @@ def _enter(context: Context, turn: Turn) -> Done:
         raise No(refusal, b"LIMIT")
     context.login = login
     context.conversation = None
+    context.has_outbox = await context.desk.sending.is_outbox_on(login.account)
     context.core.state = State.AUTHENTICATED
     context.core.reset_errors()
     context.wire.note_login(login.name)

@@ -107,7 +107,7 @@ class ImapSession(Context):
 
     def shut_down(self, reason: str) -> None:
         if self._task is None:
-            self._say_bye(reason)
+            self._say_bye(reason, b"UNAVAILABLE")
             return
         self._reason = reason
         self.wire.expect(_STOP_S)
@@ -117,10 +117,9 @@ class ImapSession(Context):
         if self._task is None and (self.idle_tag or self.notifying is not None):
             self._wake()
 
-    def _say_bye(self, text: str) -> None:
+    def _say_bye(self, text: str, code: bytes = b"") -> None:
         self._is_last = True
-        code = b"UNAVAILABLE" if self.selected is None else b""
-        self.write(write_status(b"*", b"BYE", text, code if self.login is None else b""))
+        self.write(write_status(b"*", b"BYE", text, code))
         self.flush()
         self.wire.close()
 
@@ -156,7 +155,7 @@ class ImapSession(Context):
                 self.flush()
                 await self._answer_append()
             elif self._reason:
-                self._say_bye(self._reason)
+                self._say_bye(self._reason, b"UNAVAILABLE")
             elif not await self._tell_unasked():
                 break
         self.flush()
