@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from posthouse.ms.thread_trees import Node, ThreadBy, ThreadRow, build_threads
+from posthouse.ms.thread_trees import ThreadBy, ThreadRow, build_threads
 
 Tree = list[object]
 
@@ -22,13 +22,14 @@ def make_row(
     return ThreadRow(uid, at, at, subject or f"S{uid}", is_reply, message_id, references)
 
 
-def show(nodes: list[Node]) -> Tree:
-    """[1, [2, [3]]]: a number, then its children's lists."""
-    return [[node.uid, *show(node.children)] for node in nodes]
-
-
 def thread(*rows: ThreadRow, by: ThreadBy = ThreadBy.REFERENCES) -> Tree:
-    return show(build_threads(rows, by))
+    """[1, [2, [3]]]: a number, then its children's lists; 0 for a parent that is missing."""
+    forest = build_threads(rows, by)
+
+    def show(at: int) -> Tree:
+        return [rows[at].uid if at < len(rows) else 0, *map(show, forest.children.get(at, ()))]
+
+    return [show(root) for root in forest.roots]
 
 
 def test_replies_are_below_what_they_answer() -> None:
@@ -132,21 +133,24 @@ def test_every_message_is_in_exactly_one_place(messages: list[tuple[str, list[st
         for uid, (message_id, references, subject, is_reply) in enumerate(messages, 1)
     ]
     for by in ThreadBy:
-        waiting, seen = list(build_threads(rows, by)), []
-        for node in waiting:
-            seen.append(node.uid)
-            assert node.uid or len(node.children) > 1
-            waiting.extend(node.children)
-        assert sorted(uid for uid in seen if uid) == [row.uid for row in rows]
+        forest = build_threads(rows, by)
+        waiting, seen = list(forest.roots), []
+        for at in waiting:
+            children = forest.children.get(at, ())
+            assert at < len(rows) or len(children) > 1
+            seen += [rows[at].uid] if at < len(rows) else []
+            waiting.extend(children)
+        assert sorted(seen) == [row.uid for row in rows]
 
 
 def test_a_very_deep_thread_is_built() -> None:
     count = 5_000
     rows = [make_row(n, f"m{n}", f"m{n - 1}") for n in range(1, count + 1)]
     for order in (rows, rows[::-1]):
-        (root,) = build_threads(order, ThreadBy.REFERENCES)
-        depth, node = 1, root
-        while node.children:
-            (node,) = node.children
+        forest = build_threads(order, ThreadBy.REFERENCES)
+        (root,) = forest.roots
+        depth, at = 1, root
+        while at in forest.children:
+            (at,) = forest.children[at]
             depth += 1
-        assert (depth, root.uid) == (count, 1)
+        assert (depth, order[root].uid) == (count, 1)

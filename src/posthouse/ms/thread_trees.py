@@ -4,7 +4,7 @@
     REFERENCES       by Message-ID and References, then threads of one base subject are joined
     REFS             by Message-ID and References alone; threads in the order of their newest message
 
-Ids that name no message of the mailbox stand in as dummies (`uid` 0) while the trees are built; those that remain
+Ids that name no message of the mailbox stand in as dummies while the trees are built; those that remain
 have at least two children. Nothing recurses, so a thread may be as deep as it likes; time is about n log n for
 what mail looks like. Pure.
 """
@@ -12,8 +12,7 @@ what mail looks like. Pure.
 from __future__ import annotations
 
 import enum
-from collections.abc import Sequence
-from operator import itemgetter
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 
@@ -35,38 +34,27 @@ class ThreadRow(NamedTuple):
     references: Sequence[str]
 
 
-class Node:
-    """A message in its thread, or, with `uid` 0, the parent that is missing. `place`: in the order of sending; a
-    missing parent has that of its first child.
+class Forest(NamedTuple):
+    """Threads of rows, as numbers of rows: the first messages in order, and who has replies. What is no row's number
+    is a parent that is missing. Plain numbers, as there are many of them.
     """
 
-    __slots__ = ("children", "place", "row")
-
-    def __init__(self, row: ThreadRow | None, place: int, children: Sequence[Node] = ()) -> None:
-        self.row, self.place, self.children = row, place, children
-
-    @property
-    def uid(self) -> int:
-        return self.row.uid if self.row is not None else 0
-
-    def add(self, *below: Node) -> None:
-        self.children = sorted((*self.children, *below), key=_place)
-        if self.row is None:
-            self.place = self.children[0].place
+    roots: Sequence[int]
+    children: Mapping[int, Sequence[int]]
 
 
-def build_threads(rows: Sequence[ThreadRow], by: ThreadBy) -> list[Node]:
-    """The roots in order. `rows` in the order of UIDs."""
+def build_threads(rows: Sequence[ThreadRow], by: ThreadBy) -> Forest:
+    """`rows` in the order of UIDs."""
     ranks = _rank(rows)
     if by is ThreadBy.ORDERED_SUBJECT:
         return _thread_by_subject(rows, ranks)
-    roots, children = _cut_dummies(_link_all(rows), len(rows))
-    nodes = _make_nodes(rows, roots, children, ranks)
+    forest = _Forest(rows, ranks, *_cut_dummies(_link_all(rows), len(rows)))
     if by is ThreadBy.REFS:
-        return _newest_last(nodes)
-    roots_of_subjects = _join_subjects(nodes)
-    roots_of_subjects.sort(key=_place)
-    return roots_of_subjects
+        forest.sort_by_newest()
+    else:
+        forest.join_subjects()
+        forest.roots.sort(key=forest.place)
+    return Forest(forest.roots, forest.children)
 
 
 def _rank(rows: Sequence[ThreadRow]) -> list[int]:
@@ -78,16 +66,16 @@ def _rank(rows: Sequence[ThreadRow]) -> list[int]:
     return ranks
 
 
-def _thread_by_subject(rows: Sequence[ThreadRow], ranks: Sequence[int]) -> list[Node]:
-    threads: dict[str, list[Node]] = {}
-    for node in sorted(map(Node, rows, ranks), key=_place):
-        assert node.row is not None
-        threads.setdefault(node.row.base_subject, []).append(node)
-    roots = []
-    for first, *others in threads.values():
-        first.children = others
-        roots.append(first)
-    return roots
+def _thread_by_subject(rows: Sequence[ThreadRow], ranks: Sequence[int]) -> Forest:
+    threads: dict[str, list[int]] = {}
+    for at in sorted(range(len(rows)), key=ranks.__getitem__):
+        subject = rows[at].base_subject
+        if subject in threads:
+            threads[subject].append(at)
+        else:
+            threads[subject] = [at]
+    groups = threads.values()
+    return Forest([group[0] for group in groups], {group[0]: group[1:] for group in groups if len(group) > 1})
 
 
 # -- REFERENCES, step 1 and 2: links. Messages are numbers from 0 on, dummies follow.
@@ -173,100 +161,87 @@ def _find_real(dummy: int, parents: list[int], count: int) -> int:
     return found
 
 
-# -- step 4: order
+# -- steps 4 to 6: order, and one thread for one subject
 
 
-def _make_nodes(
-    rows: Sequence[ThreadRow], roots: Sequence[int], children: dict[int, list[int]], ranks: Sequence[int]
-) -> list[Node]:
-    """Siblings by sent date, a dummy's being that of its first child."""
-    nodes = [Node(row, rank) for row, rank in zip(rows, ranks, strict=True)]
-    found: list[Node] = [nodes[root] for root in roots if root < len(rows)]
-    for parent, below in children.items():
-        if len(below) > 1:
-            below.sort(key=ranks.__getitem__)
-        kids = [nodes[number] for number in below]
-        if parent < len(rows):
-            nodes[parent].children = kids
-        else:
-            found.append(Node(None, kids[0].place, kids))
-    found.sort(key=_place)
-    return found
+class _Forest:
+    """Siblings are sorted by sent date, a missing parent's being that of its first child."""
 
+    def __init__(
+        self, rows: Sequence[ThreadRow], ranks: Sequence[int], roots: list[int], children: dict[int, list[int]]
+    ) -> None:
+        self._rows, self._ranks = rows, ranks
+        self.roots, self.children = roots, children
+        self._next = max([len(rows), *(root + 1 for root in roots)])  # of the dummies that are made here
+        for below in children.values():
+            if len(below) > 1:
+                below.sort(key=ranks.__getitem__)
 
-def _place(node: Node) -> int:
-    return node.place
+    def _head(self, root: int) -> int:
+        return root if root < len(self._rows) else self.children[root][0]
 
+    def place(self, root: int) -> int:
+        return self._ranks[self._head(root)]
 
-def _newest_last(roots: list[Node]) -> list[Node]:
-    """REFS: threads by their newest message."""
-    newest: list[tuple[float, int, Node]] = []
-    for root in roots:
-        latest, waiting = 0.0, [root]
-        for node in waiting:
-            waiting += node.children
-            if node.row is not None and node.row.received > latest:
-                latest = node.row.received
-        newest.append((latest, root.uid, root))
-    newest.sort(key=itemgetter(0, 1))
-    return [root for _, _, root in newest]
+    def sort_by_newest(self) -> None:
+        """REFS."""
+        self.roots.sort(key=lambda root: (self._newest(root), self.place(root)))
 
+    def _newest(self, root: int) -> float:
+        rows, children = self._rows, self.children
+        waiting = [root]
+        for number in waiting:
+            waiting += children.get(number, ())
+        return max(rows[number].received for number in waiting if number < len(rows))
 
-# -- step 5: one subject, one thread
+    # -- step 5
 
+    def join_subjects(self) -> None:
+        rows = self._rows
+        self.roots.sort(key=self.place)
+        subjects = [rows[self._head(root)].base_subject for root in self.roots]
+        table: dict[str, int] = {}
+        for root, subject in zip(self.roots, subjects, strict=True):
+            known = table.get(subject)
+            if subject and (known is None or self._is_better(root, known)):
+                table[subject] = root
+        kept = dict.fromkeys(self.roots)
+        for root, subject in zip(self.roots, subjects, strict=True):
+            known = table.get(subject)
+            if known is None or known == root:
+                continue
+            del kept[root]
+            joined = self._join(known, root)
+            if joined != known:
+                del kept[known]
+                kept[joined] = None
+                table[subject] = joined
+        self.roots = list(kept)
 
-def _head_row(root: Node) -> ThreadRow | None:
-    return root.row if root.row is not None else root.children[0].row
+    def _is_dummy(self, root: int) -> bool:
+        return root >= len(self._rows)
 
+    def _is_reply(self, root: int) -> bool:
+        return self._rows[self._head(root)].is_reply
 
-def _join_subjects(roots: list[Node]) -> list[Node]:
-    table: dict[str, Node] = {}
-    for root in roots:
-        subject = _subject(root)
-        known = table.get(subject)
-        if subject and (known is None or _is_better(root, known)):
-            table[subject] = root
-    if len(table) == len(roots):
-        return roots
-    kept: dict[int, Node] = {id(root): root for root in roots}
-    for root in roots:
-        subject = _subject(root)
-        known = table.get(subject) if subject else None
-        if known is None or known is root:
-            continue
-        del kept[id(root)]
-        joined = _join(known, root)
-        if joined is not known:
-            del kept[id(known)]
-            kept[id(joined)] = table[subject] = joined
-    return list(kept.values())
+    def _is_better(self, root: int, known: int) -> bool:
+        """Step 5 B v: a dummy before a message, then what is no reply before what is one."""
+        if self._is_dummy(root):
+            return not self._is_dummy(known)
+        return not self._is_dummy(known) and self._is_reply(known) and not self._is_reply(root)
 
+    def _join(self, known: int, root: int) -> int:
+        """Step 5 C iv. What stands for both."""
+        below = self.children[root] if self._is_dummy(root) else [root]
+        if self._is_dummy(known):
+            self._add(known, below)
+            return known
+        if not self._is_dummy(root) and self._is_reply(root) and not self._is_reply(known):
+            self._add(known, below)
+            return known
+        both, self._next = self._next, self._next + 1
+        self._add(both, [known, *below])
+        return both
 
-def _subject(root: Node) -> str:
-    row = _head_row(root)
-    return row.base_subject if row is not None else ""
-
-
-def _is_reply(root: Node) -> bool:
-    row = _head_row(root)
-    return row is not None and row.is_reply
-
-
-def _is_better(root: Node, known: Node) -> bool:
-    """Step 5 B v: a dummy before a message, then what is no reply before what is one."""
-    if root.row is None:
-        return known.row is not None
-    return known.row is not None and _is_reply(known) and not _is_reply(root)
-
-
-def _join(known: Node, root: Node) -> Node:
-    """Step 5 C iv. What stands for both."""
-    if known.row is None:
-        known.add(*([root] if root.row is not None else root.children))
-        return known
-    if root.row is not None and _is_reply(root) and not _is_reply(known):
-        known.add(root)
-        return known
-    both = Node(None, 0)
-    both.add(known, *([root] if root.row is not None else root.children))
-    return both
+    def _add(self, parent: int, below: Sequence[int]) -> None:
+        self.children[parent] = sorted([*self.children.get(parent, ()), *below], key=self._ranks.__getitem__)

@@ -13,7 +13,7 @@ from posthouse.access.imap.context import Context
 from posthouse.access.imap.searching import prepare, run_search
 from posthouse.access.imap.searching_results import find_places, keep_known
 from posthouse.message.mailbox import Uid
-from posthouse.ms.thread_trees import Node, ThreadBy, ThreadRow, build_threads
+from posthouse.ms.thread_trees import Forest, ThreadBy, ThreadRow, build_threads
 from posthouse.protocol.imap.commands import Thread
 
 _MANY = 10_000  # messages that take longer than other sessions should wait
@@ -35,29 +35,33 @@ async def thread(context: Context, request: Thread) -> Done:
 
 
 def _answer(rows: Sequence[ThreadRow], by: ThreadBy, number_of: Callable[[int], int] | None) -> bytes:
-    roots = build_threads(rows, by)
-    return b"* THREAD %b\r\n" % write_threads(roots, number_of) if roots else b"* THREAD\r\n"
+    forest = build_threads(rows, by)
+    numbers = [str(row.uid if number_of is None else number_of(row.uid)) for row in rows]
+    return b"* THREAD %b\r\n" % write_threads(forest, numbers) if rows else b"* THREAD\r\n"
 
 
-def write_threads(roots: Sequence[Node], number_of: Callable[[int], int] | None) -> bytes:
+def write_threads(forest: Forest, numbers: Sequence[str]) -> bytes:
     """`thread-list` of RFC 5256 §5. A thread may be as deep as it likes: nothing recurses."""
+    children, count = forest.children, len(numbers)
     pieces: list[str] = []
-    for root in roots:
-        waiting: list[Node | str] = [")", root, "("]
+    for root in forest.roots:
+        if root not in children:
+            pieces += ("(", numbers[root], ")")
+            continue
+        waiting: list[int | str] = [")", root, "("]
         while waiting:
             item = waiting.pop()
             if isinstance(item, str):
                 pieces.append(item)
                 continue
-            children = item.children
-            if item.row is not None:
-                uid = item.row.uid
-                pieces.append(str(uid if number_of is None else number_of(uid)))
-                if children:
+            below = children.get(item, ())
+            if item < count:
+                pieces.append(numbers[item])
+                if below:
                     pieces.append(" ")
-            if len(children) == 1:
-                waiting.append(children[0])
+            if len(below) == 1:
+                waiting.append(below[0])
             else:
-                for child in reversed(children):
+                for child in reversed(below):
                     waiting += (")", child, "(")
     return "".join(pieces).encode("ascii")
