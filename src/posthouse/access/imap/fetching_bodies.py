@@ -27,7 +27,7 @@ from posthouse.ports.access import ConnectionLost
 from posthouse.ports.store import Fields, StoreRefusal
 from posthouse.ports.store_wire import WireColumn
 
-AT_ONCE = 262_144  # octets of messages that are read together; a larger one comes in pieces
+AT_ONCE = 524_288  # octets of messages that are read together; a larger one comes in pieces
 _PIECE = 131_072
 _FACTS = (WireColumn.EMAIL, WireColumn.SIZE, WireColumn.PREFIX_SIZE, WireColumn.HEADER_SIZE)
 

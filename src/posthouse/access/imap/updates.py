@@ -7,8 +7,9 @@ that speaks of sequence numbers, messages that went are kept (RFC 9051 §7.5.1).
 
 from __future__ import annotations
 
+from array import array
 from bisect import bisect_left
-from collections.abc import Callable, Iterable, Sequence, Set
+from collections.abc import Callable, Mapping, Sequence, Set
 from dataclasses import dataclass
 
 from posthouse.access.imap.context import Context
@@ -97,13 +98,28 @@ def _without(saved: UidSet, gone: UidSet) -> UidSet:
 
 def _find_known(old: Snapshot, new: Snapshot, difference: Difference, own: OwnFlags) -> Set[int]:
     """Places of `new` whose flags the client knows, because it set them."""
-    places = {at for part in find_slices(new.uids, own.uids) for at in range(part.start, part.stop)}
-    mine = [at for at in difference.changed if at in places and new.modseqs[at] == own.modseq]
-    if own.is_told:
-        return set(mine)
-    before = [bisect_left(old.uids, new.uids[at]) for at in mine] if difference.went else mine
     expected = {flags: own.expect(flags) for flags in set(old.flags)}
-    return {at for at, was in zip(mine, before, strict=True) if new.flags[at] == expected[old.flags[was]]}
+    known: set[int] = set()
+    for part in find_slices(new.uids, own.uids):
+        places = range(part.start, part.stop)
+        is_untouched = new.modseqs[part].count(own.modseq) == len(places)
+        if is_untouched and (own.is_told or _is_foreseen(old, new, part, difference, expected)):
+            known.update(places)
+            continue
+        for at in places:
+            was = old.flags[bisect_left(old.uids, new.uids[at])]
+            if new.modseqs[at] == own.modseq and (own.is_told or new.flags[at] == expected[was]):
+                known.add(at)
+    return known
+
+
+def _is_foreseen(
+    old: Snapshot, new: Snapshot, part: slice, difference: Difference, expected: Mapping[int, int]
+) -> bool:
+    """All of them, looked at together."""
+    if difference.went:
+        return False
+    return array("Q", map(expected.__getitem__, old.flags[part])) == new.flags[part]
 
 
 async def _tell_flags(context: Context, changed: Sequence[int], known: Set[int], *, has_modseqs: bool) -> None:
@@ -135,8 +151,8 @@ def write_flag_news(context: Context, at: int, *, has_flags: bool = True) -> byt
 async def _learn_keywords(context: Context, selected: Selected, new: Snapshot, difference: Difference) -> None:
     """A keyword that the client has not heard of is told before a message that has it (RFC 9051 §7.3.5)."""
     limit = 1 << (FIRST_KEYWORD_BIT + len(selected.keywords.names))
-    news: Iterable[int] = (new.flags[at] for at in (*difference.changed, *range(difference.came, len(new.flags))))
-    if any(flags >= limit for flags in news):
+    largest = max(map(new.flags.__getitem__, difference.changed), default=0)
+    if max(largest, max(new.flags[difference.came :], default=0)) >= limit:
         await learn_keywords(context)
 
 
