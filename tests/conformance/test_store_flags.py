@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from posthouse.message.mailbox import MAX_KEYWORDS, EmailId, MailboxId, Role
+from posthouse.message.mailbox import MAX_KEYWORDS, EmailId, MailboxId, Role, UidRange
 from posthouse.ports.store import Fields, FlagEdit, FlagMode, NoSuchMailbox, TooMany
 from tests.conformance.store_kit import ALICE, BOB, EVERY, Office, make_addition, uid_set
 
@@ -172,3 +172,23 @@ async def test_an_email_cannot_be_put_where_nothing_is(office: Office) -> None:
     with pytest.raises(NoSuchMailbox):
         await place(ALICE, EmailId(4711), [added.mailboxes[0]], [])
     assert await office.uids(added.mailboxes[0]) == [1]
+
+
+@pytest.mark.parametrize("is_open_ended", [False, True])
+async def test_many_scattered_messages_are_flagged_copied_and_expunged_and_no_others(
+    office: Office, is_open_ended: bool
+) -> None:
+    inbox, work = await office.inbox(), await office.mailbox()
+    await office.add(count=60)
+    wanted = uid_set(*range(2, 60, 3))
+    if is_open_ended:
+        wanted = (*wanted, UidRange(70, 2**32 - 1))
+    result = await office.flag(inbox, wanted, "\\Deleted")
+    expected = list(range(2, 60, 3))
+    assert result.changed == uid_set(*expected)
+    assert [uid for uid, flags in (await office.flags_of(inbox)).items() if flags] == expected
+    copied = await office.store.messages.copy(ALICE, inbox, wanted, ALICE, work)
+    assert (copied.source, copied.target) == (tuple(expected), tuple(range(1, 21)))
+    assert await office.store.messages.expunge(ALICE, inbox, wanted) == uid_set(*expected)
+    assert await office.uids(inbox) == [uid for uid in range(1, 61) if uid not in expected]
+    assert ((await office.get(inbox)).total, (await office.get(work)).deleted) == (40, 20)

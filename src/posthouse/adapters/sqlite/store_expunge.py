@@ -21,6 +21,7 @@ from posthouse.adapters.sqlite.store_book import (
 )
 from posthouse.adapters.sqlite.store_sql import (
     IN_LIST,
+    as_mask,
     compress,
     numbers_json,
     placements_in,
@@ -97,9 +98,13 @@ def delete_ranges(unit: Unit, box: MailboxState, uids: UidSet) -> None:
 
 
 def where_uids(uids: UidSet) -> tuple[str, list[tuple[Value, ...]]]:
-    """A condition on `uid` and what to bind to it, once per statement: few ranges as such, else a list of UIDs."""
+    """A condition on `uid` and what to bind to it, once per statement: few ranges as such, else by a mask or a list."""
     if len(uids) <= _FEW_RANGES:
         return "uid BETWEEN ? AND ?", [(r.low, r.high) for r in uids]
+    masked = as_mask(uids)
+    if masked is not None:
+        low, high, mask = masked
+        return "uid BETWEEN ? AND ? AND substr(?, uid - ?, 1) = x'01'", [(low, high, mask, low - 1)]
     numbers = (number for r in uids for number in range(r.low, r.high + 1))
     return f"uid {IN_LIST}", [(numbers_json(numbers),)]
 

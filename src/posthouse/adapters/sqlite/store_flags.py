@@ -13,6 +13,7 @@ from posthouse.adapters.sqlite.store_expunge import where_uids
 from posthouse.adapters.sqlite.store_sql import compress, numbers_json, placements_in, select_numbers, select_rows
 from posthouse.adapters.sqlite.store_works import Unit
 from posthouse.message.mailbox import AccountId, Flag, ModSeq, UidRange, UidSet
+from posthouse.ms.uidsets import count
 from posthouse.ports.store import FlagEdit, FlagMode, FlagResult
 
 _SEEN, _DELETED = int(Flag.SEEN), int(Flag.DELETED)
@@ -43,7 +44,7 @@ def set_flags(unit: Unit, mailbox: int, uids: UidSet, edit: FlagEdit, reader: Ac
     if reader is not None:
         seen = _set_seen(unit, box, [row[0] for row in rows], (add, keep), reader)
         add, keep = add & ~_SEEN, keep | _SEEN
-    changed = _write_flags(unit, box, rows, add, keep)
+    changed = _write_flags(unit, box, rows, (add, keep), uids)
     if seen:
         changed = compress(sorted({*seen, *(uid for r in changed for uid in range(r.low, r.high + 1))}))
     if changed:
@@ -60,12 +61,15 @@ def _as_masks(mode: FlagMode, bits: int) -> tuple[int, int]:
     return bits, 0
 
 
-def _write_flags(unit: Unit, box: MailboxState, rows: list[tuple[int, int, int]], add: int, keep: int) -> UidSet:
+def _write_flags(
+    unit: Unit, box: MailboxState, rows: list[tuple[int, int, int]], masks: tuple[int, int], asked: UidSet
+) -> UidSet:
+    add, keep = masks
     changed = [(uid, flags, flags & keep | add) for uid, flags, _ in rows if flags & keep | add != flags]
     if not changed:
         return ()
     count_flags(box, [(old, new) for _, old, new in changed])
-    uids = compress([row[0] for row in changed])
+    uids = asked if len(changed) == count(asked) else compress([row[0] for row in changed])
     where, bindings = where_uids(uids)
     for values in bindings:
         unit.connection.execute(
