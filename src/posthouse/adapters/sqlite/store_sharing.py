@@ -210,9 +210,7 @@ def subscribe(unit: Unit, name: str, *, is_subscribed: bool) -> None:
     if not connection.changes():
         return
     unit.book.next_modseq(unit.state)
-    count = cast(
-        int, connection.execute("SELECT count(*) FROM subscribed_name WHERE account = ?", (unit.account,)).get
-    )
+    count = cast(int, connection.execute("SELECT count(*) FROM subscribed_name WHERE account = ?", (unit.account,)).get)
     if is_subscribed and count > MAX_SUBSCRIBED_NAMES:
         raise TooMany(f"subscriptions: at most {MAX_SUBSCRIBED_NAMES}")
 

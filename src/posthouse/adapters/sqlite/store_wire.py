@@ -95,7 +95,7 @@ class WireReader:
     def _select(
         self, account: AccountId, mailbox: MailboxId, uids: list[int], columns: Sequence[WireColumn]
     ) -> list[Row]:
-        source, bound = placements_in(compress(uids))
+        source, bound = _source(uids)
         chosen = ", ".join([_SQL[column] for column in columns])
         sql = f"SELECT p.uid, {chosen} FROM {source.replace(' WHERE ', _JOIN, 1)} ORDER BY p.uid"
         try:
@@ -117,6 +117,14 @@ class WireReader:
 
 
 _JOIN = " CROSS JOIN email e ON e.account = ?1 AND e.email = p.email WHERE "
+
+
+def _source(uids: list[int]) -> tuple[str, str | bytes | int]:
+    """As `placements_in`. One range without a list: rows come in the order of UIDs by themselves."""
+    if uids[-1] - uids[0] < len(uids):
+        where = f"p.account = ?1 AND p.mailbox = ?2 AND p.uid BETWEEN {uids[0]} AND ?3"
+        return f"placement p WHERE {where}", uids[-1]
+    return placements_in(compress(uids))
 
 
 def _finish(rows: list[Row], columns: Sequence[WireColumn]) -> list[Row]:
