@@ -1,4 +1,4 @@
-"""Import, export and undelete on a data directory, with or without a running server: what the commands work with.
+"""Import, export, undelete and the Outbox on a data directory: what the commands work with, server or no server.
 
 A running server hears of what is committed here as of any commit of another process.
 """
@@ -22,6 +22,7 @@ from posthouse.manage.transfer import Importer, ImportOptions, ImportParts, Impo
 from posthouse.manage.transfer_export import Exporter, ExportParts, ExportResult, find_paths
 from posthouse.message.mailbox import AccountId
 from posthouse.message.parse import parse_message
+from posthouse.msa import outbox
 from posthouse.ports.directory import Account
 from posthouse.ports.store import NoSuchAccount
 from posthouse.ports.transfer import Report, Sink, Source
@@ -76,3 +77,10 @@ async def open_office(settings: Settings, login: str) -> AsyncIterator[Office]:
         compute = ThreadCompute()
         stack.callback(compute.close)
         yield Office(account, store, compute)
+
+
+async def turn_outbox(settings: Settings, login: str, *, is_on: bool) -> None:
+    """Raises StoreError, DirectoryError, NoSuchAccount."""
+    async with open_office(settings, login) as office:
+        store = office.store.store
+        await outbox.turn(store.annotations, store.mailboxes, office.id, settings.imap.outbox, is_on=is_on)

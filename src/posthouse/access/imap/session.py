@@ -150,7 +150,8 @@ class ImapSession(Context):
                 self.write(output)
             if event is not NEED_DATA:
                 await self._take(event)
-                self._is_last = self._is_last or self.core.state is State.LOGOUT
+                if self.core.state is State.LOGOUT:
+                    self._is_last = True
             elif self._appends:
                 self.flush()
                 await self._answer_append()

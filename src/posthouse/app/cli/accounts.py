@@ -299,6 +299,19 @@ def enable_account(context: Context, address: str) -> None:
     click.echo(f"{address} enabled")
 
 
+@account.command("outbox")
+@click.argument("address", metavar="ADDRESS")
+@click.argument("state", metavar="on|off", type=click.Choice(("on", "off")))
+@click.pass_obj
+def turn_outbox(context: Context, address: str, state: str) -> None:
+    """Open or shut the Outbox: a mailbox whose messages are sent (docs/sending-by-imap.md)."""
+    from posthouse.app.cli.transfer import run_command
+    from posthouse.app.transfer import turn_outbox as turn
+
+    run_command(turn(context.load_as_user(), address, is_on=state == "on"))
+    click.echo(f"The Outbox of {address} is {state}")
+
+
 @account.group("address")
 def addresses() -> None:
     """More addresses of an account."""
