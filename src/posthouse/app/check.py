@@ -23,7 +23,7 @@ from cryptography.hazmat.primitives.serialization import load_pem_private_key
 from posthouse.adapters.files import Space
 from posthouse.adapters.journal import list_files
 from posthouse.adapters.sqlite.directory_admin import list_hosted
-from posthouse.app.check_mail import check_mail, check_logins
+from posthouse.app.check_mail import check_logins, check_mail
 from posthouse.app.directory import directory_path
 from posthouse.app.finding import ERROR, OK, WARNING, Finding
 from posthouse.app.lockfile import LockHeldError, take_lock

@@ -34,7 +34,8 @@ from posthouse.app.demo_doors import (
     send_by_submission,
     send_by_submissions,
 )
-from posthouse.app.demo_judge import Outcome, Seen, find_sent_problem, judge_all
+from posthouse.app.demo_fetch import READING_DOORS, send_by_outbox
+from posthouse.app.demo_judge import Boxes, Outcome, Seen, find_sent_problem, judge_all
 from posthouse.app.demo_mail import (
     BOB,
     SENDER,
@@ -105,11 +106,10 @@ class Scene:
         here, there = self.sending, self.receiving
         return [
             Door("SMTP", f"{there.address}:{there.ports.smtp}", beside(send_by_smtp, there)),
-            Door("LMTP", "unix:run/lmtp.sock", beside(send_by_lmtp, there)),
+            Door("LMTP", "run/lmtp.sock", beside(send_by_lmtp, there)),
             self.submission,
-            Door(
-                "submission, TLS", f"{here.address}:{here.ports.submissions}", beside(send_by_submissions, here), True
-            ),
+            Door("submissions", f"{here.address}:{here.ports.submissions}", beside(send_by_submissions, here), True),
+            Door("IMAP Outbox", f"{here.address}:{here.ports.imap}", beside(send_by_outbox, here), True),
             Door("sendmail", "the command", functools.partial(send_by_sendmail, here)),
         ]
 
@@ -117,7 +117,7 @@ class Scene:
     def submission(self) -> Door:
         here = self.sending
         where = f"{here.address}:{here.ports.submission}"
-        return Door("submission, STARTTLS", where, beside(send_by_submission, here), True)
+        return Door("submission", where, beside(send_by_submission, here), True)
 
     async def look(self, mails: Sequence[DemoMail]) -> Seen:
         boxes: dict[str, Sequence[EmailMessage]] = {}
@@ -125,6 +125,14 @@ class Scene:
             boxes.update(await reader.read_all())
         ends = await asyncio.to_thread(find_ends, self.servers, [mail.message_id for mail in mails])
         return Seen({STORE: boxes}, ends)
+
+    async def read_inbox(self, address: str) -> dict[str, Boxes]:
+        """As every program of the user's sees it, by reading door."""
+        server, place = self.receiving, f"{address}/INBOX"
+        seen: dict[str, Boxes] = {"export": await export_inbox(server, address)}
+        for name, read in READING_DOORS.items():
+            seen[name] = {place: await asyncio.to_thread(read, server, address)}
+        return seen
 
     async def wait_outcomes(self, mails: Sequence[DemoMail]) -> tuple[Seen, list[Outcome]]:
         """Every recipient of every message, as soon as all are fine or patience ends."""
@@ -164,8 +172,7 @@ async def act(console: Console, scene: Scene) -> bool:
         await scene.submission.send(mail)
     await make_room(scene, large)
     seen, outcomes = await scene.wait_outcomes([*by_doors, *cases])
-    exported = await export_inbox(scene.receiving, BOB)
-    by_door = judge_all(by_doors, Seen({**seen.boxes, "export": exported}, seen.ends))
+    by_door = judge_all(by_doors, Seen({**seen.boxes, **await scene.read_inbox(BOB)}, seen.ends))
     console.print(draw_doors(doors, by_door))
     console.print(draw_outcomes(outcomes[len(doors) :]))
     logged_in = [mail for door, mail in zip(doors, by_doors, strict=True) if door.files_sent]
@@ -226,6 +233,7 @@ async def play(console: Console, directory: Path, *, stays: bool) -> bool:
             await stack.enter_async_context(running(server))
             readers.append(await stack.enter_async_context(reading(server)))
             await readers[-1].make_mailboxes()
+        await run_command(sending, "account", "outbox", SENDER, "on")
         console.print(
             f"{sending.hostname} and {receiving.hostname} are up, their files in {directory}.", soft_wrap=True
         )

@@ -24,7 +24,7 @@ class Door:
     files_sent: bool = False
 
 
-def _trust(server: Mailserver) -> ssl.SSLContext:
+def trust(server: Mailserver) -> ssl.SSLContext:
     """Its own certificate and no other; the name in it is not looked at, because we connect to an address."""
     context = ssl.create_default_context(cafile=str(server.certificate))
     context.check_hostname = False
@@ -41,21 +41,21 @@ def send_by_smtp(server: Mailserver, mail: DemoMail) -> None:
     with smtplib.SMTP(
         server.address, server.ports.smtp, "mail.stranger.example", PATIENCE_S, source_address=(STRANGER, 0)
     ) as client:
-        client.starttls(context=_trust(server))
+        client.starttls(context=trust(server))
         _send(client, mail)
 
 
 def send_by_submission(server: Mailserver, mail: DemoMail) -> None:
     """As Alice's mail program."""
     with smtplib.SMTP(server.address, server.ports.submission, "laptop.example", PATIENCE_S) as client:
-        client.starttls(context=_trust(server))
+        client.starttls(context=trust(server))
         client.login(SENDER, server.passwords[SENDER])
         _send(client, mail)
 
 
 def send_by_submissions(server: Mailserver, mail: DemoMail) -> None:
     with smtplib.SMTP_SSL(
-        server.address, server.ports.submissions, "phone.example", timeout=PATIENCE_S, context=_trust(server)
+        server.address, server.ports.submissions, "phone.example", timeout=PATIENCE_S, context=trust(server)
     ) as client:
         client.login(SENDER, server.passwords[SENDER])
         _send(client, mail)

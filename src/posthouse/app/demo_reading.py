@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import email
-import email.policy
 from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from email.message import EmailMessage
@@ -12,6 +10,7 @@ from email.message import EmailMessage
 from posthouse.adapters.clock import SystemClock
 from posthouse.adapters.sqlite.journal_index import JournalIndex
 from posthouse.adapters.sqlite.store import SqliteStore
+from posthouse.app.demo_fetch import parse
 from posthouse.app.demo_judge import Boxes
 from posthouse.app.demo_server import Mailserver, run_command
 from posthouse.app.directory import open_for_worker
@@ -56,7 +55,7 @@ class StoreReader:
         rows = await self.store.messages.load(account, mailbox.id, _ALL, Fields.NONE)
         missing = [row.email for row in rows if (account, row.email) not in self._known]
         for number, octets in zip(missing, await self.store.blobs.read_many(account, missing), strict=True):
-            self._known[account, number] = _parse(octets or b"")
+            self._known[account, number] = parse(octets or b"")
         return [self._known[account, row.email] for row in rows]
 
 
@@ -76,11 +75,7 @@ async def export_inbox(server: Mailserver, address: str) -> Boxes:
     directory = server.directory / "export"
     await run_command(server, "export", address, str(directory))
     files = sorted(directory.glob("cur/*"))
-    return {f"{address}/INBOX": [_parse(file.read_bytes()) for file in files]}
-
-
-def _parse(octets: bytes) -> EmailMessage:
-    return email.message_from_bytes(octets, policy=email.policy.default)
+    return {f"{address}/INBOX": [parse(file.read_bytes()) for file in files]}
 
 
 def find_ends(servers: Sequence[Mailserver], message_ids: Iterable[str]) -> dict[str, frozenset[str]]:

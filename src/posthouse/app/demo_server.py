@@ -33,6 +33,10 @@ class Ports:
     smtp: int
     submission: int
     submissions: int
+    imap: int
+    imaps: int
+    pop3: int
+    pop3s: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,6 +118,26 @@ bind = "{server.address}:{ports.submissions}"
 tls = "implicit"
 
 [[listener]]
+service = "imap"
+bind = "{server.address}:{ports.imap}"
+tls = "starttls"
+
+[[listener]]
+service = "imap"
+bind = "{server.address}:{ports.imaps}"
+tls = "implicit"
+
+[[listener]]
+service = "pop3"
+bind = "{server.address}:{ports.pop3}"
+tls = "starttls"
+
+[[listener]]
+service = "pop3"
+bind = "{server.address}:{ports.pop3s}"
+tls = "implicit"
+
+[[listener]]
 service = "lmtp"
 bind = "unix:{server.lmtp}"
 
@@ -133,8 +157,8 @@ mx_port = {ports.smtp}
 
 
 def choose_ports() -> Ports:
-    """2525, 2587 and 2465 where they are free on all three addresses, by UDP and TCP."""
-    return Ports(*(_choose_port(preferred) for preferred in (2525, 2587, 2465)))
+    """The usual ones and 2000 or 2400 more, where they are free on all three addresses, by UDP and TCP."""
+    return Ports(*(_choose_port(preferred) for preferred in (2525, 2587, 2465, 2143, 2993, 2110, 2995)))
 
 
 def _choose_port(preferred: int) -> int:

@@ -24,7 +24,9 @@ def _mark(is_fine: bool) -> Text:
 def draw_doors(doors: Sequence[Door], outcomes: Sequence[Outcome]) -> Table:
     """One message through each, read back by each way to read."""
     readers = list(outcomes[0].problems) if outcomes else []
-    table = Table("in by", "at", *(f"read in {name}" for name in readers), title="Every door", box=box.SIMPLE_HEAD)
+    table = Table(title="In by every door, read back by every door", box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
+    for column in ("in by", "at", *readers):
+        table.add_column(column, overflow="fold")
     for door, outcome in zip(doors, outcomes, strict=True):
         table.add_row(door.name, door.where, *(_mark(not outcome.problems[name]) for name in readers))
     return table
@@ -43,7 +45,9 @@ def draw_outcomes(outcomes: Sequence[Outcome]) -> Table:
 
 
 def draw_people(servers: Sequence[Mailserver], boxes: Boxes) -> Table:
-    table = Table("user name", "password", "mailboxes", title="Accounts", box=box.SIMPLE_HEAD)
+    table = Table(title="Accounts", box=box.SIMPLE_HEAD)
+    for column in ("user name", "password", "mailboxes"):
+        table.add_column(column, overflow="fold", no_wrap=column != "mailboxes")  # to be copied whole
     for server in servers:
         for address, password in server.passwords.items():
             counted = (
@@ -66,7 +70,10 @@ def explain(console: Console, sending: Mailserver, receiving: Mailserver) -> Non
     lines = (
         f"To send, a mail program takes {sending.address} for Alice and {receiving.address} for all others, port",
         f"{ports.submission} (STARTTLS) or {ports.submissions} (TLS), and a user name and password from above.",
-        "IMAP, POP3, JMAP and the web page are not there yet. To read mail and its story, in another terminal:",
+        f"To read, it takes the same address, IMAP port {ports.imap} (STARTTLS) or {ports.imaps} (TLS), or POP3 port",
+        f"{ports.pop3} (STARTTLS) or {ports.pop3s} (TLS). The certificates are self-signed; the program will ask.",
+        "What Alice's program puts into her Outbox is sent (docs/sending-by-imap.md).",
+        "JMAP and the web page are not there yet. To see mail and its story from another terminal:",
         f"  {there} export {BOB} bob-mail",
         "  cat bob-mail/cur/*",
         f"  {there} trace {BOB}",
