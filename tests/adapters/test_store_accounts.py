@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -29,6 +30,7 @@ from posthouse.ports.store import (
     Fields,
     FlagEdit,
     FlagMode,
+    Grant,
     NewSubmission,
     NoSuchAccount,
     NoSuchMailbox,
@@ -153,6 +155,25 @@ async def test_a_removed_account_is_unknown_at_once_and_erased_later(store: Sqli
     await store.purge(clock.now())
     assert await row_count(store, "body") == 2
     assert (await store.messages.snapshot(OTHER, INBOX)).uids.tolist() == [1, 2]
+
+
+async def test_erasing_an_account_takes_what_others_granted_to_it_and_what_it_noted_there(
+    store: SqliteStore, clock: FakeClock
+) -> None:
+    await store.sharing.set_grant(OTHER, INBOX, Grant(ACCOUNT, "lr"))
+    await store.sharing.set_grant(ACCOUNT, INBOX, Grant(OTHER, "lr"))
+    await store.annotations.write(OTHER, INBOX, ACCOUNT, {"/private/comment": b"his", "/shared/comment": b"ours"})
+    await store.annotations.write(ACCOUNT, None, ACCOUNT, {"/private/comment": b"his"})
+    await store.mailboxes.subscribe_name(ACCOUNT, "Gone", is_subscribed=True)
+    await store.messages.add(ACCOUNT, [replace(make_addition(1), uidl="name")])
+    await store.remove_account(ACCOUNT)
+    assert await store.sharing.grants(OTHER, INBOX) == [Grant(ACCOUNT, "lr")]
+    clock.advance(15 * DAY)
+    await store.purge(clock.now())
+    assert await store.sharing.all_grants(OTHER) == {}
+    assert await store.annotations.read(OTHER, INBOX, ACCOUNT) == {"/shared/comment": b"ours"}
+    for table, count in (("sharing", 0), ("annotation", 1), ("subscribed_name", 0), ("uidl", 0)):
+        assert await row_count(store, table) == count
 
 
 async def test_a_removed_account_can_be_restored_meanwhile(store: SqliteStore) -> None:

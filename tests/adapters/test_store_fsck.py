@@ -89,6 +89,13 @@ DAMAGES = {
     "a placement is lost": ["DELETE FROM placement WHERE email = 2"],
     "all placements are lost": ["DELETE FROM placement"],
     "a counter of a mailbox is wrong": ["UPDATE mailbox SET total = total + 1 WHERE role = 'inbox'"],
+    "rows beside mailboxes belong to none": [
+        "INSERT INTO sharing VALUES (1, 99, 2, 0, 'lr')",
+        "INSERT INTO annotation VALUES (1, 99, 0, '/shared/comment', x'00')",
+        "INSERT INTO annotation VALUES (99, 0, 0, '/shared/comment', x'00')",
+        "INSERT INTO subscribed_name VALUES (99, 'Gone')",
+        "INSERT INTO uidl VALUES (1, 1, 99, 'name')",
+    ],
     "octets of a mailbox are wrong": ["UPDATE mailbox SET octets = 0"],
     "the unseen are wrong": ["UPDATE mailbox SET unseen = 0"],
     "the size of an email is wrong": ["UPDATE email SET size = 1 WHERE email = 2"],

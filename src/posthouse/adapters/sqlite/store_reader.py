@@ -44,11 +44,14 @@ from posthouse.ports.store import NO_THREAD, EmailRow, Fields, NoSuchMailbox, Us
 _SEEN, _DELETED = int(Flag.SEEN), int(Flag.DELETED)
 _read_numbers = msgspec.json.Decoder(list[int]).decode
 
-# One text for all: half the time of three, and a third of that of rows.
+# One text for many: half the time of three, and a third of that of rows. Not for all: the event loop waits while a text
+# becomes numbers.
 _SNAPSHOT = (
     "SELECT group_concat(uid || ',' || flags || ',' || modseq)"
-    " FROM (SELECT uid, flags, modseq FROM placement WHERE account = ? AND mailbox = ? ORDER BY uid)"
+    " FROM (SELECT uid, flags, modseq FROM placement WHERE account = ? AND mailbox = ? AND uid > ?"
+    " ORDER BY uid LIMIT ?)"
 )
+_AT_ONCE = 16_384  # placements
 
 
 def read_modseq(connection: apsw.Connection, account: AccountId) -> ModSeq:
@@ -79,17 +82,16 @@ def read_mailbox_state(
 def read_snapshot(connection: apsw.Connection, account: AccountId, mailbox: MailboxId) -> Snapshot:
     """As the owner sees it."""
     uidvalidity, uidnext, highest, modseq = read_mailbox_state(connection, account, mailbox)
-    text = cast("str | None", connection.execute(_SNAPSHOT, (account, mailbox)).get)
-    numbers = array("Q", _read_numbers(f"[{text or ''}]"))
-    return Snapshot(
-        UidValidity(uidvalidity),
-        Uid(uidnext),
-        ModSeq(modseq),
-        array("I", numbers[0::3]),
-        numbers[1::3],
-        numbers[2::3],
-        ModSeq(highest),
-    )
+    uids, flags, modseqs = array("I"), array("Q"), array("Q")
+    found, last = _AT_ONCE, 0
+    while found == _AT_ONCE:
+        text = cast("str | None", connection.execute(_SNAPSHOT, (account, mailbox, last, _AT_ONCE)).get)
+        numbers = _read_numbers(f"[{text or ''}]")
+        uids.extend(numbers[0::3])
+        flags.extend(numbers[1::3])
+        modseqs.extend(numbers[2::3])
+        found, last = len(numbers) // 3, uids[-1] if uids else 0
+    return Snapshot(UidValidity(uidvalidity), Uid(uidnext), ModSeq(modseq), uids, flags, modseqs, ModSeq(highest))
 
 
 def read_seen(connection: apsw.Connection, account: AccountId, mailbox: MailboxId, viewer: AccountId) -> set[int]:
