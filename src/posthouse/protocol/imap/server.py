@@ -2,17 +2,20 @@
 
 It never waits and does no mail. Limits are looked at before anything is kept: the length of a command, the size of each
 literal, how much all literals of a command may be. A literal that may fill the memory is announced (`BigLiteral`) and
-taken only when the session says so. What is refused is passed over in constant memory, and the dialogue goes on; only
-what cannot be followed any more ends it. Lines end with CRLF; a bare LF is taken for it, as Dovecot does: commands are
-not messages, nothing can be smuggled past their end.
+taken only when the session says so. What is refused is refused as a whole, literals that the client did not wait with
+included: it is passed over in constant memory up to its end, and the dialogue goes on; only what cannot be followed
+any more ends it.
 """
 
 from __future__ import annotations
 
 import base64
 import binascii
+import enum
 import re
+from typing import Final
 
+from posthouse.protocol.imap.framing import LineBuffer, TooMuchError
 from posthouse.protocol.imap.grammar import parse_command
 from posthouse.protocol.imap.reader import Literal, SyntaxProblem
 from posthouse.protocol.imap.server_events import (
@@ -28,274 +31,272 @@ from posthouse.protocol.imap.server_events import (
 )
 from posthouse.protocol.wire.need_data import NEED_DATA, NeedData
 
-_LITERAL = re.compile(rb"(~?)\{([0-9]{1,20})(\+?)\}\Z")
-_HEAD = re.compile(rb'([^\x00-\x20\x7f-\xff(){%*"\\+]+) (?:UID )?([A-Za-z0-9]+)', re.IGNORECASE)
-_TAG = re.compile(rb'[^\x00-\x20\x7f-\xff(){%*"\\+]+')
-_MESSAGES = frozenset({"APPEND", "REPLACE"})
-_MAX_TAG = 100
-_MOST_LITERALS = 1_000  # of one command
-_LONGEST_SKIP = 4  # times the largest message: what a client sends without being asked
+_LITERAL: Final = re.compile(rb"(~?)\{([0-9]{1,20})(\+?)\}\Z")
+_LONGEST_MARK: Final = 25
+_HEAD: Final = re.compile(rb'([^\x00-\x20\x7f-\xff(){%*"\\+]{1,100}) (?:UID )?([A-Za-z0-9]+)', re.IGNORECASE)
+_TAG: Final = re.compile(rb'[^\x00-\x20\x7f-\xff(){%*"\\+]{1,100}(?= |\Z)')
+_MESSAGES: Final = frozenset({"APPEND", "REPLACE"})
+_MOST_LITERALS: Final = 1_000  # of one command
+_LONGEST_SKIP: Final = 4  # times the largest message: what a client sends without being asked
+
+
+class _Phase(enum.Enum):
+    LINE = "a line of a command"
+    LITERAL = "a literal"
+    DECISION = "what the session says of a big literal"
+    SKIP = "a literal that nobody wants"
+    AUTH = "an answer to a challenge"
+    IDLE = "DONE"
+    OVER = "nothing"
 
 
 class ImapServer:
     """`is_utf8`: text may be UTF-8. `is_uid_only`: no sequence numbers (RFC 9586)."""
 
     __slots__ = (
+        "_announced",
         "_buffer",
         "_errors",
         "_is_binary",
-        "_is_skipping",
+        "_is_passing",
         "_kept",
-        "_limits",
         "_literals",
-        "_mode",
         "_output",
-        "_pending",
-        "_pieces",
-        "_scanned",
-        "_skip",
+        "_phase",
+        "_refusal",
+        "_room",
+        "_tag",
         "_texts",
-        "_wanted",
+        "_unasked",
         "is_uid_only",
         "is_utf8",
+        "limits",
         "state",
     )
 
     def __init__(self, limits: ImapLimits) -> None:
-        self._limits = limits
+        self.limits = limits
         self.state = State.NOT_AUTHENTICATED
         self.is_utf8 = self.is_uid_only = False
+        self._buffer = LineBuffer()
+        self._output: list[bytes] = []
         self._errors = 0
-        self._output = b""
-        self._mode = ""  # "auth", "idle": what the next line is
-        self.tls_started()
+        self._tag = b"*"  # of the command that came last
+        self._begin_command()
 
-    def tls_started(self) -> None:
-        """Everything that came before belongs to nobody (CVE-2011-0411)."""
-        self._buffer = b""
-        self._scanned = 0  # of the buffer: there is no LF in it
-        self._forget_command()
-        self._skip = 0  # octets of a literal that nobody wants
-        self._is_skipping = False  # the rest of the command neither
-
-    def _forget_command(self) -> None:
+    def _begin_command(self) -> None:
+        self._phase = _Phase.LINE
         self._texts: list[bytes] = []
         self._literals: list[Literal] = []
-        self._kept = 0  # octets of both
-        self._pieces: list[bytes] = []  # of the literal that comes in
-        self._wanted = 0  # octets of it that are still to come
+        self._room = self.limits.command
+        self._kept = 0  # octets of literals
+        self._unasked = 0  # those of them that the session was not asked about
         self._is_binary = False
-        self._pending: BigLiteral | None = None
+        self._announced: BigLiteral | None = None
+        self._is_passing = False  # it is refused, its rest is passed over
+        self._refusal: Refused | None = None  # what is said of it then
+        self._buffer.is_long = False
 
-    # -- what comes in
+    # -- the session's side
 
     @property
     def unread(self) -> int:
-        return len(self._buffer)
+        return self._buffer.unread
 
     def receive(self, data: bytes) -> None:
-        if not self._buffer and self._wanted and self._pending is None:
-            taken = data[: self._wanted] if len(data) > self._wanted else data
-            self._pieces.append(taken)
-            self._wanted -= len(taken)
-            data = data[len(taken) :]
-        elif not self._buffer and self._skip:
-            dropped = min(len(data), self._skip)
-            self._skip -= dropped
-            data = data[dropped:]
-        self._buffer = self._buffer + data if self._buffer else data
+        if self._phase is not _Phase.OVER:
+            self._buffer.receive(data)
 
     def take_output(self) -> bytes:
-        output, self._output = self._output, b""
+        if not self._output:
+            return b""
+        output = b"".join(self._output)
+        self._output.clear()
         return output
-
-    def next_event(self) -> Event | NeedData:
-        while True:
-            if self._pending is not None or not self._take_octets():
-                return NEED_DATA
-            line = self._take_line()
-            if not isinstance(line, bytes):
-                return line
-            event = self._take(line)
-            if event is not None:
-                return self._count(event)
-
-    def _count(self, event: Event) -> Event:
-        if isinstance(event, Command):
-            self._errors = 0
-        elif isinstance(event, Refused):
-            self._errors += 1
-            if self._errors > self._limits.errors:
-                return Closing("Too many wrong commands")
-        return event
 
     def reset_errors(self) -> None:
         self._errors = 0
 
-    def _take_octets(self) -> bool:
-        """Those of a literal. False: there are more to come."""
-        if self._skip:
-            dropped = min(len(self._buffer), self._skip)
-            self._skip -= dropped
-            self._drop(dropped)
-            return not self._skip
-        if self._wanted:
-            taken = self._buffer[: self._wanted]
-            self._pieces.append(taken)
-            self._wanted -= len(taken)
-            self._drop(len(taken))
-            if self._wanted:
-                return False
-        if self._pieces:
-            octets = self._pieces[0] if len(self._pieces) == 1 else b"".join(self._pieces)
-            self._pieces = []
-            self._literals.append(Literal(octets, is_binary=self._is_binary))
-        return True
-
-    def _drop(self, count: int) -> None:
-        self._buffer = self._buffer[count:]
-        self._scanned = 0
-
-    def _take_line(self) -> bytes | Event | NeedData:
-        end = self._buffer.find(b"\n", self._scanned)
-        room = self._limits.command - sum(map(len, self._texts))
-        if (end if end >= 0 else len(self._buffer)) > room + 1:
-            return self._overlong(end)
-        if end < 0:
-            self._scanned = len(self._buffer)
-            return NEED_DATA
-        line = self._buffer[:end]
-        self._drop(end + 1)
-        return line.removesuffix(b"\r")
-
-    def _overlong(self, end: int) -> Event:
-        """There is a bound to what is looked through for the end of such a line, too."""
-        if end < 0:
-            return Closing(f"The command is longer than {self._limits.command} octets")
-        tag = self._tag_of(self._texts[0] if self._texts else self._buffer[:_MAX_TAG])
-        self._drop(end + 1)
-        self._forget_command()
-        return self._count(Refused(tag, b"BAD", b"", f"The command is longer than {self._limits.command} octets"))
-
-    # -- lines
-
-    def _take(self, line: bytes) -> Event | None:
-        """None: there is more of the command to come, or this was of none."""
-        if self._mode:
-            return self._take_answer(line)
-        literal = _LITERAL.search(line)
-        if self._is_skipping:
-            if literal is None:
-                self._is_skipping = False
-            elif literal[3]:
-                self._skip = int(literal[2])
-                return self._refuse_endless(self._skip)
-            else:
-                self._is_skipping = False  # it waits for leave that it does not get
-            return None
-        if literal is None:
-            self._texts.append(line)
-            return self._parse()
-        self._texts.append(line[: literal.start()])
-        return self._announce(int(literal[2]), is_binary=bool(literal[1]), is_synchronising=not literal[3])
-
-    def _take_answer(self, line: bytes) -> Event:
-        mode, self._mode = self._mode, ""
-        if mode == "idle":
-            if line.upper() == b"DONE":
-                return Done()
-            return Refused(self._tag_of(line), b"BAD", b"", "DONE was expected: IDLE is over")
-        if line == b"*":
-            return AuthResponse(None)
-        try:
-            return AuthResponse(base64.b64decode(line, validate=True))
-        except (binascii.Error, ValueError):
-            return AuthResponse(None, is_bad=True)
+    def tls_started(self) -> None:
+        """Everything that came before belongs to nobody (CVE-2011-0411)."""
+        self._buffer.clear()
+        self._output.clear()
+        self._begin_command()
 
     def expect_auth(self) -> None:
         """The next line answers a challenge (RFC 9051 §6.2.2)."""
-        self._mode = "auth"
+        self._phase = _Phase.AUTH
 
     def expect_done(self) -> None:
-        self._mode = "idle"
-
-    # -- literals
-
-    def _announce(self, size: int, *, is_binary: bool, is_synchronising: bool) -> Event | None:
-        head = _HEAD.match(self._texts[0])
-        name = head[2].decode("ascii").upper() if head is not None else ""
-        problem = self._find_problem(name, size)
-        if problem is not None:
-            return self._refuse_literal(problem, size, is_synchronising=is_synchronising)
-        self._kept += size
-        self._wanted, self._is_binary = size, is_binary
-        if not size:
-            self._literals.append(Literal(b"", is_binary=is_binary))
-        if size >= self._limits.big_literal:
-            tag = head[1] if head is not None else b"*"
-            self._pending = BigLiteral(tag, name, size, is_synchronising)
-            return self._pending
-        if is_synchronising:
-            self._output += b"+ OK\r\n"
-        return None
-
-    def _find_problem(self, name: str, size: int) -> str | None:
-        limits = self._limits
-        is_message = name in _MESSAGES and self.state is not State.NOT_AUTHENTICATED
-        if self.state is State.NOT_AUTHENTICATED:
-            most = limits.literal_before_login
-        else:
-            most = limits.message if is_message else limits.literal
-        if size > most:
-            return f"A literal of {size} octets is too large here: at most {most}"
-        total = most * (limits.messages_per_append if is_message else 1)
-        if self._kept + size > total or len(self._literals) >= _MOST_LITERALS:
-            return "The literals of this command are too many, or too large together"
-        return None
-
-    def _refuse_literal(self, problem: str, size: int, *, is_synchronising: bool) -> Event:
-        tag = self._tag_of(self._texts[0])
-        self._forget_command()
-        if not is_synchronising:
-            self._skip, self._is_skipping = size, True
-            endless = self._refuse_endless(size)
-            if endless is not None:
-                return endless
-        status = b"BAD" if self.state is State.NOT_AUTHENTICATED else b"NO"
-        return Refused(tag, status, b"TOOBIG", problem)
-
-    def _refuse_endless(self, size: int) -> Event | None:
-        most = self._limits.literal_before_login if self.state is State.NOT_AUTHENTICATED else self._limits.message
-        return Closing("The literal is too large to be passed over") if size > _LONGEST_SKIP * most else None
+        self._phase = _Phase.IDLE
 
     def accept_literal(self) -> None:
-        pending, self._pending = self._pending, None
-        if pending is not None and pending.is_synchronising:
-            self._output += b"+ OK\r\n"
+        if self._announced is not None:
+            self._take_literal(self._announced.size, is_synchronising=self._announced.is_synchronising)
 
     def refuse_literal(self) -> None:
-        pending = self._pending
-        self._forget_command()
-        if pending is not None and not pending.is_synchronising:
-            self._skip, self._is_skipping = pending.size, True
+        """The session answers; nothing more is told of that command."""
+        announced = self._announced
+        self._begin_command()
+        if announced is not None and not announced.is_synchronising:
+            self._is_passing = True
+            self._skip(announced.size)
+
+    def next_event(self) -> Event | NeedData:
+        event: Event | NeedData | None = None
+        try:
+            while event is None:
+                event = self._advance()
+        except TooMuchError:
+            return self._close("That is more than can be passed over")
+        if isinstance(event, Command):
+            self._errors = 0
+        elif isinstance(event, Refused):
+            self._errors += 1
+            if self._errors > self.limits.errors:
+                return self._close("Too many wrong commands")
+        return event
+
+    def _close(self, text: str) -> Closing:
+        self._buffer.clear()
+        self._begin_command()
+        self._phase = _Phase.OVER
+        return Closing(text)
+
+    # -- phases
+
+    def _advance(self) -> Event | NeedData | None:
+        """None: go on."""
+        match self._phase:
+            case _Phase.LINE:
+                return self._read_line()
+            case _Phase.LITERAL:
+                octets = self._buffer.read_literal()
+                if octets is None:
+                    return NEED_DATA
+                self._literals.append(Literal(octets, is_binary=self._is_binary))
+            case _Phase.SKIP:
+                if not self._buffer.has_skipped:
+                    return NEED_DATA
+            case _Phase.AUTH:
+                return self._read_answer()
+            case _Phase.IDLE:
+                return self._read_done()
+            case _:
+                return NEED_DATA
+        self._phase = _Phase.LINE
+        return None
+
+    def _read_answer(self) -> Event | NeedData:
+        line = self._buffer.read_line(self.limits.command)
+        if line is None:
+            return NEED_DATA
+        is_long = self._buffer.is_long
+        self._begin_command()
+        if line == b"*" and not is_long:
+            return AuthResponse(None)
+        try:
+            return AuthResponse(None, is_bad=True) if is_long else AuthResponse(base64.b64decode(line, validate=True))
+        except (binascii.Error, ValueError):
+            return AuthResponse(None, is_bad=True)
+
+    def _read_done(self) -> Event | NeedData:
+        line = self._buffer.read_line(self.limits.command)
+        if line is None:
+            return NEED_DATA
+        is_done = line.upper() == b"DONE" and not self._buffer.is_long
+        self._begin_command()
+        return Done() if is_done else Refused(self._tag, b"BAD", b"", "DONE was expected: IDLE is over")
 
     # -- commands
 
+    def _read_line(self) -> Event | NeedData | None:
+        line = self._buffer.read_line(self._room)
+        if line is None:
+            return NEED_DATA
+        if not self._is_passing:
+            if not self._texts:
+                tag = None if self._buffer.is_long else _TAG.match(line)
+                self._tag = b"*" if tag is None else tag[0]
+            if self._buffer.is_long:
+                self._refuse(b"BAD", b"", f"The command is longer than {self.limits.command} octets")
+        mark = _LITERAL.search(line, max(0, len(line) - _LONGEST_MARK)) if line.endswith(b"}") else None
+        if mark is not None:
+            return self._announce(line, mark)
+        if self._is_passing:
+            return self._finish()
+        self._texts.append(line)
+        return self._parse()
+
+    def _refuse(self, status: bytes, code: bytes, text: str) -> None:
+        self._is_passing = True
+        self._refusal = Refused(self._tag, status, code, text)
+        self._texts, self._literals = [], []
+
+    def _finish(self) -> Refused | None:
+        """What was passed over is at its end."""
+        refusal = self._refusal
+        self._begin_command()
+        return refusal
+
     def _parse(self) -> Event | None:
         texts, literals = self._texts, self._literals
-        self._forget_command()
+        self._begin_command()
         if len(texts) == 1 and not texts[0].strip():
             return None  # empty lines are nothing
         try:
-            tag, request = parse_command(texts, literals, self)
+            return Command(*parse_command(texts, literals, self))
         except SyntaxProblem as problem:
-            return Refused(self._tag_of(texts[0]), problem.status, problem.code, problem.text)
-        return Command(tag, request)
+            return Refused(self._tag, problem.status, problem.code, problem.text)
 
-    @property
-    def limits(self) -> ImapLimits:
-        return self._limits
+    # -- literals
 
-    def _tag_of(self, text: bytes) -> bytes:
-        tag = _TAG.match(text)
-        return tag[0] if tag is not None and tag.end() <= _MAX_TAG else b"*"
+    def _announce(self, line: bytes, mark: re.Match[bytes]) -> Event | None:
+        size, is_synchronising = int(mark[2]), not mark[3]
+        name = ""
+        if not self._is_passing:
+            self._room -= len(line)
+            self._texts.append(line[: mark.start()])
+            head = _HEAD.match(self._texts[0])
+            name = "" if head is None else head[2].decode("ascii").upper()
+            self._check_literal(name, size)
+        if self._is_passing:
+            if is_synchronising:
+                return self._finish()  # it waits for leave that it does not get
+            self._skip(size)
+            return None
+        self._kept += size
+        self._is_binary = bool(mark[1])
+        if size >= self.limits.big_literal or self._unasked + size > self.limits.literal:
+            self._phase = _Phase.DECISION
+            self._announced = BigLiteral(self._tag, name, size, is_synchronising)
+            return self._announced
+        self._unasked += size
+        self._take_literal(size, is_synchronising=is_synchronising)
+        return None
+
+    def _check_literal(self, name: str, size: int) -> None:
+        limits = self.limits
+        is_known = self.state is not State.NOT_AUTHENTICATED
+        is_message = is_known and name in _MESSAGES
+        most = limits.message if is_message else limits.literal if is_known else limits.literal_before_login
+        total = most * (limits.messages_per_append if is_message else 1)
+        status = b"NO" if is_known else b"BAD"
+        if size > most:
+            self._refuse(status, b"TOOBIG", f"A literal of {size} octets is too large here: at most {most}")
+        elif self._kept + size > total or len(self._literals) >= _MOST_LITERALS:
+            self._refuse(status, b"TOOBIG", "The literals of this command are too many, or too large together")
+
+    def _take_literal(self, size: int, *, is_synchronising: bool) -> None:
+        if is_synchronising:
+            self._output.append(b"+ OK\r\n")
+        self._phase = _Phase.LITERAL
+        self._buffer.begin_literal(size)
+
+    def _skip(self, size: int) -> None:
+        most = self.limits.literal_before_login if self.state is State.NOT_AUTHENTICATED else self.limits.message
+        if size > _LONGEST_SKIP * most:
+            raise TooMuchError
+        self._buffer.is_long = False
+        self._phase = _Phase.SKIP
+        self._buffer.begin_skip(size)
