@@ -95,7 +95,7 @@ async def test_a_repeat_is_told(office: Office, client: Client) -> None:
     async def send(*_: object) -> list[SentCopy]:
         return [SentCopy(is_repeat=True)]
 
-    office.sending.send = send  # type: ignore[method-assign]
+    office.sending.send = send  # type: ignore[method-assign, assignment]
     assert await client.talk(b"a COPY 1 Outbox") == b"a OK Sent before, not sent again\r\n"
 
 

@@ -271,7 +271,7 @@ async def test_a_defect_of_ours_costs_one_command() -> None:
     async def broken(*_: object) -> object:
         raise ZeroDivisionError
 
-    office.store.mailboxes.list_all = broken  # type: ignore[method-assign]
+    office.store.mailboxes.list_all = broken  # type: ignore[method-assign, assignment]
     assert await client.talk(b"a SELECT INBOX") == b"a NO [SERVERBUG] Internal error, the command was not done\r\n"
     assert office.log.events[-1][0] == "error"
     assert await client.talk(b"b NOOP") == b"b OK Completed\r\n"
