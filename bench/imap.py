@@ -29,7 +29,7 @@ from bench.run import describe_machine, make_line
 
 RESULT = Path(__file__).parent / "results" / "imap.json"
 SHORT_SIZE = 500
-FILLING = "append-16"
+FILLING = "append-1"
 ALL: Sequence[Case] = (*SESSION_CASES, *LIVE_CASES, MILLION_CASE)
 Results = dict[str, dict[str, list[Figures]]]
 
@@ -50,12 +50,14 @@ def start_sides(wanted: str, users: int) -> Iterator[list[ImapSide]]:
 
 def run_all(sides: Sequence[ImapSide], letters: Sequence[Letter], arguments: argparse.Namespace) -> tuple[Results, int]:
     wanted = set(filter(None, arguments.rows.split(","))) or {case.name for case in ALL}
+    if wanted & {case.name for case in SESSION_CASES}:
+        wanted.add(FILLING)
     results: Results = {}
     failed = 0
     for run in range(arguments.runs):
         stages = [Stage(side, run, letters, arguments.short) for side in sides]
         for case in ALL:
-            if case.name not in wanted | {FILLING}:
+            if case.name not in wanted:
                 continue
             for stage in stages:
                 if not case.has_peer and stage.side.name != OURS:
