@@ -43,6 +43,14 @@ def test_flags_and_keywords_are_those_of_the_name(tmp_path: Path) -> None:
     assert [letter.flags for letter in mail(tmp_path)] == [every, {"\\Seen"}, {"\\Seen"}, frozenset()]
 
 
+def test_pop3_names_are_those_of_dovecots_list(tmp_path: Path) -> None:
+    make_folder(tmp_path, **{"1.a:2,S": SOME, "2.b:2,": SOME, "3.c:2,": SOME})
+    (tmp_path / "dovecot-uidlist").write_text(
+        "3 V1700000000 N4 G0123\n1 W20 P0000000165 :1.a\n2 :2.b\n3 Pthird :3.c:2,S\nbroken\n"
+    )
+    assert [letter.uidl for letter in mail(tmp_path)] == ["0000000165", "", "third"]
+
+
 def test_internaldate_is_the_time_of_the_file(tmp_path: Path) -> None:
     make_folder(tmp_path, **{"1.a:2,": SOME})
     os.utime(tmp_path / "cur" / "1.a:2,", ns=(0, 1_000_000_000_250_000_999))

@@ -1,7 +1,7 @@
 """Reading a Maildir with its folders, Maildir++ (".Work.2024") or nested directories, of Dovecot, Courier and others.
 
 Flags come from the file names, keywords from `dovecot-keywords`, INTERNALDATE from the file's time. Files that Dovecot
-compressed with gzip are read. UIDs, subscriptions and the POP3 UIDLs of `dovecot-uidlist` are not taken. A folder is
+compressed with gzip are read. POP3 UIDLs come from `dovecot-uidlist`; UIDs and subscriptions are not taken. A folder is
 read in the order of its file names, which begin with the time of delivery; the position is the last name. What came
 later under an older name (moved there by a mail program) is not found by going on, only by starting again.
 
@@ -42,6 +42,7 @@ class _Folder:
     directory: str
     path: tuple[str, ...]
     keywords: dict[str, str] = field(default_factory=dict)
+    uidls: dict[str, str] = field(default_factory=dict)  # by the part of file names that stays
 
 
 class MaildirSource:
@@ -75,6 +76,7 @@ class MaildirSource:
         path = (*self._below, *(folder.path or (() if self._below else ("INBOX",))))
         yield Letter(name, "", path, b"", is_mailbox=True, weight=0)
         folder.keywords = _read_keywords(folder.directory)
+        folder.uidls = _read_uidls(folder.directory)
         files = list_messages(folder.directory)
         mark = marks.get(name, "")
         for base in sorted(files):
@@ -83,7 +85,7 @@ class MaildirSource:
                 self.already += 1
                 self.total -= 1
                 continue
-            letter = Letter(name, position, path, b"")
+            letter = Letter(name, position, path, b"", uidl=folder.uidls.get(base, ""))
             self._read(folder, files, base, letter)
             yield letter
 
@@ -160,6 +162,22 @@ def _read_keywords(directory: str) -> dict[str, str]:
     except FileNotFoundError:
         return {}
     return keywords
+
+
+def _read_uidls(directory: str) -> dict[str, str]:
+    """From lines like "12 W2048 P0000000c5d1e :name": fields after the UID begin with the letter that names them."""
+    uidls: dict[str, str] = {}
+    try:
+        with open(f"{directory}/dovecot-uidlist", encoding="utf-8", errors="surrogateescape") as lines:
+            for line in lines:
+                fields, colon, name = line.rstrip("\n").partition(" :")
+                number, *extra = fields.split(" ")
+                uidl = next((each[1:] for each in extra if each.startswith("P")), "")
+                if colon and number.isdigit() and uidl:
+                    uidls[_INFO.sub("", name)] = uidl
+    except FileNotFoundError:
+        return {}
+    return uidls
 
 
 def read_flags(name: str, keywords: Mapping[str, str]) -> frozenset[str]:

@@ -220,6 +220,7 @@ class Importer:
             zone_minutes=letter.zone_minutes,
             flags=letter.flags,
             ignores_quota=self._options.ignores_quota,
+            uidl=letter.uidl,
         )
 
     def _count(self, batch: Sequence[_Ready], additions: Sequence[Addition]) -> None:

@@ -26,7 +26,7 @@ class Letter:
     the source says that mailbox is for. `received` None: the source does not know. `says_more`: fields of the header
     tell flags and mailboxes (mbox). `weight` is its share of `Source.total`. With `problem` it cannot be taken; with
     `is_deleted` the source only waits to be rid of it. `is_mailbox`: no message, it only tells of the mailbox. `labels`
-    of Gmail stand for `path`.
+    of Gmail stand for `path`. `uidl`: what POP3 of the source calls it.
     """
 
     folder: str
@@ -43,6 +43,7 @@ class Letter:
     is_deleted: bool = False
     is_mailbox: bool = False
     labels: Sequence[str] | None = None
+    uidl: str = ""
 
 
 class Source(Protocol):
