@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -403,6 +405,33 @@ async def test_the_top_of_a_large_message_reads_no_more_than_it_needs() -> None:
     assert len(await talk.say(b"TOP 1 10000\r\n")) > 600_000
 
 
+async def test_who_reads_on_has_the_next_messages_read_along() -> None:
+    office = await open_office(*[letter(f"number {number}") for number in range(1, 31)])
+    talk = await office.enter()
+    calls = count_reads(office)
+    heard = b""
+    for number in range(1, 31):
+        heard += await talk.say(b"RETR %d\r\n" % number)
+    assert heard.count(b"\r\nSubject: number ") == 30
+    assert calls == {"read": 1, "read_many": 1}
+    await talk.say(b"RETR 7\r\nRETR 30\r\nTOP 1 0\r\n")
+    assert calls == {"read": 4, "read_many": 1}
+
+
+async def test_what_is_read_along_is_bounded_and_skips_what_is_not_wanted() -> None:
+    office = await open_office(letter("one"), letter("two"), letter("three"), make_large(120_000), make_large(120_000))
+    talk = await office.enter()
+    await talk.say(b"DELE 3\r\n")
+    await office.expunge(2)
+    calls = count_reads(office)
+    assert b"Subject: one" in await talk.say(b"RETR 1\r\n")
+    assert (await talk.say(b"RETR 2\r\n")).startswith(b"-ERR Another program")
+    assert (await talk.say(b"RETR 3\r\n")).startswith(b"-ERR There is no such")
+    assert b"Subject: large" in await talk.say(b"RETR 4\r\n")
+    assert b"Subject: large" in await talk.say(b"RETR 5\r\n")
+    assert calls["read_many"] == 1
+
+
 async def test_large_listings_are_sent_in_pieces_and_are_whole() -> None:
     office = await open_office(*[letter("x")] * 12_000)
     talk = await office.enter()
@@ -480,6 +509,19 @@ async def test_a_defect_of_ours_ends_this_session_only() -> None:
     assert talk.wire.is_closing
     await talk.lose()
     assert not office.maildrops.locked
+
+
+def count_reads(office: PostOffice) -> Counter[str]:
+    calls: Counter[str] = Counter()
+    for name in ("read", "read_many"):
+        real = getattr(office.store.blobs, name)
+
+        async def call(*args: Any, name: str = name, real: Any = real) -> Any:
+            calls[name] += 1
+            return await real(*args)
+
+        setattr(office.store.blobs, name, call)
+    return calls
 
 
 def fail(office: PostOffice, port: str, method: str, error: Exception) -> None:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 
+from posthouse.access.pop3.bodies import Bodies
 from posthouse.access.pop3.desk import Desk
 from posthouse.access.pop3.maildrop import Maildrop
 from posthouse.ports.access import ConnectionLost, Wire
@@ -18,11 +19,12 @@ _FULL = 65_536  # octets that wait to be written together
 
 
 class Context:
-    """`name`: what USER said. `utf8`: UTF8 was said (RFC 6856 §2.1)."""
+    """`name`: what USER said. `utf8`: UTF8 was said (RFC 6856 §2.1). `bodies`: only in TRANSACTION."""
 
     __slots__ = (
         "_out",
         "_out_size",
+        "bodies",
         "conversation",
         "core",
         "desk",
@@ -43,6 +45,7 @@ class Context:
         self.utf8 = False
         self.login: Login | None = None
         self.maildrop: Maildrop | None = None
+        self.bodies: Bodies
         self.is_over = False  # nothing is taken any more
         self._out: list[bytes] = []
         self._out_size = 0
@@ -52,6 +55,10 @@ class Context:
         """Only in TRANSACTION."""
         assert self.maildrop is not None
         return self.maildrop
+
+    def open(self, maildrop: Maildrop) -> None:
+        self.maildrop = maildrop
+        self.bodies = Bodies(maildrop, self.desk.store.blobs)
 
     def write(self, reply: bytes) -> None:
         """It goes out with what comes next, in order."""
@@ -64,11 +71,16 @@ class Context:
             self._out, self._out_size = [], 0
             self.wire.write(data)
 
+    @property
+    def is_full(self) -> bool:
+        """Enough waits to be written."""
+        return self._out_size >= _FULL
+
     async def breathe(self) -> None:
         """To be called after each slice of output: others get their turn, a slow client is waited for. Raises
         ConnectionLost when the client is gone.
         """
-        if self._out_size >= _FULL:
+        if self.is_full:
             self.flush()
             await self.wire.drain()
         if self.wire.is_closing:

@@ -126,7 +126,7 @@ async def _enter(context: Context, turn: Turn) -> bytes:
         context.release()
         desk.log.warning("maildrop cannot be opened", protocol="pop3", account=login.name, error=repr(error))
         raise
-    context.maildrop = maildrop
+    context.open(maildrop)
     context.conversation = None
     context.core.state = State.TRANSACTION
     context.core.count_success()

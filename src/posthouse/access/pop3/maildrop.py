@@ -70,6 +70,17 @@ class Maildrop:
         """Those that are not marked as deleted."""
         return (place for place in range(len(self._uids)) if place not in self.deleted)
 
+    def list_small(self, place: int, octets: int, count: int) -> list[int]:
+        """`place` and those behind it that are not deleted, `count` and `octets` at most in all."""
+        found: list[int] = []
+        for each in range(place, min(place + count, len(self._uids))):
+            octets -= self._sizes[each]
+            if octets < 0:
+                break
+            if each not in self.deleted:
+                found.append(each)
+        return found
+
     def delete(self, place: int) -> None:
         self.deleted.add(place)
         self.octets -= self._sizes[place]

@@ -11,17 +11,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 from itertools import islice
 
-from posthouse.access.pop3.answers import Broken, Err
+from posthouse.access.pop3.answers import Err
+from posthouse.access.pop3.bodies import PIECE
 from posthouse.access.pop3.capabilities import is_hidden, list_capabilities
 from posthouse.access.pop3.context import Context
 from posthouse.message.header import find_header_end
-from posthouse.message.mailbox import EmailId
 from posthouse.message.surrogate import make_surrogate
-from posthouse.ports.store import NoSuchMailbox, StoreError, StoreRefusal
 from posthouse.protocol.pop3.commands import Capa, Dele, Lang, List, Noop, Retr, Rset, Stat, Top, Uidl, Utf8
 from posthouse.protocol.pop3.replies import END, Stuffer, TopCutter, stuff, write_lines, write_ok
 
-_PIECE = 128 * 1024
 _LINES = 5_000  # of a listing, between two breaths
 _LANGUAGES = {"en": "English", "i-default": "Default language"}  # RFC 2277 §4.5
 
@@ -101,15 +99,16 @@ async def reset(context: Context, request: Rset) -> bytes:
 
 async def retrieve(context: Context, request: Retr) -> None:
     place = _find(context, request.number)
-    email, size = context.drop.email(place), context.drop.size(place)
-    octets = await _read_first(context, email, min(size, _PIECE))
+    octets = await context.bodies.read_first(place)
     shown = _take_header(context, octets)
+    size = context.drop.size(place)
     context.write(write_ok(f"{size - len(octets) + len(shown)} octets"))
-    if size <= _PIECE:
+    if size <= PIECE:
         context.write(stuff(shown))
-        await context.breathe()
+        if context.is_full:
+            await context.breathe()
     else:
-        await _send_pieces(context, _Pieces(context, email, size, len(octets)), shown, None)
+        await _send_pieces(context, place, shown, None)
     context.drop.note_retrieved(place)
 
 
@@ -117,27 +116,15 @@ async def send_top(context: Context, request: Top) -> None:
     if is_hidden(context, "TOP"):
         raise Err("Unknown command")
     place = _find(context, request.number)
-    email, size = context.drop.email(place), context.drop.size(place)
-    octets = await _read_first(context, email, min(size, _PIECE))
+    octets = await context.bodies.read_first(place)
     context.write(write_ok("The top follows"))
-    pieces = _Pieces(context, email, size, len(octets))
-    await _send_pieces(context, pieces, _take_header(context, octets), TopCutter(request.lines))
+    await _send_pieces(context, place, _take_header(context, octets), TopCutter(request.lines))
 
 
 def _find(context: Context, number: int) -> int:
     if not context.drop.has(number - 1):
         raise Err("There is no such message")
     return number - 1
-
-
-async def _read_first(context: Context, email: EmailId, length: int) -> bytes:
-    try:
-        octets = await context.desk.store.blobs.read(context.drop.account, email, 0, length)
-    except NoSuchMailbox:
-        raise Err("Another program has removed this message", is_mistake=False) from None
-    if len(octets) < length:
-        raise StoreError("a message is shorter than it was")
-    return octets
 
 
 def _take_header(context: Context, octets: bytes) -> bytes:
@@ -149,38 +136,16 @@ def _take_header(context: Context, octets: bytes) -> bytes:
     return octets if head.isascii() else make_surrogate(head) + octets[len(head) :]
 
 
-class _Pieces:
-    """What follows of a message behind the first `offset` octets."""
-
-    __slots__ = ("_context", "_email", "_offset", "_size")
-
-    def __init__(self, context: Context, email: EmailId, size: int, offset: int) -> None:
-        self._context, self._email, self._size, self._offset = context, email, size, offset
-
-    async def read(self) -> bytes:
-        """b"" at the end. Raises Broken."""
-        length = min(_PIECE, self._size - self._offset)
-        if length <= 0:
-            return b""
-        try:
-            blobs = self._context.desk.store.blobs
-            piece = await blobs.read(self._context.drop.account, self._email, self._offset, length)
-        except (StoreError, StoreRefusal) as error:
-            raise Broken(repr(error)) from error
-        if len(piece) < length:
-            raise Broken("a message is shorter than it was")
-        self._offset += length
-        return piece
-
-
-async def _send_pieces(context: Context, pieces: _Pieces, piece: bytes, cutter: TopCutter | None) -> None:
-    """`piece` is the first. Raises Broken, ConnectionLost."""
+async def _send_pieces(context: Context, place: int, first: bytes, cutter: TopCutter | None) -> None:
+    """Raises Broken, ConnectionLost."""
     stuffer = Stuffer()
-    while piece:
-        context.write(stuffer.take(piece if cutter is None else cutter.take(piece)))
-        if cutter is not None and cutter.is_done:
-            break
+    context.write(stuffer.take(first if cutter is None else cutter.take(first)))
+    if cutter is None or not cutter.is_done:
         await context.breathe()
-        piece = await pieces.read()
+        async for piece in context.bodies.read_rest(place):
+            context.write(stuffer.take(piece if cutter is None else cutter.take(piece)))
+            if cutter is not None and cutter.is_done:
+                break
+            await context.breathe()
     context.write(stuffer.finish())
     await context.breathe()

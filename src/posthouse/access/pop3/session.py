@@ -26,6 +26,7 @@ from posthouse.protocol.pop3.states import State
 from posthouse.protocol.wire.need_data import NEED_DATA
 
 _MAX_UNREAD = 65_536
+_TURN = 100  # commands until others get theirs
 _STOP_S = 5.0
 
 Handler = Callable[[Context, Any], Awaitable[bytes | None]]
@@ -129,7 +130,11 @@ class Pop3Session(Context):
                 self.release()
 
     async def _work(self) -> None:
+        count = 0
         while not self.is_over or self._is_gone:
+            count += 1
+            if count % _TURN == 0:
+                await self.breathe()
             event = self.core.next_event()
             if event is NEED_DATA or (self._is_gone and not isinstance(event, commands.Quit)):
                 break
