@@ -67,7 +67,7 @@ class WireReader:
     def __init__(self, core: StoreCore, snapshots: SnapshotSource) -> None:
         self._core, self._snapshots = core, snapshots
         self._kept: OrderedDict[Key, _Kept] = OrderedDict()
-        self._octets = 0
+        self.octets = 0
 
     async def read(
         self, account: AccountId, mailbox: MailboxId, uids: UidSet, columns: Sequence[WireColumn]
@@ -108,12 +108,12 @@ class WireReader:
         """The one used last, with so many octets more."""
         known = self._kept.pop(key, None)
         if known is not None:
-            self._octets -= known.octets
+            self.octets -= known.octets
         kept.octets += octets
         self._kept[key] = kept
-        self._octets += kept.octets
-        while self._octets > self._core.options.cached_wire:
-            self._octets -= self._kept.popitem(last=False)[1].octets
+        self.octets += kept.octets
+        while self.octets > self._core.options.cached_wire:
+            self.octets -= self._kept.popitem(last=False)[1].octets
 
 
 _JOIN = " CROSS JOIN email e ON e.account = ?1 AND e.email = p.email WHERE "
