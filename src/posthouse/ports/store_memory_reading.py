@@ -128,6 +128,8 @@ class MemorySearch:
         facts = _all_facts(state) if mailbox is None else _box_facts(state, find_box(state, mailbox), viewer)
         matches = compile_search(program, state.table())
         found = [_make_found(state, program, item) for item in facts if matches(item)]
+        if progress is not None:
+            progress(len(found), len(found))
         ordered = sort_rows(found, sort)
         uids = [] if mailbox is None else [item.uid for item in ordered]
         is_ranked = any(by.key is SortKey.RELEVANCY for by in sort)
