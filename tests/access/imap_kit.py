@@ -17,6 +17,8 @@ from dataclasses import dataclass, field, replace
 from email.message import EmailMessage
 
 from posthouse.access.imap.desk import Desk, ImapFigures
+from posthouse.access.imap.places import Place
+from posthouse.access.imap.selected import Selected
 from posthouse.access.imap.session import ImapSession
 from posthouse.access.imap.settings import ImapSettings
 from posthouse.access.imap.uploads import Uploads
@@ -208,6 +210,16 @@ class Office:
         client.session.core.state = State.AUTHENTICATED
         self.slots.enter(account, HOME)
         return client
+
+    async def share_inbox(self, client: Client, rights: str) -> None:
+        """The client has Alice's INBOX selected, as somebody else with these rights and a \\Seen of its own."""
+        mailbox = await self.store.mailboxes.get(ALICE, await self.inbox())
+        viewer = client.session.account
+        place = Place("Other Users/alice@example.org/INBOX", ALICE, mailbox, rights, viewer)
+        view = await self.store.messages.snapshot(ALICE, mailbox.id, viewer)
+        keywords = await self.store.messages.keywords(ALICE)
+        client.session.selected = Selected(place, view, keywords, is_read_only=False)
+        client.session.core.state = State.SELECTED
 
     # -- mail
 

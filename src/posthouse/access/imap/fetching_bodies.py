@@ -113,15 +113,26 @@ async def _write_group(
             octets = await store.blobs.read(place.owner, facts.email)
         items = [render(each, facts, octets) for each in wanted]
         count, is_decoded = count + 1, is_decoded and None not in items
-        pieces += (begins[uid], *_join(items), b")\r\n")
+        _add_response(pieces, begins[uid], items)
     context.write(b"".join(pieces))
     return Told(count, is_decoded)
 
 
-def _join(items: Sequence[bytes | None]) -> list[bytes]:
-    if len(items) == 1 and items[0] is not None:
-        return [items[0]]
-    return [b" ".join([item for item in items if item is not None])]
+def _add_response(pieces: list[bytes], begin: bytes, items: Sequence[bytes | None]) -> None:
+    lead = _lead(begin)
+    for item in items:
+        if item is not None:
+            pieces += (lead, item)
+            lead = b" "
+    if lead == b" ":
+        pieces.append(b")\r\n")
+    elif lead != begin:
+        pieces += (begin, b")\r\n")
+
+
+def _lead(begin: bytes) -> bytes:
+    """What stands before the first section; the same as `begin` where nothing stands there yet."""
+    return begin if begin.endswith(b"(") else begin + b" "
 
 
 # -- large ones
@@ -133,34 +144,41 @@ async def _stream(context: Context, wanted: Sequence[Wanted], facts: Facts, begi
         await blobs.read(place.owner, facts.email, 0, 1)
     except StoreRefusal:
         return Told(0)
-    context.write(begin)
-    is_decoded = True
+    lead, is_decoded = _lead(begin), True
     try:
-        for number, each in enumerate(wanted):
-            context.write(b" " if number else b"")
-            is_decoded &= await _write_item(context, each, facts)
+        for each in wanted:
+            if await _write_item(context, each, facts, lead):
+                lead = b" "
+            else:
+                is_decoded = False
     except EXPECTED as error:
         raise ConnectionLost from error
-    context.write(b")\r\n")
+    if lead == b" ":
+        context.write(b")\r\n")
+    elif lead != begin:
+        context.write(begin + b")\r\n")
     return Told(1, is_decoded)
 
 
-async def _write_item(context: Context, wanted: Wanted, facts: Facts) -> bool:
-    """False: its encoding is unknown."""
+async def _write_item(context: Context, wanted: Wanted, facts: Facts, lead: bytes) -> bool:
+    """False: its encoding is unknown, nothing was written."""
     span = locate(wanted, facts)
     if span is None:
-        context.write(render_missing(wanted))
+        context.write(lead + render_missing(wanted))
         return True
     if wanted.is_plain:
         start, stop = narrow(span, wanted)
-        context.write(b"%b {%d}\r\n" % (wanted.label, stop - start))
+        context.write(b"%b%b {%d}\r\n" % (lead, wanted.label, stop - start))
         await _copy(context, facts, start, stop)
         return True
     blobs, owner = context.desk.store.blobs, context.mailbox.place.owner
     content = await blobs.read(owner, facts.email, span.start, span.stop - span.start)
     made = await context.desk.compute.run(lambda: render_made(wanted, facts, content))
-    context.write(made or b"")
-    return made is not None
+    if made is None:
+        return False
+    context.write(lead)
+    context.write(made)
+    return True
 
 
 async def _copy(context: Context, facts: Facts, start: int, stop: int) -> None:

@@ -98,7 +98,7 @@ def compile_plan(context: Context, items: Iterable[FetchItem]) -> Plan:
 def _write_template(context: Context, items: Sequence[Item], *, is_open: bool) -> bytes:
     """`is_open`: more is written behind the last item."""
     name = b"UIDFETCH" if context.uid_only else b"FETCH"  # RFC 9586 §3.3
-    end = (b" " if items else b"") if is_open else b")\r\n"
+    end = b"" if is_open else b")\r\n"
     return b"* %%d %b (%b%b" % (name, b" ".join([item.text for item in items]), end)
 
 
@@ -127,8 +127,8 @@ def _make_item(item: FetchItem) -> Item | Wanted:
     if isinstance(item, Attribute):
         return _ATTRIBUTES[item]
     if isinstance(item, Section) and item.text is Text.FIELDS and not item.part and HEAD_FIELDS.issuperset(item.fields):
-        label = want(item).label.replace(b"%", b"%%")
-        return Item(label + b" %b", (WireColumn.HEAD,), _make_fields(frozenset(item.fields), item.start, item.count))
+        text = want(item).label + b" %b"  # none of these names has a "%" in it
+        return Item(text, (WireColumn.HEAD,), _make_fields(frozenset(item.fields), item.start, item.count))
     return want(item)
 
 
