@@ -7,6 +7,7 @@ from __future__ import annotations
 import itertools
 import shutil
 import sys
+import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -76,12 +77,6 @@ class World:
         path.chmod(0o600)
         return path
 
-    def make_maildir(self) -> Path:
-        path = self.path("maildir")
-        for name in ("cur", "new", "tmp"):
-            (path / name).mkdir(parents=True)
-        return path
-
 
 _numbers = itertools.count(1)
 
@@ -94,8 +89,14 @@ def world(lab: Lab) -> World:
     return World(server, client, list(ACCOUNTS))
 
 
+def make_maildir(path: Path) -> Path:
+    for name in ("cur", "new", "tmp"):
+        (path / name).mkdir(parents=True)
+    return path
+
+
 def read_files(path: Path) -> list[bytes]:
-    """What a program wrote into a Maildir, in its own line ends, in the order of subjects' appearance."""
+    """What a program wrote into a Maildir, with the line ends of this system."""
     return sorted(file.read_bytes() for file in (path / "new").iterdir())
 
 
@@ -203,7 +204,12 @@ def test_getmail(world: World) -> None:
     """Of getmail only the retriever with TLS from the start can be used: it does not know STLS."""
     account = world.fill()
     before = world.stored(account)
-    maildir = world.make_maildir()
+    with tempfile.TemporaryDirectory() as place:
+        Path(place).chmod(0o755)
+        fetch_with_getmail(world, account, before, make_maildir(Path(place) / "mail"))
+
+
+def fetch_with_getmail(world: World, account: str, before: list[bytes], maildir: Path) -> None:
     for path in (maildir, *maildir.iterdir()):
         shutil.chown(path, "nobody")  # it delivers nothing as root
     rc = world.write(
@@ -229,7 +235,7 @@ def test_getmail(world: World) -> None:
 def test_mpop(world: World, port: int, mechanism: str) -> None:
     account = world.fill()
     before = world.stored(account)
-    maildir = world.make_maildir()
+    maildir = make_maildir(world.path("maildir"))
     rc = world.write(
         "mpoprc",
         f"account default\nhost {world.address}\nport {port}\nuser {account}\npassword {PASSWORD}\n"
