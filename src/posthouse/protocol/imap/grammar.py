@@ -120,7 +120,9 @@ def parse_command(texts: Sequence[bytes], literals: Sequence[Literal], core: Cor
     states, parse = _find(name, core)
     if core.state not in states:
         _refuse_state(name, core.state, states)
-    reader = Reader(texts, literals, at=end, is_utf8=core.is_utf8, depth=core.limits.depth)
+    reader = Reader(
+        texts, literals, at=end, is_utf8=core.is_utf8, is_uid_only=core.is_uid_only, depth=core.limits.depth
+    )
     request = parse(reader, core.limits)
     reader.end()
     return start[1], request

@@ -9,6 +9,8 @@ from posthouse.protocol.imap.values import Attribute, Binary, FetchItem, Section
 
 _ITEM = re.compile(rb"[A-Za-z0-9.]+")
 _PART = re.compile(rb"([1-9][0-9]{0,8}(?:\.[1-9][0-9]{0,8}){0,60})")
+_ATOM = re.compile(rb'[^\x00-\x20\x7f-\xff(){%*"\\\]]+')
+_FIELD = re.compile(rb"[!-9;-~]{1,1000}")
 _PARTIAL = re.compile(rb"<([0-9]{1,19})\.([1-9][0-9]{0,18})>")
 _TEXT = re.compile(rb"HEADER(?:\.FIELDS(?:\.NOT)?)?|TEXT|MIME", re.IGNORECASE)
 
@@ -69,7 +71,7 @@ def _section(reader: Reader, name: str) -> Section:
     names: tuple[bytes, ...] = ()
     if text in (Text.FIELDS, Text.FIELDS_NOT):
         reader.space()
-        given = reader.listed(lambda: reader.astring_octets("the name of a field"), may_be_empty=False)
+        given = reader.listed(lambda: _field(reader), may_be_empty=False)
         names = tuple(dict.fromkeys(field.lower() for field in given))
         fields = b" (%b)" % b" ".join(_write_name(field) for field in given)
     reader.expect(b"]")
@@ -78,8 +80,19 @@ def _section(reader: Reader, name: str) -> Section:
     return Section(part, text, names, start, count, name == "BODY.PEEK", b"BODY[%b%b]" % (written, fields))
 
 
+def _field(reader: Reader) -> bytes:
+    """The response repeats it, so only what RFC 5322 §3.6.8 allows."""
+    found = reader.match(_ATOM)
+    field = found[0] if found is not None else reader.string_octets("the name of a field")
+    if _FIELD.fullmatch(field) is None:
+        raise SyntaxProblem("No field has such a name")
+    return field
+
+
 def _write_name(field: bytes) -> bytes:
-    return field if re.fullmatch(rb"[!#-'+-\[^-~]+", field) else b'"%b"' % field.replace(b"\\", b"").replace(b'"', b"")
+    if _ATOM.fullmatch(field) is not None:
+        return field
+    return b'"%b"' % field.replace(b"\\", b"\\\\").replace(b'"', b'\\"')
 
 
 def _text(reader: Reader, part: str) -> Text:

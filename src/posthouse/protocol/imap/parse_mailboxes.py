@@ -63,6 +63,8 @@ def _parse_qresync(reader: Reader) -> Qresync:
 
 
 def _parse_pairs(reader: Reader) -> tuple[SequenceSet, SequenceSet]:
+    if reader.is_uid_only:
+        raise SyntaxProblem("UIDONLY is enabled: name no sequence numbers", b"UIDREQUIRED")  # RFC 9586 §3
     if not reader.open():
         reader.fail('"("')
     numbers = _known_set(reader)

@@ -192,7 +192,8 @@ def _append_message(reader: Reader) -> AppendMessage:
         reader.space()
     if reader.accept_word(b"CATENATE"):
         reader.space()
-        return AppendMessage(tuple(_catenate(reader)), tuple(flags), date)
+        parts, is_binary = _catenate(reader)
+        return AppendMessage(tuple(parts), tuple(flags), date, is_binary=is_binary)
     if reader.accept_word(b"UTF8"):
         reader.space()
         if not reader.open():
@@ -206,17 +207,23 @@ def _append_message(reader: Reader) -> AppendMessage:
     return AppendMessage((literal.octets,), tuple(flags), date, is_binary=literal.is_binary)
 
 
-def _catenate(reader: Reader) -> list[bytes | Url]:
+def _catenate(reader: Reader) -> tuple[list[bytes | Url], bool]:
+    """RFC 4469 §5; and whether a part came as literal8."""
+    is_binary = False
+
     def read() -> bytes | Url:
+        nonlocal is_binary
         kind = reader.keyword("TEXT or URL")
         reader.space()
         if kind == "URL":
             return Url(reader.astring("a URL"))
         if kind != "TEXT":
             raise SyntaxProblem("CATENATE has parts of TEXT and URL")
-        return reader.literal().octets
+        literal = reader.literal()
+        is_binary |= literal.is_binary
+        return literal.octets
 
-    return reader.listed(read, may_be_empty=False)
+    return reader.listed(read, may_be_empty=False), is_binary
 
 
 def _date_time(reader: Reader) -> Moment:
@@ -248,6 +255,10 @@ def _date_time(reader: Reader) -> Moment:
 # -- UID SUBMIT
 
 
+_DSN = re.compile(rb" DSN ", re.IGNORECASE)
+_REPORTS = frozenset({"SUCCESS", "FAILURE", "DELAY"})
+
+
 def parse_uid_submit(reader: Reader, limits: ImapLimits) -> UidSubmit:
     """Options: FROM, RECIPIENT (again and again), each with the DSN parameters that follow it, DSN-ENVID, DSN-RET."""
     reader.space()
@@ -277,11 +288,12 @@ def parse_uid_submit(reader: Reader, limits: ImapLimits) -> UidSubmit:
 
 
 def _dsn(reader: Reader) -> Mapping[str, str | None]:
-    """` DSN (notify ...)` behind a recipient, if it is there."""
-    if not reader.accept(b" DSN ("):
+    """` DSN NONE` or ` DSN (SUCCESS ...)` behind a recipient, if it is there; as RFC 3461 §4.1 has it."""
+    if reader.match(_DSN) is None:
         return {}
-    words = [reader.keyword("NEVER, SUCCESS, FAILURE or DELAY")]
-    while reader.accept(b" "):
-        words.append(reader.keyword("NEVER, SUCCESS, FAILURE or DELAY"))
-    reader.expect(b")")
+    if reader.accept_word(b"NONE"):
+        return {"NOTIFY": "NEVER"}
+    words = reader.listed(lambda: reader.keyword("SUCCESS, FAILURE or DELAY"), may_be_empty=False)
+    if not _REPORTS.issuperset(words) or len(set(words)) != len(words):
+        raise SyntaxProblem("DSN is NONE, or some of SUCCESS, FAILURE and DELAY")
     return {"NOTIFY": ",".join(words)}

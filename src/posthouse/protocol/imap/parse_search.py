@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from datetime import date
 
 from posthouse.message.charsets import decode_text, is_known_charset
@@ -45,6 +46,7 @@ from posthouse.protocol.imap.values import (
     PartialRange,
     Return,
     SearchReturn,
+    SequenceSet,
     Source,
     ThreadKind,
     Within,
@@ -53,6 +55,7 @@ from posthouse.protocol.imap.values import (
 _DATE = re.compile(rb'"?([0-9]{1,2})-(Jan|Feb|Mar|Apr|May|Jun|Jul|Aug|Sep|Oct|Nov|Dec)-([0-9]{4})"?', re.IGNORECASE)
 _MONTHS = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
 _NUMBERS = re.compile(rb"(?=[0-9*$])")
+_IN = re.compile(rb" IN ", re.IGNORECASE)
 _NOTHING = Not(All())
 
 
@@ -79,7 +82,7 @@ class _Keys:
             reader.close()
             return keys
         if reader.match(_NUMBERS) is not None:
-            return Numbered(messages_of(reader), is_uid=False)
+            return Numbered(self._by_number(), is_uid=False)
         name = reader.keyword("a search key")
         simple = _SIMPLE.get(name)
         if simple is not None:
@@ -89,6 +92,12 @@ class _Keys:
             raise SyntaxProblem(f"There is no search key {name[:40]}")
         reader.space()
         return parse(self)
+
+    def _by_number(self) -> SequenceSet:
+        messages = messages_of(self.reader)
+        if self.reader.is_uid_only and not messages.is_saved:
+            raise SyntaxProblem("UIDONLY is enabled: search by UID", b"UIDREQUIRED")  # RFC 9586 §3.3
+        return messages
 
     def deeper(self) -> ImapKey:
         """A key behind NOT, OR or FUZZY: they lie in each other like parentheses."""
@@ -151,9 +160,29 @@ def _keyword(keys: _Keys) -> ImapKey:
 
 
 def _or(keys: _Keys) -> ImapKey:
-    one = keys.deeper()
-    keys.reader.space()
-    return AnyOf((one, keys.deeper()))
+    """ORs within each other come out flat: clients ask for a hundred senders by a hundred of them. A tree of nothing
+    but ORs has one leaf more than ORs.
+    """
+    found: list[ImapKey] = []
+    wanted = 2
+    while True:
+        if keys.reader.accept_word(b"OR"):
+            wanted += 1
+        else:
+            found.append(keys.deeper())
+            wanted -= 1
+        if not wanted:
+            return AnyOf(tuple(found))
+        keys.reader.space()
+
+
+def _not(keys: _Keys) -> ImapKey:
+    is_negative = True
+    while keys.reader.accept_word(b"NOT"):
+        is_negative = not is_negative
+        keys.reader.space()
+    key = keys.deeper()
+    return NoneOf(key) if is_negative else key
 
 
 def _fuzzy(keys: _Keys) -> ImapKey:
@@ -225,7 +254,7 @@ _ARGUMENTS: Mapping[str, Callable[[_Keys], ImapKey]] = {
     "MODSEQ": _modseq,
     "EMAILID": _object_id,
     "THREADID": _thread_id,
-    "NOT": lambda keys: NoneOf(keys.deeper()),
+    "NOT": _not,
     "OR": _or,
     "FUZZY": _fuzzy,
 }
@@ -241,12 +270,12 @@ def parse_search(reader: Reader, limits: ImapLimits, is_uid: bool) -> Search:
 def parse_esearch(reader: Reader, limits: ImapLimits) -> Search:
     """RFC 7377 §3. Without IN it is the selected mailbox."""
     sources: list[Source] = []
-    if reader.has(b" IN ") or reader.has(b" in "):
-        reader.space()
-        reader.keyword()
-        reader.space()
+    if reader.match(_IN) is not None:
         sources = reader.listed(lambda: parse_source(reader), may_be_empty=False)
-    return _search(reader, limits, True, tuple(sources))
+    search = _search(reader, limits, True, tuple(sources))
+    if search.returns.options is not None:
+        return search
+    return replace(search, returns=SearchReturn(frozenset({Return.ALL})))
 
 
 def _search(reader: Reader, limits: ImapLimits, is_uid: bool, sources: tuple[Source, ...]) -> Search:

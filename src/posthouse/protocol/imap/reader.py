@@ -27,7 +27,9 @@ _SEQUENCE_SET = re.compile(
     rb"(?:[1-9][0-9]{0,9}|\*)(?::(?:[1-9][0-9]{0,9}|\*))?"
     rb"(?:,(?:[1-9][0-9]{0,9}|\*)(?::(?:[1-9][0-9]{0,9}|\*))?)*+(?=[ )\]]|\Z)"
 )
+_RANGE = re.compile(rb"([0-9]+)(?::([0-9]+))?")
 _FLAG = re.compile(rb'\\?[^\x00-\x20\x7f-\xff(){%*"\\\]]+')
+_SPACES = re.compile(rb" *+\Z")
 _SHOWN = 40
 
 
@@ -51,7 +53,7 @@ class Literal:
 class Reader:
     """`texts[i]` is followed by `literals[i]`; there is one text more than literals."""
 
-    __slots__ = ("_at", "_index", "_literals", "_text", "_texts", "depth", "is_utf8")
+    __slots__ = ("_at", "_index", "_literals", "_text", "_texts", "depth", "is_uid_only", "is_utf8")
 
     def __init__(
         self,
@@ -60,11 +62,12 @@ class Reader:
         *,
         at: int = 0,
         is_utf8: bool = False,
+        is_uid_only: bool = False,
         depth: int = 50,
     ) -> None:
         self._texts, self._literals = texts, literals
         self._index, self._text, self._at = 0, texts[0], at
-        self.is_utf8 = is_utf8
+        self.is_utf8, self.is_uid_only = is_utf8, is_uid_only
         self.depth = depth  # parentheses that may still be opened
 
     # -- characters
@@ -78,6 +81,8 @@ class Reader:
         return self._at == len(self._text) and self._index == len(self._literals)
 
     def end(self) -> None:
+        """Spaces at the end are nothing: some clients send them."""
+        self.match(_SPACES)
         if not self.is_at_end:
             self.fail("the end of the command")
 
@@ -123,6 +128,8 @@ class Reader:
         if not self.has_literal:
             self.fail("a literal")
         found = self._literals[self._index]
+        if not found.is_binary and b"\x00" in found.octets:
+            raise SyntaxProblem("A literal with NUL in it has to be a literal8")
         self._index += 1
         self._text, self._at = self._texts[self._index], 0
         return found
@@ -193,7 +200,7 @@ class Reader:
     def name_of(self, octets: bytes) -> str:
         if octets.upper() == b"INBOX":
             return "INBOX"
-        if self.is_utf8:
+        if self.is_utf8 or not octets.isascii():
             try:
                 return octets.decode("utf-8")
             except UnicodeDecodeError:
@@ -205,14 +212,11 @@ class Reader:
         found = self.match(_SEQUENCE_SET)
         if found is None:
             self.fail("numbers of messages")
-        ranges = []
-        for part in found[0].replace(b"*", b"0").split(b","):
-            low, colon, high = part.partition(b":")
-            first = int(low)
-            ranges.append((first, int(high) if colon else first))
-        if max(map(max, ranges)) > MAX_NUMBER:
+        parts = _RANGE.findall(found[0].replace(b"*", b"0"))
+        ranges = tuple([(int(low), int(high or low)) for low, high in parts])
+        if len(found[0]) > 9 and max(map(max, ranges)) > MAX_NUMBER:
             raise SyntaxProblem("A number of a message is out of range")
-        return tuple(ranges)
+        return ranges
 
     # -- lists
 
