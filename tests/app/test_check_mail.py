@@ -9,7 +9,7 @@ import pytest
 
 from posthouse.adapters.sqlite.glance import DirectoryGlance
 from posthouse.app.account_tools import open_account_tools
-from posthouse.app.check_mail import check_mail, check_logins, judge_quotas
+from posthouse.app.check_mail import check_logins, check_mail, judge_quotas
 from posthouse.app.directory import lend_admin
 from posthouse.app.privileges import find_identity
 from posthouse.config import Settings, parse

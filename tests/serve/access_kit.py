@@ -32,6 +32,10 @@ class Words:
         self.received = 0
         self.is_over = self.has_lost = self.is_counting = self.takes_no_more = False
 
+    @property
+    def doing(self) -> str:
+        return f"heard {self.received}"
+
     def begin(self) -> None:
         self.wire.write(b"ready\r\n")
         self.wire.expect(PATIENCE_S)

@@ -221,5 +221,6 @@ async def test_an_administrator_sees_who_it_is_and_can_end_it() -> None:
         assert await say(talk, "LOGIN anna@ours.example") == "in\r\n"
         connection = connection_of(door)
         assert connection.login_name == "anna@ours.example"
+        assert connection.doing == f"heard {len(b'LOGIN anna@ours.example') + 2}"
         connection.kick("Ended")
         assert await talk.rest() == "bye Ended\r\n"

@@ -3,18 +3,19 @@
     readers = Readers(context, world)                   # one per worker
     readers.make_service(listener, door)                # of an "imap" or "pop3" listener
     readers.tell()                                      # every 100 ms
-    readers.end_disabled(services)                      # every second
+    readers.look_after(services)                        # every second
 
 What only one of the protocols needs is imported when there is a listener for it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
 
+from posthouse.adapters.memory import give_back_memory
 from posthouse.app.maildrops import WorkerMaildrops
 from posthouse.app.session_slots import SlotLimits, WorkerSlots
 from posthouse.app.wiring import door_figures
@@ -43,6 +44,8 @@ SERVICES = ("imap", "pop3")
 RELOADED = "The configuration was changed, log in again"
 STOPPED = "The server stops, come back soon"
 DISABLED = "This account was disabled"
+_WORTH_IT = 64  # connections, some 100 KiB each
+_GIVE_BACK_S = 10.0
 _CHECKED_AT_ONCE = 200  # 5 us each: the directory is asked whether it changed
 _PARSED_BESIDE = 128 * 1024  # octets: larger ones are parsed beside the loop
 
@@ -69,13 +72,20 @@ class Readers:
         self._slots = WorkerSlots(context.link, limits, context.worker_count)
         self._maildrops = WorkerMaildrops(context.link)
         self._unchecked: list[Connection] = []
+        self._given_back = 0  # connections that had cooled down then
+        self._give_back_at = 0.0
         self._make_pop3 = self._pop3_maker()
         self._make_imap = self._imap_maker()
 
     def tell(self) -> None:
         self._slots.tell()
 
-    def end_disabled(self, services: Iterable[Service]) -> None:
+    def look_after(self, services: Sequence[Service]) -> None:
+        """Every second."""
+        self._end_disabled(services)
+        self._give_back(services)
+
+    def _end_disabled(self, services: Sequence[Service]) -> None:
         """Sessions of accounts that were disabled or removed since they logged in. Some of them at each call."""
         if not self._unchecked:
             self._unchecked = [each for service in services for each in service.sessions if each.login_name]
@@ -84,6 +94,14 @@ class Readers:
             account = self._world.accounts.find(connection.login_name)
             if account is None or account.is_disabled:
                 connection.kick(DISABLED)
+
+    def _give_back(self, services: Sequence[Service]) -> None:
+        """What many compressed connections held while they were busy."""
+        cooled = sum(service.cooled for service in services if isinstance(service, AccessService))
+        now = self._context.clock.monotonic()
+        if cooled - self._given_back >= _WORTH_IT and now >= self._give_back_at:
+            self._given_back, self._give_back_at = cooled, now + _GIVE_BACK_S
+            give_back_memory()
 
     def make_service(self, listener: Listener, door: DoorSettings) -> AccessService:
         """Without TLS."""

@@ -69,6 +69,10 @@ class Wire(Protocol):
 class AccessSession(Protocol):
     """A dialogue. None of these raises or waits; what takes time is a task of the session's own."""
 
+    @property
+    def doing(self) -> str:
+        """For the list of sessions: "idle in INBOX"; "" where there is nothing to tell."""
+
     def begin(self) -> None:
         """The connection is there (TLS too, where it is implicit): greet."""
 

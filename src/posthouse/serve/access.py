@@ -15,7 +15,6 @@ import ssl
 import zlib
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Protocol, runtime_checkable
 
 from posthouse.message.reply import Reply
 from posthouse.ports.access import AccessSession, ConnectionLost, Wire
@@ -35,12 +34,15 @@ class AccessServiceSettings(DoorSettings):
 
 @dataclass(slots=True, kw_only=True)
 class AccessService(Service):
-    """What the connections of one listener share. `warm`: those whose compression holds memory."""
+    """What the connections of one listener share. `warm`: those whose compression holds memory; `cooled`: how often
+    one has given it back.
+    """
 
     settings: AccessServiceSettings
     make_session: Callable[[Wire], AccessSession]
     render_refusal: Callable[[Reply], bytes]
     warm: set[AccessConnection] = field(default_factory=set)
+    cooled: int = 0
 
     def __call__(self) -> AccessConnection:
         return AccessConnection(self)
@@ -53,14 +55,6 @@ class AccessService(Service):
     def shut_down(self, reason: str) -> None:
         for session in list(self.sessions):
             session.kick(reason)
-
-
-@runtime_checkable
-class Telling(Protocol):
-    """A session that says what it is about, for the list of sessions: "idle in INBOX"."""
-
-    @property
-    def doing(self) -> str: ...
 
 
 class AccessConnection(Connection):
@@ -125,7 +119,9 @@ class AccessConnection(Connection):
         return True
 
     def _ended(self) -> None:
-        self.service.warm.discard(self)
+        if self in self.service.warm:
+            self.service.warm.discard(self)
+            self.service.cooled += 1
         self._release_drain()
         self._held = None
         session, self._session = self._session, None
@@ -256,6 +252,7 @@ class AccessConnection(Connection):
             self._has_moved = False
             return
         self.service.warm.discard(self)
+        self.service.cooled += 1
         if self._deflate is not None:
             self._deflate.cool_down()
 
@@ -267,7 +264,7 @@ class AccessConnection(Connection):
 
     @property
     def doing(self) -> str:
-        return self._session.doing if isinstance(self._session, Telling) else ""
+        return self._session.doing if self._session is not None else ""
 
     def note_login(self, name: str) -> None:
         self._login_name = name

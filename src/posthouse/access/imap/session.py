@@ -22,6 +22,7 @@ from posthouse.access.imap.notifying import may_tell_selected, stop_notifying, t
 from posthouse.access.imap.selecting import leave
 from posthouse.access.imap.sparse import fill_view
 from posthouse.access.imap.updates import tell_news
+from posthouse.access.imap.uploading import Turn, append_in_turn
 from posthouse.ports.access import ConnectionLost, Wire
 from posthouse.protocol.imap.commands import Append, Fetch, Request
 from posthouse.protocol.imap.render import write_status
@@ -47,7 +48,7 @@ Appending = asyncio.Task[Done | No | Bad | None]
 class ImapSession(Context):
     """`posthouse.ports.access.AccessSession`."""
 
-    __slots__ = ("_appends", "_has_ended", "_is_last", "_reason", "_task", "_until", "uploading")
+    __slots__ = ("_appends", "_has_ended", "_is_last", "_reason", "_task", "_turn", "_until", "uploading")
 
     def __init__(self, wire: Wire, desk: Desk) -> None:
         super().__init__(wire, desk)
@@ -57,9 +58,16 @@ class ImapSession(Context):
         self._has_ended = False  # no more will come from the client
         self._is_last = False  # nothing is taken any more
         self._reason = ""  # why we shall end it
+        self._turn: Turn | None = None  # of the last APPEND
         self._until = desk.clock.monotonic() + desk.settings.login_timeout_s
 
     # -- the driver's side
+
+    @property
+    def doing(self) -> str:
+        if self.selected is None:
+            return ""
+        return f"{'idle in' if self.idle_tag else 'in'} {self.selected.place.name}"
 
     def begin(self) -> None:
         self.write(write_status(b"*", b"OK", "Posthouse is ready", write_capabilities(self)))
@@ -258,7 +266,9 @@ class ImapSession(Context):
         """Those that come together are committed together; none waits for the one before."""
         self.tag = tag
         self.desk.figures.commands.inc()
-        task = asyncio.get_running_loop().create_task(self._answer_of(HANDLERS[Append](self, request)))
+        turn = Turn(self._turn)
+        task = asyncio.get_running_loop().create_task(self._answer_of(append_in_turn(self, request, turn)))
+        self._turn = turn
         self._appends.append((tag, task))
 
     async def _answer_append(self) -> None:
@@ -271,6 +281,7 @@ class ImapSession(Context):
         if answer is not None:
             self._answer(tag, answer)
         if not self._appends:
+            self._turn = None
             self._give_back()
 
     async def _admit_literal(self, event: BigLiteral) -> None:

@@ -66,6 +66,10 @@ class Pop3Session(Context):
 
     # -- the driver's side
 
+    @property
+    def doing(self) -> str:
+        return "has the maildrop" if self.maildrop is not None else ""
+
     def begin(self) -> None:
         self.write(write_ok(f"{self.desk.settings.hostname} POP3 is ready"))
         self.flush()
