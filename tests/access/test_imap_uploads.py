@@ -8,6 +8,8 @@ import pytest
 
 from posthouse.access.imap.uploads import Uploads
 from posthouse.message.mailbox import Role
+from posthouse.message.parse import parse_message
+from posthouse.message.parsed import ParsedMessage
 from posthouse.ports.store import Fields, OverQuota, StoreFull
 from posthouse.protocol.imap.server_events import ImapLimits
 from tests.access.imap_kit import ALICE, Client, Office, letter, open_office, uid_set
@@ -255,3 +257,16 @@ async def test_turns_are_given_in_the_order_of_asking() -> None:
     await asyncio.sleep(0)
     await asyncio.sleep(0)
     assert order == [0, 2]  # larger than all there is: alone
+
+
+async def test_pipelined_appends_keep_their_order_however_long_each_takes(office: Office) -> None:
+    async def parse(octets: bytes) -> ParsedMessage:
+        for _ in range(50 if octets == ONE else 0):
+            await asyncio.sleep(0)
+        return parse_message(octets)
+
+    office.parse = parse  # type: ignore[method-assign]
+    client = await office.enter()
+    answer = await client.talk(b"a APPEND INBOX " + literal(ONE), b"b APPEND INBOX " + literal(TWO))
+    assert answer.startswith(b"a OK [APPENDUID 1800000000 1] ")
+    assert await octets_in(office) == [ONE, TWO]

@@ -7,6 +7,7 @@ octets are kept as they came. What goes to the Outbox is sent instead (sending.p
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
 
 from posthouse.access.imap import sending
@@ -31,13 +32,47 @@ _RIGHTS_OF_FLAGS = {"\\Seen": "s", "\\Deleted": "t"}  # RFC 4314 §4; all others
 _STORE = HopCapabilities(eightbitmime=True, binarymime=False, smtputf8=True)
 
 
+class Turn:
+    """Of one APPEND among several that run at once: what is stored or sent is so in the order of the commands."""
+
+    __slots__ = ("_before", "_own")
+
+    def __init__(self, before: Turn | None) -> None:
+        self._before = before
+        self._own: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+
+    async def wait(self) -> None:
+        before, self._before = self._before, None
+        if before is not None and not before._own.done():
+            await asyncio.shield(before._own)
+
+    def end(self) -> None:
+        """The next one may go on. May be called twice."""
+        self._before = None
+        if not self._own.done():
+            self._own.set_result(None)
+
+
 async def append(context: Context, request: Append) -> Done:
+    return await append_in_turn(context, request, Turn(None))
+
+
+async def append_in_turn(context: Context, request: Append, turn: Turn) -> Done:
+    try:
+        return await _append(context, request, turn)
+    finally:
+        turn.end()
+
+
+async def _append(context: Context, request: Append, turn: Turn) -> Done:
     if sending.is_outbox(context, request.mailbox):
         octets = [await assemble(context, message) for message in request.messages]
+        await turn.wait()
         return await sending.send_all(context, octets)
     place = await find_target(context, request.mailbox)
     additions = [await make_addition(context, place, message) for message in request.messages]
-    added = await store_additions(context, place, additions)
+    await turn.wait()
+    added = await store_additions(context, place, additions, turn)
     return Done("Message stored" if len(added) == 1 else "Messages stored", append_code(added))
 
 
@@ -117,8 +152,13 @@ async def _make_body(context: Context, place: Place, octets: bytes) -> Body:
         raise
 
 
-async def store_additions(context: Context, place: Place, made: Sequence[tuple[bytes, Addition]]) -> list[Added]:
+async def store_additions(
+    context: Context, place: Place, made: Sequence[tuple[bytes, Addition]], turn: Turn | None = None
+) -> list[Added]:
     if place.mailbox.role is Role.SENT and place.viewer is None and len(made) == 1:
         octets, addition = made[0]
         return [await context.desk.sending.file_upload(context.user, place.mailbox.id, octets, addition)]
-    return await context.desk.store.messages.add(place.owner, [addition for _, addition in made])
+    storing = context.desk.store.messages.add(place.owner, [addition for _, addition in made])
+    if turn is not None:
+        turn.end()  # it stands in the line of the store
+    return await storing
