@@ -79,7 +79,7 @@ class PostOffice:
 
     @property
     def desk(self) -> Desk:
-        shared = (self.slots, self.maildrops, self.delays, self.log, self.figures)
+        shared = (self.slots, self.maildrops, self.delays, self.clock, self.log, self.figures)
         return Desk(self.settings, self.store, self.converse, *shared)
 
     def set(self, **changes: object) -> None:

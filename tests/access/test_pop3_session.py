@@ -480,6 +480,30 @@ async def test_a_silent_client_hears_nothing_more() -> None:
     assert talk.wire.is_closing
 
 
+async def test_octets_win_no_time_and_commands_do() -> None:
+    """A client that sends one octet now and then."""
+    office = await open_office()
+    talk = await office.enter()
+    for octet in (b"N", b"O", b"O"):
+        office.clock.advance(100)
+        await talk.say(octet)
+    assert talk.wire.expected_s == 300.0
+    await talk.say(b"P\r\n")
+    assert talk.wire.expected_s == 600.0
+
+
+async def test_who_does_not_log_in_has_so_long_for_all_of_it() -> None:
+    office = await open_office()
+    talk = office.open()
+    await talk.begin()
+    for _ in range(4):
+        office.clock.advance(100)
+        await talk.say(b"CAPA\r\n")
+    assert talk.wire.expected_s == 200.0
+    await talk.say(LOGIN)
+    assert talk.wire.expected_s == 600.0
+
+
 async def test_a_shut_down_is_told() -> None:
     office = await open_office()
     talk = await office.enter()

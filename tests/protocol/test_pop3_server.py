@@ -117,8 +117,8 @@ def test_what_came_behind_stls_is_dropped() -> None:
     core.receive(b"STLS\r\nUSER mallory\r\nPASS")
     assert core.next_event() == Stls()
     core.tls_started()
-    core.receive(b"NOOP\r\n")
-    assert core.next_event() == Noop()
+    core.receive(b"CAPA\r\n")
+    assert core.next_event() == Capa()
     assert core.next_event() is NEED_DATA
 
 

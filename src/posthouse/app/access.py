@@ -198,6 +198,7 @@ class Readers:
                 slots=self._slots,
                 maildrops=self._maildrops,
                 delays=delays,
+                clock=context.clock,
                 log=context.log,
                 figures=figures,
             )

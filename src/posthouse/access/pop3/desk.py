@@ -9,6 +9,7 @@ from posthouse.access.pop3.delays import LoginDelays
 from posthouse.access.pop3.settings import Pop3Settings
 from posthouse.message.peer import Peer
 from posthouse.ports.access import Maildrops, SessionSlots
+from posthouse.ports.clock import Clock
 from posthouse.ports.observe import Counter, Log
 from posthouse.ports.store import Store
 from posthouse.trust.login import SaslConversation
@@ -33,5 +34,6 @@ class Desk:
     slots: SessionSlots
     maildrops: Maildrops
     delays: LoginDelays
+    clock: Clock
     log: Log
     figures: Pop3Figures

@@ -55,7 +55,7 @@ _HANDLERS: Final[Mapping[type, Handler]] = {
 class Pop3Session(Context):
     """`posthouse.ports.access.AccessSession`."""
 
-    __slots__ = ("_has_ended", "_is_gone", "_reason", "_task")
+    __slots__ = ("_has_ended", "_is_gone", "_reason", "_task", "_until")
 
     def __init__(self, wire: Wire, desk: Desk) -> None:
         super().__init__(wire, desk)
@@ -63,6 +63,7 @@ class Pop3Session(Context):
         self._has_ended = False  # no more will come from the client
         self._is_gone = False
         self._reason = ""  # why we shall end it
+        self._until = desk.clock.monotonic() + desk.settings.timeout_s
 
     # -- the driver's side
 
@@ -140,17 +141,24 @@ class Pop3Session(Context):
             if count % _TURN == 0:
                 await self.breathe()
             event = self.core.next_event()
-            if event is NEED_DATA or (self._is_gone and not isinstance(event, commands.Quit)):
+            if event is NEED_DATA or self._reason or (self._is_gone and not isinstance(event, commands.Quit)):
                 break
             await self._take(event)
-            if self._reason and not self.is_over:
-                self._say_end(self._reason)
         self.flush()
-        if self._has_ended or self.is_over:
+        if self._reason and not self.is_over:
+            self._say_end(self._reason)
+        elif self._has_ended or self.is_over:
             self.wire.close()
         else:
-            self.wire.expect(self.desk.settings.timeout_s)
-            self.wire.resume()
+            self._await_more(has_taken=count > 1)
+
+    def _await_more(self, *, has_taken: bool) -> None:
+        """Octets alone win no time, commands do; who has not logged in has so long for all of it."""
+        now = self.desk.clock.monotonic()
+        if has_taken and self.login is not None:
+            self._until = now + self.desk.settings.timeout_s
+        self.wire.expect(self._until - now)
+        self.wire.resume()
 
     async def _take(self, event: Event) -> None:
         if isinstance(event, Closing):

@@ -25,14 +25,14 @@ class State(enum.IntEnum):
     CLOSED = enum.auto()
 
 
-_ANYWHERE: Final = frozenset({"CAPA", "LANG", "NOOP", "QUIT"})  # NOOP before login: some clients keep alive with it
+_ANYWHERE: Final = frozenset({"CAPA", "LANG", "QUIT"})
 _BEFORE: Final = _ANYWHERE | {"USER", "AUTH", "STLS", "UTF8"}
 
 ALLOWED: Final[Mapping[State, frozenset[str]]] = {
     State.AUTHORIZATION: _BEFORE,
     State.NAMED: _BEFORE | {"PASS"},
     State.CHALLENGED: frozenset(),
-    State.TRANSACTION: _ANYWHERE | {"STAT", "LIST", "UIDL", "RETR", "TOP", "DELE", "RSET"},
+    State.TRANSACTION: _ANYWHERE | {"STAT", "LIST", "UIDL", "RETR", "TOP", "DELE", "NOOP", "RSET"},
     State.CLOSED: frozenset(),
 }
 PHASES: Final[Mapping[State, str]] = {
