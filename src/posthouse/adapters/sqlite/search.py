@@ -1,10 +1,10 @@
 """Search on the SQLite store: exact whatever the text index has seen; without one it reads the text.
 
-A program of columns alone is one statement. Texts of header fields are looked through in memory (search_kept.py), so
-that what is left of them are UIDs. One that asks for more text has its candidates narrowed by columns and by the index,
-then each is verified with its text (search_verify.py), slice by slice; mail that is not indexed yet is a candidate.
-Between slices nothing is held, so a long search is in nobody's way and may be cancelled. Only rows of the account are
-looked at, and the index is asked for those of the account only. Writes nothing.
+What memory knows of a mailbox is answered there (search_known.py): flags, dates, sizes, texts of header fields. Of the
+rest, a program of columns alone is one statement. One that asks for more text has its candidates narrowed by columns
+and by the index, then each is verified with its text (search_verify.py), slice by slice; mail that is not indexed yet
+is a candidate. Between slices nothing is held, so a long search is in nobody's way and may be cancelled. Only rows of
+the account are looked at, and the index is asked for those of the account only. Writes nothing.
 
 A mailbox is searched as it was when its snapshot was taken: what comes while the search runs is not found, and the
 result says so by its modseq.
@@ -12,14 +12,15 @@ result says so by its modseq.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol, cast
 
 import apsw
 
 from posthouse.adapters.sqlite.bulk import Value
-from posthouse.adapters.sqlite.search_kept import EMAILS, TEXT_KINDS, THREADS, Column, KeptColumns, read_thread_rows
+from posthouse.adapters.sqlite.search_kept import EMAILS, THREADS, KeptColumns, read_thread_rows
+from posthouse.adapters.sqlite.search_known import Memory, list_kinds
 from posthouse.adapters.sqlite.search_rank import Term, list_terms, rank
 from posthouse.adapters.sqlite.search_sql import Candidates, Scope, select_matches, select_sorted
 from posthouse.adapters.sqlite.search_verify import Key, Match, Verifier
@@ -27,10 +28,10 @@ from posthouse.adapters.sqlite.store_base import StoreCore
 from posthouse.adapters.sqlite.store_reader import read_keywords, read_mailbox_state, read_modseq
 from posthouse.adapters.sqlite.store_sql import select_rows
 from posthouse.message.mailbox import AccountId, EmailId, KeywordTable, MailboxId, ModSeq, Snapshot, Uid
-from posthouse.message.search import All, And, Contains, Not, Or, SearchKey, SentOn, SortBy, SortKey, Uids, Where
-from posthouse.ms.search import index_words, join_and, plan_search, widen
+from posthouse.message.search import All, SearchKey, SentOn, SortBy, SortKey
+from posthouse.ms.search import join_and, plan_search, widen
 from posthouse.ms.thread_trees import ThreadRow
-from posthouse.ms.uidsets import from_list, from_sorted, select
+from posthouse.ms.uidsets import from_sorted
 from posthouse.ports.store import SearchResult
 
 Progress = Callable[[int, int], None]
@@ -71,26 +72,32 @@ class SqliteSearch:
         scope = Scope(account, mailbox, None if viewer == account else viewer)
         if mailbox is None:
             return await self._search(scope, program, sort, progress)
-        snapshot = await self._core.snapshots.get(account, mailbox, None)
+        snapshot = await self._core.snapshots.get(account, mailbox, scope.viewer)
         if any(by.key is SortKey.RELEVANCY for by in sort) or not self._kept.can_hold(len(snapshot.uids)):
             return await self._search(scope, program, sort, progress)
-        narrowed = await self._look_through(account, mailbox, snapshot, program)
-        if isinstance(narrowed, All | Uids):
-            return await self._list_known(scope, snapshot, narrowed, sort)
-        found = await self._search(scope, narrowed, (), progress)
+        columns = {
+            kind.name: await self._kept.column(account, mailbox, snapshot.uids, kind) for kind in list_kinds(program)
+        }
+        left = All() if isinstance(program, All) else Memory(snapshot, columns).answer(program)
+        if isinstance(left, All | set):
+            return await self._list_known(scope, snapshot, left, sort)
+        found = await self._search(scope, left, (), progress)
         keys = [key for key in zip(found.uids, found.emails, strict=True) if key[0] < snapshot.uidnext]
         ordered = await self._order(scope, snapshot, keys, sort) if sort else keys
         return _make_result(scope, snapshot.modseq, ordered)
 
     async def _list_known(
-        self, scope: Scope, snapshot: Snapshot, wanted: All | Uids, sort: Sequence[SortBy]
+        self, scope: Scope, snapshot: Snapshot, wanted: All | set[int], sort: Sequence[SortBy]
     ) -> SearchResult:
         """What the snapshot itself answers."""
         assert scope.mailbox is not None
         emails = await self._kept.column(scope.account, scope.mailbox, snapshot.uids, EMAILS)
-        uids = snapshot.uids.tolist() if isinstance(wanted, All) else select(snapshot.uids, wanted.ranges)
-        if len(emails) < len(snapshot.uids):  # some went meanwhile
-            uids = [uid for uid in uids if uid in emails]
+        if isinstance(wanted, set):
+            uids = [uid for uid in snapshot.uids if uid in wanted and uid in emails]
+        elif len(emails) == len(snapshot.uids):
+            uids = snapshot.uids.tolist()
+        else:  # some went meanwhile
+            uids = [uid for uid in snapshot.uids if uid in emails]
         if sort and _is_sorted_here(len(uids), snapshot):
             order = await self._kept.order(scope.account, scope.mailbox, snapshot.uids, sort)
             chosen = set(uids)
@@ -99,16 +106,6 @@ class SqliteSearch:
             keys = [(uid, emails[uid]) for uid in uids]
             uids = [uid for uid, _ in await self._sort(scope, keys, [0.0] * len(keys), sort)]
         return SearchResult(list(map(emails.__getitem__, uids)), cast("list[Uid]", uids), snapshot.modseq)
-
-    async def _look_through(
-        self, account: AccountId, mailbox: MailboxId, snapshot: Snapshot, program: SearchKey
-    ) -> SearchKey:
-        """The same program, with what texts of header fields say as UIDs."""
-        columns = {
-            where: await self._kept.column(account, mailbox, snapshot.uids, TEXT_KINDS[where])
-            for where in _texts_of(program)
-        }
-        return _replace_texts(program, columns) if columns else program
 
     async def _order(
         self, scope: Scope, snapshot: Snapshot, keys: Sequence[Key], sort: Sequence[SortBy]
@@ -182,40 +179,6 @@ class SqliteSearch:
 
 def _is_sorted_here(count: int, snapshot: Snapshot) -> bool:
     return count > _FEW and len(snapshot.uids) <= _MOST_SORTED
-
-
-def _texts_of(program: SearchKey) -> set[Where]:
-    match program:
-        case Not(of):
-            return _texts_of(of)
-        case And(of) | Or(of):
-            return {where for key in of for where in _texts_of(key)}
-        case Contains(where, _, _) if where in TEXT_KINDS:
-            return {where}
-        case _:
-            return set()
-
-
-def _replace_texts(program: SearchKey, columns: Mapping[Where, Column]) -> SearchKey:
-    match program:
-        case Not(of):
-            return Not(_replace_texts(of, columns))
-        case And(of):
-            return And(tuple(_replace_texts(key, columns) for key in of))
-        case Or(of):
-            return Or(tuple(_replace_texts(key, columns) for key in of))
-        case Contains(where, _, _) if where in columns:
-            return Uids(from_list(_find_texts(columns[where], index_words(program))))
-        case _:
-            return program
-
-
-def _find_texts(column: Column, words: Sequence[str]) -> list[int]:
-    """UIDs of texts that have all the words."""
-    if len(words) == 1:
-        word = words[0]
-        return [uid for uid, text in column.items() if word in text]
-    return [uid for uid, text in column.items() if all(word in text for word in words)]
 
 
 def _list(

@@ -11,6 +11,7 @@ from array import array
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from datetime import date
 from typing import Any, cast
 
 import apsw
@@ -33,6 +34,8 @@ _ENTRY = 150  # octets of a value and its place, beside its text
 _TEXTS = (Where.SUBJECT, Where.FROM, Where.TO, Where.CC, Where.BCC)  # in this order in `texts`
 _THREAD = "p.uid, e.sent, e.received, e.base_subject, e.message_id, e.refs, e.facts"
 _IS_REPLY = 1
+_EPOCH = date(1970, 1, 1).toordinal()
+_DAY_US = 86_400_000_000
 _read_facts = msgspec.msgpack.Decoder(tuple[msgspec.Raw, msgspec.Raw, int, msgspec.Raw]).decode
 
 
@@ -192,7 +195,13 @@ def _text_kinds() -> Iterator[tuple[Where, Kind]]:
         yield where, Kind(where.name, "e.texts", fold)
 
 
+def _day(row: tuple[Any, ...]) -> int:
+    """As the message's own clock showed it, as an ordinal."""
+    return _EPOCH + cast(int, row[1]) // _DAY_US
+
+
 EMAILS = Kind("email", "p.email", _second)
+DAYS = Kind("day", "e.received + e.zone * 60000000", _day)
 THREADS = Kind("thread", _THREAD.removeprefix("p.uid, "), _make_thread)
 TEXT_KINDS = dict(_text_kinds())
 SORT_KINDS = {key: Kind(f"sort {key.value}", column, _second) for key, column in SORT_COLUMNS.items()}
