@@ -105,7 +105,7 @@ async def test_what_delivery_put_in_front_belongs_to_the_header() -> None:
 
 
 def parts_of(octets: bytes) -> list[Message]:
-    return list(email.message_from_bytes(octets, policy=email.policy.SMTP).iter_parts())  # type: ignore[attr-defined]
+    return list(email.message_from_bytes(octets, policy=email.policy.SMTP).iter_parts())
 
 
 # -- parts
@@ -168,8 +168,9 @@ async def test_a_partial_is_cut_at_the_end_and_names_its_start(start: int, count
     assert told == message[start : start + count]
 
 
+@settings(max_examples=15)
 @given(
-    st.integers(1, 400), st.sampled_from(["", "HEADER", "TEXT", "1", "2", "3", "3.1", "HEADER.FIELDS (From Subject)"])
+    st.integers(60, 400), st.sampled_from(["", "HEADER", "TEXT", "1", "2", "3", "3.1", "HEADER.FIELDS (From Subject)"])
 )
 def test_partials_put_together_are_the_whole(step: int, section: str) -> None:
     async def read() -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from posthouse.access.imap.answers import Done, No
+from posthouse.access.imap.answers import Bad, Done, No
 from posthouse.access.imap.context import Context
 from posthouse.access.imap.fetching_items import Batch, compile_plan, write_lines
 from posthouse.access.imap.message_limit import cut_to_limit
@@ -54,9 +54,11 @@ async def store(context: Context, request: Store) -> Done:
 
 
 def _make_edits(place: Place, keywords: KeywordTable, request: Store) -> list[FlagEdit]:
-    """Raises No, when there is no flag among them that the user may touch (RFC 4314 §4)."""
+    """Raises Bad; No when there is no flag among them that the user may touch (RFC 4314 §4)."""
     since = None if request.unchanged_since is None else ModSeq(min(request.unchanged_since, _MODSEQ_MAX))
     given = frozenset(request.flags)
+    if any(flag.startswith("\\") and flag not in SYSTEM_FLAGS for flag in given):
+        raise Bad("Of system flags there are those that FLAGS names")  # \Recent too is nothing to be set
     allowed = frozenset(flag for flag in given if _may_touch(place, flag))
     if given and not allowed:
         raise No("You may not change such flags in this mailbox", b"NOPERM")
