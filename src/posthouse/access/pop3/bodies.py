@@ -7,8 +7,6 @@ for a session is bounded by PIECE, whatever the size of its messages.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-
 from posthouse.access.pop3.answers import Broken, Err
 from posthouse.access.pop3.maildrop import Maildrop
 from posthouse.ports.store import Blobs, NoSuchMailbox, StoreError, StoreRefusal
@@ -36,18 +34,16 @@ class Bodies:
         octets = self._ahead.pop(place, None)
         return octets if octets is not None else await self._read_one(place)
 
-    async def read_rest(self, place: int) -> AsyncIterator[bytes]:
-        """What follows. Raises Broken."""
-        size = self._drop.size(place)
-        for offset in range(PIECE, size, PIECE):
-            length = min(PIECE, size - offset)
-            try:
-                piece = await self._blobs.read(self._drop.account, self._drop.email(place), offset, length)
-            except (StoreError, StoreRefusal) as error:
-                raise Broken(repr(error)) from error
-            if len(piece) < length:
-                raise Broken("a message is shorter than it was")
-            yield piece
+    async def read_piece(self, place: int, offset: int) -> bytes:
+        """Another piece of a message that `read_first` gave the beginning of. Raises Broken."""
+        length = min(PIECE, self._drop.size(place) - offset)
+        try:
+            piece = await self._blobs.read(self._drop.account, self._drop.email(place), offset, length)
+        except (StoreError, StoreRefusal) as error:
+            raise Broken(repr(error)) from error
+        if len(piece) < length:
+            raise Broken("a message is shorter than it was")
+        return piece
 
     async def _read_one(self, place: int) -> bytes:
         length = min(self._drop.size(place), PIECE)

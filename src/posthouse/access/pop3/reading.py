@@ -140,12 +140,11 @@ async def _send_pieces(context: Context, place: int, first: bytes, cutter: TopCu
     """Raises Broken, ConnectionLost."""
     stuffer = Stuffer()
     context.write(stuffer.take(first if cutter is None else cutter.take(first)))
-    if cutter is None or not cutter.is_done:
+    for offset in range(PIECE, context.drop.size(place), PIECE):
+        if cutter is not None and cutter.is_done:
+            break
         await context.breathe()
-        async for piece in context.bodies.read_rest(place):
-            context.write(stuffer.take(piece if cutter is None else cutter.take(piece)))
-            if cutter is not None and cutter.is_done:
-                break
-            await context.breathe()
+        piece = await context.bodies.read_piece(place, offset)
+        context.write(stuffer.take(piece if cutter is None else cutter.take(piece)))
     context.write(stuffer.finish())
     await context.breathe()
