@@ -291,6 +291,11 @@ def test_any_set_and_any_name_come_back_as_they_were(ranges: list[tuple[int, int
     assert event == Command(b"a", c.Copy(v.SequenceSet(tuple(ranges)), wanted))
 
 
+def test_a_refusal_repeats_no_control_characters_and_is_short() -> None:
+    assert refuse(b"FETCH \x00\xff\x1b").text == "Expected numbers of messages at: ???"
+    assert len(refuse(b"STATUS x (" + b"X" * 9_000 + b")").text) <= 200
+
+
 def test_the_tag_is_kept_whatever_is_wrong_behind_it() -> None:
     assert play(b"t.1 \x01\r\n")[0][0].tag == b"t.1"  # type: ignore[union-attr]
     assert play(b"+ NOOP\r\n")[0][0].tag == b"*"  # type: ignore[union-attr]

@@ -30,6 +30,7 @@ _SEQUENCE_SET = re.compile(
 _RANGE = re.compile(rb"([0-9]+)(?::([0-9]+))?")
 _FLAG = re.compile(rb'\\?[^\x00-\x20\x7f-\xff(){%*"\\\]]+')
 _SPACES = re.compile(rb" *+\Z")
+_UNSHOWABLE = re.compile(rb"[^ -~]")
 _SHOWN = 40
 
 
@@ -73,7 +74,7 @@ class Reader:
     # -- characters
 
     def fail(self, expected: str) -> NoReturn:
-        found = self._text[self._at : self._at + _SHOWN].decode("ascii", "replace")
+        found = _UNSHOWABLE.sub(b"?", self._text[self._at : self._at + _SHOWN]).decode("ascii")
         raise SyntaxProblem(f"Expected {expected}" + (f" at: {found}" if found else " at the end"))
 
     @property

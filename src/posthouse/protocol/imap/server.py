@@ -36,6 +36,7 @@ _LONGEST_MARK: Final = 25
 _HEAD: Final = re.compile(rb'([^\x00-\x20\x7f-\xff(){%*"\\+]{1,100}) (?:UID )?([A-Za-z0-9]+)', re.IGNORECASE)
 _TAG: Final = re.compile(rb'[^\x00-\x20\x7f-\xff(){%*"\\+]{1,100}(?= |\Z)')
 _MESSAGES: Final = frozenset({"APPEND", "REPLACE"})
+_LONGEST_TEXT: Final = 200
 _MOST_LITERALS: Final = 1_000  # of one command
 _LONGEST_SKIP: Final = 4  # times the largest message: what a client sends without being asked
 
@@ -247,7 +248,7 @@ class ImapServer:
         try:
             return Command(*parse_command(texts, literals, self))
         except SyntaxProblem as problem:
-            return Refused(self._tag, problem.status, problem.code, problem.text)
+            return Refused(self._tag, problem.status, problem.code, problem.text[:_LONGEST_TEXT])
 
     # -- literals
 
