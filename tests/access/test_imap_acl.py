@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from posthouse.access.imap.places import ALL_RIGHTS, sum_rights
-from posthouse.message.mailbox import MailboxId
+from posthouse.access.imap.place import ALL_RIGHTS, sum_rights
+from posthouse.message.mailbox import MailboxId, Role
 from posthouse.ports.directory import Account
 from posthouse.ports.store import Grant
 from tests.access.imap_kit import ALICE, BOB, Client, Office, letter, open_office
@@ -124,6 +124,15 @@ async def test_all_rights_of_another_do_everything_but_take_the_mailbox_along() 
     assert b"a NO [CANNOT]" in await bob.talk(b"a RENAME %b Mine" % _TEAM)
     await bob.talk(b"b CREATE Mine")
     assert b"c NO [CANNOT]" in await bob.talk(f'c RENAME Mine "{_OWNER}/Team/Yours"'.encode())
+
+
+async def test_nobody_makes_a_mailbox_for_anothers_use() -> None:
+    """Nor learns from it which uses the owner has."""
+    office, bob = await _open_with("lk")
+    await office.store.mailboxes.open_role(ALICE, Role.SENT)
+    for use in (b"\\Sent", b"\\Trash"):
+        name = f'"{_OWNER}/Team/New"'.encode()
+        assert b"a NO [USEATTR]" in await bob.talk(b"a CREATE %b (USE (%b))" % (name, use))
 
 
 # -- what may not be looked up does not exist

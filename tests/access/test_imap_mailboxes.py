@@ -296,3 +296,12 @@ async def test_other_users_is_nobodys_to_make() -> None:
     _, alice = await _enter()
     for name in (b'"Other Users"', b'"Other Users/x"', b'"Other Users/x/y"', b'"Other Users/alice@example.org/y"'):
         assert b"a NO [NOPERM]" in await alice.talk(b"a CREATE " + name)
+
+
+async def test_a_mailbox_that_an_import_named_like_those_of_others_can_be_had_and_renamed() -> None:
+    office, alice = await _enter()
+    above = await office.store.mailboxes.create(ALICE, "Other Users")
+    await office.store.mailboxes.create(ALICE, "old", above.id)
+    assert b"a OK" in await alice.talk(b'a SELECT "Other Users/old"')
+    assert b"b OK" in await alice.talk(b'b RENAME "Other Users" Elsewhere')
+    assert await names_of(alice, "E*") == ["Elsewhere", "Elsewhere/old"]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from posthouse.message.mailbox import Role
 from posthouse.ports.store import Grant
 from posthouse.protocol.imap.commands import GetMetadata, SetMetadata
 from tests.access.imap_kit import ALICE, BOB, Client, Office, open_office
@@ -153,3 +154,41 @@ async def test_entries_go_with_a_mailbox() -> None:
     _, alice = await _enter()
     await alice.talk(b"a CREATE one", b'b SETMETADATA one (/private/comment "x")', b"c RENAME one two")
     assert b'(/private/comment "x")' in await alice.talk(b"d GETMETADATA two /private/comment")
+
+
+# -- special use
+
+
+async def test_the_use_of_a_mailbox_is_read_and_changed() -> None:
+    """RFC 6154 §4."""
+    _, alice = await _enter()
+    await alice.talk(b"a CREATE Copies (USE (\\Sent))", b"b CREATE Other")
+    entry = b"/private/specialuse"
+    assert b'(%b "\\\\Sent")' % entry in await alice.talk(b"c GETMETADATA Copies " + entry)
+    assert b"d NO [USEATTR]" in await alice.talk(b'd SETMETADATA Other (%b "\\\\Sent")' % entry)
+    assert b"e OK" in await alice.talk(b"e SETMETADATA Copies (%b NIL)" % entry)
+    assert b"f OK" in await alice.talk(b'f SETMETADATA Other (%b "\\\\sent" /private/comment "x")' % entry)
+    answer = await alice.talk(b'g LIST "" (Copies Other) RETURN (METADATA (%b))' % entry)
+    assert b'* METADATA "Copies" (%b NIL)\r\n' % entry in answer
+    assert b'* LIST (\\HasNoChildren \\Sent) "/" "Other"\r\n' in answer
+    assert b'* METADATA "Other" (%b "\\\\Sent")\r\n' % entry in answer
+
+
+@pytest.mark.parametrize(
+    ("name", "use"), [(b"INBOX", b"\\\\Sent"), (b"Work", b"\\\\All"), (b"Work", b"\\\\Sent \\\\Trash")]
+)
+async def test_uses_that_cannot_be_are_refused(name: bytes, use: bytes) -> None:
+    _, alice = await _enter()
+    await alice.talk(b"a CREATE Work")
+    assert b"b NO [USEATTR]" in await alice.talk(b'b SETMETADATA %b (/private/specialuse "%b")' % (name, use))
+
+
+async def test_the_use_of_anothers_mailbox_is_not_the_readers_to_know_or_change() -> None:
+    office, alice = await _enter()
+    made = await office.store.mailboxes.open_role(ALICE, Role.TRASH)
+    await office.store.sharing.set_grant(ALICE, made.id, Grant(BOB, "lrw"))
+    bob = await office.enter(BOB)
+    name, entry = b'"Other Users/alice@example.org/Trash"', b"/private/specialuse"
+    assert b"(%b NIL)" % entry in await bob.talk(b"a GETMETADATA %b %b" % (name, entry))
+    assert b"b NO [USEATTR]" in await bob.talk(b'b SETMETADATA %b (%b "\\\\Sent")' % (name, entry))
+    assert b"\\\\Trash" in await alice.talk(b"c GETMETADATA Trash " + entry)

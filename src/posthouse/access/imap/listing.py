@@ -16,8 +16,10 @@ from posthouse.access.imap.context import Context
 from posthouse.access.imap.listing_patterns import compile_patterns, literal_start
 from posthouse.access.imap.listing_tree import Entry, Tree, grow_tree, mark_above
 from posthouse.access.imap.mailboxes_status import note_items, write_status_of
-from posthouse.access.imap.metadata import read_listed, write_entries
-from posthouse.access.imap.places import OTHERS, Place, list_places
+from posthouse.access.imap.mailboxes_uses import use_of
+from posthouse.access.imap.metadata import read_listed, with_use, write_entries
+from posthouse.access.imap.place import OTHERS, Place
+from posthouse.access.imap.places import list_places
 from posthouse.message.mailbox import AccountId, MailboxId, Role
 from posthouse.ports.store import StoreError, StoreRefusal
 from posthouse.protocol.imap.commands import List, Lsub
@@ -99,7 +101,7 @@ async def _make_usual(context: Context) -> None:
 def _is_wanted(entry: Entry, select: frozenset[ListSelect]) -> bool:
     if ListSelect.SUBSCRIBED in select and not entry.is_subscribed:
         return False
-    return ListSelect.SPECIAL_USE not in select or _use_of(entry) is not None
+    return ListSelect.SPECIAL_USE not in select or (entry.place is not None and use_of(entry.place) is not None)
 
 
 def _choose(tree: Tree, request: List) -> list[Entry]:
@@ -124,13 +126,6 @@ def _is_shown(entry: Entry) -> bool:
 # -- what is told
 
 
-def _use_of(entry: Entry) -> str | None:
-    place = entry.place
-    if place is None or place.viewer is not None or place.mailbox.role in (None, Role.INBOX):
-        return None
-    return f"\\{place.mailbox.role.value.capitalize()}"
-
-
 def _write_entry(context: Context, request: List, entry: Entry) -> bytes:
     attributes: list[str] = []
     if entry.place is None:
@@ -138,7 +133,7 @@ def _write_entry(context: Context, request: List, entry: Entry) -> bytes:
     elif not entry.place.may("r"):
         attributes.append("\\Noselect")
     attributes.append("\\HasChildren" if entry.has_children else "\\HasNoChildren")
-    use = _use_of(entry)
+    use = None if entry.place is None else use_of(entry.place)
     if use is not None:
         attributes.append(use)
     if entry.is_subscribed and (ListSelect.SUBSCRIBED in request.select or ListReturn.SUBSCRIBED in request.returns):
@@ -162,7 +157,7 @@ async def _write_more(context: Context, request: List, place: Place, metadata: M
         name = write_mailbox(place.name, is_utf8=context.writes_utf8)
         context.write(b"* MYRIGHTS %b %b\r\n" % (name, write_rights(place.rights)))
     if request.metadata and place.may("r"):
-        entries = metadata.get((place.owner, place.mailbox.id), {})
+        entries = with_use(place, metadata.get((place.owner, place.mailbox.id), {}))
         context.write(write_entries(context, place.name, {name: entries.get(name) for name in request.metadata}))
 
 

@@ -13,16 +13,9 @@ from dataclasses import replace
 
 from posthouse.access.imap.answers import DONE, Done, No
 from posthouse.access.imap.context import Context
-from posthouse.access.imap.places import (
-    OTHERS,
-    SEPARATOR,
-    Area,
-    Place,
-    compose,
-    find_place,
-    open_area,
-    split_name,
-)
+from posthouse.access.imap.mailboxes_uses import read_use, refuse_use
+from posthouse.access.imap.place import OTHERS, SEPARATOR, Area, Place, compose, split_name
+from posthouse.access.imap.places import find_place, open_area
 from posthouse.access.imap.selecting import leave
 from posthouse.message.mailbox import MAX_UID, Mailbox, MailboxId, Role, UidRange
 from posthouse.ports.store import MailboxExists, MailboxUpdate
@@ -33,18 +26,17 @@ from posthouse.protocol.imap.render import write_mailbox, write_status
 _TOP = MailboxId(0)
 _MAX_NAME = 255  # octets
 _EVERYTHING = (UidRange(1, MAX_UID),)
-_USES = {f"\\{role.value}": role for role in Role if role is not Role.INBOX}  # RFC 6154 §2
 
 
 # -- CREATE
 
 
 async def create(context: Context, request: Create) -> Done:
-    role = _read_use(request.special_use)
+    role = read_use(request.special_use)
     parts = _read_new_name(context, request.mailbox)
     area = await _open_to_make(context, parts)
-    if role is not None and any(mailbox.role is role for mailbox in area.mailboxes):
-        raise _no_use()
+    if role is not None and (area.viewer is not None or any(mailbox.role is role for mailbox in area.mailboxes)):
+        raise refuse_use()
     path = parts[area.depth :]
     found = area.find_deepest(path)
     _check_free(area, path, found)
@@ -53,24 +45,11 @@ async def create(context: Context, request: Create) -> Done:
     except MailboxExists:
         if role is None:
             raise
-        raise _no_use() from None
+        raise refuse_use() from None
     name = SEPARATOR.join(parts)
     if context.rev2 and name != request.mailbox.rstrip(SEPARATOR):
         _tell_name(context, name, request.mailbox.rstrip(SEPARATOR))
     return Done("Mailbox made", b"MAILBOXID (%b)" % write_mailbox_id(made.id))  # RFC 8474 §4.1
-
-
-def _read_use(wanted: Sequence[str]) -> Role | None:
-    if not wanted:
-        return None
-    role = _USES.get(wanted[0].lower())
-    if role is None or any(use.lower() != wanted[0].lower() for use in wanted):
-        raise _no_use()
-    return role
-
-
-def _no_use() -> No:
-    return No("A mailbox for that use cannot be made, or is there already", b"USEATTR")
 
 
 def _read_new_name(context: Context, name: str) -> list[str]:
@@ -191,7 +170,7 @@ async def rename(context: Context, request: Rename) -> Done:
         work = context.desk.store.messages.move(old.owner, old.mailbox.id, _EVERYTHING, old.owner, made.id)
         await context.wait_patiently(work)
         context.note_change()
-        return Done("The messages of INBOX are moved", b"MAILBOXID (%b)" % write_mailbox_id(made.id))
+        return Done("The messages of INBOX are moved")
     if any(mailbox.id == old.mailbox.id for mailbox in found):
         raise No("A mailbox cannot be below itself", b"CANNOT")
     await _move(context, area, path, found, old)

@@ -11,7 +11,9 @@ from collections.abc import Mapping, Sequence
 
 from posthouse.access.imap.answers import Bad, Done, No
 from posthouse.access.imap.context import Context
-from posthouse.access.imap.places import Place, find_place
+from posthouse.access.imap.mailboxes_uses import USE_ENTRY, change_use, use_of
+from posthouse.access.imap.place import Place
+from posthouse.access.imap.places import find_place
 from posthouse.message.mailbox import AccountId, MailboxId
 from posthouse.message.wire_strings import NIL, write_string
 from posthouse.ports.store import BadName, TooMany
@@ -30,7 +32,8 @@ async def get_metadata(context: Context, request: GetMetadata) -> Done:
     if request.mailbox:
         place = await _find(context, request.mailbox)
         name = place.name
-        found = await context.desk.store.annotations.read(place.owner, place.mailbox.id, context.account)
+        kept = await context.desk.store.annotations.read(place.owner, place.mailbox.id, context.account)
+        found = with_use(place, kept)
     else:
         name, found = "", await _read_server(context)
     chosen = _choose(found, request)
@@ -64,6 +67,11 @@ def _check_entries(entries: Sequence[str]) -> None:
             raise Bad("Entries begin with /shared/ or /private/")
     if len(entries) > _MOST:
         raise No(f"At most {_MOST} entries at once", b"METADATA TOOMANY")
+
+
+def with_use(place: Place, entries: dict[str, bytes]) -> dict[str, bytes]:
+    use = use_of(place)
+    return entries if use is None else entries | {USE_ENTRY: use.encode("ascii")}
 
 
 async def _find(context: Context, name: str) -> Place:
@@ -103,7 +111,7 @@ def _write_value(value: bytes | None) -> bytes:
 
 
 async def set_metadata(context: Context, request: SetMetadata) -> Done:
-    """All or none."""
+    """All or none; but the use of a mailbox, which is no annotation, is changed first."""
     entries = dict(request.entries)
     _check_entries(list(entries))
     limit = context.desk.settings.largest_metadata
@@ -120,7 +128,10 @@ async def set_metadata(context: Context, request: SetMetadata) -> Done:
     place = await _find(context, request.mailbox)
     if has_shared:
         place.need("w")
-    await _write(context, place.owner, place.mailbox.id, entries)
+    if USE_ENTRY in entries:
+        await change_use(context, place, entries.pop(USE_ENTRY))
+    if entries:
+        await _write(context, place.owner, place.mailbox.id, entries)
     return Done("The entries are kept")
 
 
