@@ -105,14 +105,20 @@ async def _write_group(
     octets_of: dict[int, bytes | None] = dict(rows)
     pieces: list[bytes] = []
     count, is_decoded = 0, True
+    is_whole = len(wanted) == 1 and wanted[0].is_whole
     for uid, facts in group:
         if uid not in octets_of:
             continue
         octets = octets_of[uid]
         if octets is None:  # in a file
             octets = await store.blobs.read(place.owner, facts.email)
+        count += 1
+        if is_whole:
+            begin = b"%b%b {%d}\r\n" % (_lead(begins[uid]), wanted[0].label, len(octets))
+            pieces += (begin, hide_nul(octets), b")\r\n")
+            continue
         items = [render(each, facts, octets) for each in wanted]
-        count, is_decoded = count + 1, is_decoded and None not in items
+        is_decoded = is_decoded and None not in items
         _add_response(pieces, begins[uid], items)
     context.write(b"".join(pieces))
     return Told(count, is_decoded)

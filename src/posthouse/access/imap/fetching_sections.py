@@ -67,6 +67,11 @@ class Wanted:
         return bool(self.part) or self.text is Text.MIME
 
     @property
+    def is_whole(self) -> bool:
+        """All of the message as it lies there."""
+        return self.is_plain and not self.part and self.text is Text.ALL and self.start is None
+
+    @property
     def is_plain(self) -> bool:
         """It is octets of the message as they lie there."""
         return self.pick is None and not self.decodes and not self.is_size
