@@ -197,6 +197,7 @@ def test_keys_and_texts() -> None:
     assert parsed.subject == "Re: Grüße"
     assert parsed.is_reply_or_forward
     assert (parsed.message_id, parsed.references) == ("1@x", ("3@x", "4@x", "5@x"))
+    assert parsed.references[len(parsed.references) - parsed.reply_ids :] == ("5@x",)
     assert parsed.from_text == "Jörg <jo@b.test>"
     assert parsed.list_id == "l.example.org"
     assert parsed.preview == "Hello there"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from posthouse.ms.thread_trees import ThreadBy, ThreadRow, build_threads
+from posthouse.ms.thread_trees import ThreadBy, ThreadRow, build_threads, list_parents
 
 Tree = list[object]
 
@@ -141,6 +141,13 @@ def test_every_message_is_in_exactly_one_place(messages: list[tuple[str, list[st
             seen += [rows[at].uid] if at < len(rows) else []
             waiting.extend(children)
         assert sorted(seen) == [row.uid for row in rows]
+
+
+def test_in_reply_to_counts_where_there_are_no_references() -> None:
+    assert list_parents(("a", "b"), 0) == ("a", "b")
+    assert list_parents(("a", "b", "c"), 1) == ("a", "b")
+    assert list_parents(("c", "d"), 2) == ("c",)
+    assert list_parents((), 0) == ()
 
 
 def test_a_very_deep_thread_is_built() -> None:

@@ -75,6 +75,7 @@ def parse_message(octets: bytes | memoryview, limits: Limits = DEFAULT_LIMITS) -
     parts = _list_parts(root, lines)
     subject = _decode_subject(fields)
     base = base_subject(subject)
+    references, reply_ids = _read_references(fields)
     addresses = {name: read_addresses(fields, name) for name in _ADDRESS_FIELDS if name in fields}
     return ParsedMessage(
         size=len(data),
@@ -86,7 +87,7 @@ def parse_message(octets: bytes | memoryview, limits: Limits = DEFAULT_LIMITS) -
         head=_join_head(found),
         keys=_make_keys(fields, fold_case(base.text)[:_MAX_KEY], addresses),
         message_id=_read_message_id(fields),
-        references=_read_references(fields),
+        references=references,
         subject=subject,
         from_text=_join_addresses(addresses.get(b"from", ())),
         to_text=_join_addresses(addresses.get(b"to", ())),
@@ -99,6 +100,7 @@ def parse_message(octets: bytes | memoryview, limits: Limits = DEFAULT_LIMITS) -
         or root.fields_end > MAX_HEADER_OCTETS
         or any(len(listed) >= MAX_ADDRESSES for listed in addresses.values()),
         list_id=_read_list_id(fields),
+        reply_ids=reply_ids,
     )
 
 
@@ -230,14 +232,19 @@ def _read_message_id(fields: Fields) -> str:
     return ids[0] if ids else ""
 
 
-def _read_references(fields: Fields) -> tuple[str, ...]:
-    """Of many the last ones are kept, and the first, where the thread began."""
+def _read_references(fields: Fields) -> tuple[tuple[str, ...], int]:
+    """The ids, and how many of the last stand in In-Reply-To alone. Of many the last are kept, and the first, where
+    the thread began.
+    """
     ids: dict[str, None] = {}
+    counts = []
     for name in (b"references", b"in-reply-to"):
         for value in fields.get(name, ()):
             ids.update(dict.fromkeys(_find_ids(value)))
+        counts.append(len(ids))
     found = tuple(ids)
-    return found if len(found) <= MAX_REFERENCES else (found[0], *found[1 - MAX_REFERENCES :])
+    kept = found if len(found) <= MAX_REFERENCES else (found[0], *found[1 - MAX_REFERENCES :])
+    return kept, min(counts[1] - counts[0], len(kept))
 
 
 def _find_ids(value: bytes) -> list[str]:

@@ -53,8 +53,9 @@ class ParsedMessage:
 
     `head` holds the fields that mail programs ask for together (see message/parse.py HEAD_FIELDS), as they stand in
     the message and in its order, each with its CRLF. `references`: ids without brackets of References, then
-    In-Reply-To. `preview`: up to 256 characters of plain text (RFC 8970 §3.1). `subject`, `addresses`: decoded text
-    for search. `is_reply_or_forward`: the subject says so (RFC 5256 §2.1). `is_truncated`: a limit was reached.
+    In-Reply-To; the last `reply_ids` of them stand in In-Reply-To alone. `preview`: up to 256 characters of plain text
+    (RFC 8970 §3.1). `subject`, `addresses`: decoded text for search. `is_reply_or_forward`: the subject
+    says so (RFC 5256 §2.1). `is_truncated`: a limit was reached.
     """
 
     size: int
@@ -77,3 +78,4 @@ class ParsedMessage:
     is_reply_or_forward: bool = False
     is_truncated: bool = False
     list_id: str = ""
+    reply_ids: int = 0

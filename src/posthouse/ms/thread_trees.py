@@ -34,6 +34,16 @@ class ThreadRow(NamedTuple):
     references: Sequence[str]
 
 
+def list_parents(references: Sequence[str], reply_ids: int) -> Sequence[str]:
+    """What counts of a message's ids: References or, without any, the first of In-Reply-To (RFC 5256 §3).
+
+    The last `reply_ids` stand in In-Reply-To alone.
+    """
+    if not reply_ids:
+        return references
+    return references[:-reply_ids] or references[:1]
+
+
 class Forest(NamedTuple):
     """Threads of rows, as numbers of rows: the first messages in order, and who has replies. What is no row's number
     is a parent that is missing. Plain numbers, as there are many of them.

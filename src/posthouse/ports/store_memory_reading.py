@@ -12,7 +12,7 @@ from posthouse.message.search import SearchKey, SortBy, SortKey
 from posthouse.ms.search import EmailFacts, compile_search, score
 from posthouse.ms.sort import sort_rows
 from posthouse.ms.texts import MessageTexts
-from posthouse.ms.thread_trees import ThreadRow
+from posthouse.ms.thread_trees import ThreadRow, list_parents
 from posthouse.ms.uidsets import from_list
 from posthouse.ports.store import AccountChanges, SearchResult, Usage
 from posthouse.ports.store_memory_mailboxes import Reading, find_box
@@ -153,7 +153,7 @@ def _make_thread_row(uid: Uid, email: Email) -> ThreadRow:
         message.keys.base_subject,
         message.is_reply_or_forward,
         message.message_id,
-        message.references,
+        list_parents(message.references, message.reply_ids),
     )
 
 

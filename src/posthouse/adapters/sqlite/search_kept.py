@@ -23,7 +23,7 @@ from posthouse.adapters.sqlite.store_sql import placements_in
 from posthouse.message.casemap import fold_case
 from posthouse.message.mailbox import AccountId, MailboxId, UidSet
 from posthouse.message.search import SortBy, Where
-from posthouse.ms.thread_trees import ThreadRow
+from posthouse.ms.thread_trees import ThreadRow, list_parents
 from posthouse.ms.uidsets import from_sorted
 
 Value = str | int | ThreadRow
@@ -182,7 +182,7 @@ def _make_thread(row: tuple[Any, ...]) -> ThreadRow:
         subject,
         bool(flags & _IS_REPLY),
         message_id,
-        tuple(refs.split("\n")) if refs else (),
+        list_parents(tuple(refs.split("\n")), flags >> 2) if refs else (),
     )
 
 

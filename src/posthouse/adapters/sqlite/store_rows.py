@@ -78,7 +78,7 @@ def _encode_facts(message: ParsedMessage) -> bytes:
         )
         for p in message.parts
     ]
-    flags = message.is_reply_or_forward | message.is_truncated << 1
+    flags = message.is_reply_or_forward | message.is_truncated << 1 | message.reply_ids << 2
     return _encode((message.header_size, message.lines, flags, parts))
 
 
@@ -130,6 +130,7 @@ def read_message(row: dict[str, Any], fields: Fields) -> ParsedMessage | None:
         is_reply_or_forward=bool(flags & 1),
         is_truncated=bool(flags & 2),
         list_id=list_id,
+        reply_ids=flags >> 2,
     )
 
 
