@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import imaplib
 import json
 import poplib
 import ssl
@@ -24,10 +25,13 @@ class ReadingRoom(Server):
 
     def configure(self, workers: int) -> None:
         super().configure(workers)
-        self.pop3 = free_port()
+        self.pop3, self.imap = free_port(), free_port()
         self.config.write_text(
             f'postmaster = "{ANN}"\ndrain = "1h"\n{self.config.read_text()}'
             f'[[listener]]\nservice = "pop3"\nbind = "127.0.0.1:{self.pop3}"\ntls = "starttls"\n'
+            f'[[listener]]\nservice = "imap"\nbind = "127.0.0.1:{self.imap}"\ntls = "implicit"\n'
+            f'hide_capabilities = ["NOTIFY"]\n'
+            f"[imap]\nsessions_per_account = 2\n"
         )
         with open_account_tools(load(str(self.config))) as tools:
             tools.domains.add("ours.example")
@@ -36,18 +40,26 @@ class ReadingRoom(Server):
     def connect(self) -> poplib.POP3:
         return poplib.POP3("127.0.0.1", self.pop3, 20)
 
-    def log_in(self, name: str) -> poplib.POP3:
-        client = self.connect()
+    def trust(self) -> ssl.SSLContext:
         context = ssl.create_default_context(cafile=str(self.base / "data" / "self-signed.pem"))
         context.check_hostname = False
-        client.stls(context)
+        return context
+
+    def open_imap(self, name: str) -> imaplib.IMAP4:
+        client = imaplib.IMAP4_SSL("127.0.0.1", self.imap, ssl_context=self.trust(), timeout=20)
+        client.login(name, self.passwords[name])
+        return client
+
+    def log_in(self, name: str) -> poplib.POP3:
+        client = self.connect()
+        client.stls(self.trust())
         client.user(name)
         client.pass_(self.passwords[name])
         return client
 
-    def sessions(self) -> dict[str, dict[str, str]]:
+    def sessions(self, service: str = "pop3") -> dict[str, dict[str, str]]:
         found = [json.loads(line) for line in self.command("sessions", "list", "--json").splitlines()]
-        return {each["login"]: each for each in found if each["service"] == "pop3"}
+        return {each["login"]: each for each in found if each["service"] == service}
 
 
 @pytest.fixture
@@ -96,6 +108,29 @@ def test_an_administrator_ends_a_session_and_the_maildrop_is_free(room: ReadingR
     ann.close()
     wait_until(lambda: ANN not in room.sessions(), 10, "her session is gone")
     assert room.log_in(ANN).stat() == (0, 0)
+
+
+def test_an_imap_session_says_where_it_is_and_can_be_ended(room: ReadingRoom) -> None:
+    ann = room.open_imap(ANN)
+    assert ann.select() == ("OK", [b"0"])
+    assert "NOTIFY" not in ann.capabilities
+    assert room.sessions("imap")[ANN]["doing"] == "in INBOX"
+    room.command("sessions", "kill", room.sessions("imap")[ANN]["id"])
+    assert ann.readline().startswith(b"* BYE ")
+
+
+def test_an_account_has_so_many_sessions_over_all_workers(room: ReadingRoom) -> None:
+    _first, _second = room.open_imap(ANN), room.open_imap(ANN)
+    wait_until(lambda: all(is_limited(room, ANN) for _ in range(4)), 10, "the workers have told each other")
+    assert room.open_imap(BOB).noop()[0] == "OK"
+
+
+def is_limited(room: ReadingRoom, name: str) -> bool:
+    try:
+        room.open_imap(name).logout()
+    except imaplib.IMAP4.error as error:
+        return "[LIMIT]" in str(error)
+    return False
 
 
 def test_who_is_disabled_is_put_out(room: ReadingRoom) -> None:
