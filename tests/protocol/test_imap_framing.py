@@ -124,6 +124,13 @@ def test_an_answer_to_a_challenge_is_decoded() -> None:
     assert play(b"a AUTHENTICATE PLAIN\r\n\r\n", BEFORE)[0] == [begin, AuthResponse(b"")]
 
 
+@pytest.mark.parametrize(("octets", "initial"), [(b"=", b""), (b"AGEAYg==", b"\0a\0b")])
+def test_an_initial_response_is_decoded(octets: bytes, initial: bytes) -> None:
+    """RFC 4959 §3."""
+    (event,), _ = run(make_core(BEFORE), [b"a AUTHENTICATE plain " + octets + b"\r\n"])
+    assert event == Command(b"a", Authenticate("PLAIN", initial))
+
+
 def test_idle_ends_with_done_and_with_nothing_else() -> None:
     assert play(b"a IDLE\r\ndone\r\nb NOOP\r\n")[0] == [Command(b"a", Idle()), Done(), NOOP]
     events, _ = play(b"a IDLE\r\nx NOOP\r\nb NOOP\r\n")
