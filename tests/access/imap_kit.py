@@ -17,7 +17,7 @@ from dataclasses import dataclass, field, replace
 from email.message import EmailMessage
 
 from posthouse.access.imap.desk import Desk, ImapFigures
-from posthouse.access.imap.places import Place
+from posthouse.access.imap.place import Place
 from posthouse.access.imap.selected import Selected
 from posthouse.access.imap.session import ImapSession
 from posthouse.access.imap.settings import ImapSettings

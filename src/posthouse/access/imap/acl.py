@@ -9,7 +9,8 @@ from __future__ import annotations
 
 from posthouse.access.imap.answers import Bad, Done, No
 from posthouse.access.imap.context import Context
-from posthouse.access.imap.places import ALL_RIGHTS, Place, find_place
+from posthouse.access.imap.place import ALL_RIGHTS, Place
+from posthouse.access.imap.places import find_place
 from posthouse.message.mailbox import AccountId
 from posthouse.message.wire_strings import write_string
 from posthouse.ports.store import Grant

@@ -9,7 +9,8 @@ import re
 
 from posthouse.access.imap.answers import No
 from posthouse.access.imap.context import Context
-from posthouse.access.imap.places import Place, find_place
+from posthouse.access.imap.place import Place
+from posthouse.access.imap.places import find_place
 from posthouse.message.mailbox import UidRange
 from posthouse.message.sections import find_message, find_section
 from posthouse.message.wire_strings import write_string

@@ -7,20 +7,18 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable
-from typing import TYPE_CHECKING, TypeVar
+from typing import TypeVar
 
 from posthouse.access.imap.answers import No
 from posthouse.access.imap.desk import Desk
 from posthouse.access.imap.selected import Selected
+from posthouse.access.imap.watching import Notifying
 from posthouse.message.mailbox import AccountId
 from posthouse.ports.access import ConnectionLost, Wire
 from posthouse.ports.login import Login
 from posthouse.protocol.imap.render import write_status
 from posthouse.protocol.imap.server import ImapServer
 from posthouse.trust.login import SaslConversation
-
-if TYPE_CHECKING:
-    from posthouse.access.imap.notifying import Notifying
 
 T = TypeVar("T")
 

@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterable, Sequence
 from posthouse.access.imap.answers import DONE, EXPECTED, Bad, Done
 from posthouse.access.imap.context import Context
 from posthouse.access.imap.searching_keys import Program
+from posthouse.access.imap.watched import Watched
 from posthouse.message.mailbox import UidSet
 from posthouse.message.search import And, SearchKey, SortBy, Uids
 from posthouse.ms.snapshots import Difference
@@ -22,16 +23,6 @@ from posthouse.protocol.imap.render import write_status, write_uids
 
 _MAX_CONTEXTS = 16
 _MAX_RESULTS = 250_000  # of all contexts of a session: a megabyte
-
-
-class Watched:
-    """A search and its result. `by`: the order of a SORT, empty for a SEARCH, whose results have no place."""
-
-    __slots__ = ("by", "is_uid", "key", "results", "tag")
-
-    def __init__(self, tag: bytes, key: SearchKey, by: Sequence[SortBy], uids: Iterable[int], *, is_uid: bool) -> None:
-        self.tag, self.key, self.by, self.is_uid = tag, key, tuple(by), is_uid
-        self.results = array("I", uids)
 
 
 def refuse_reuse(context: Context) -> None:

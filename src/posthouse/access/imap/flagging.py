@@ -12,7 +12,7 @@ from posthouse.access.imap.answers import Bad, Done, No
 from posthouse.access.imap.context import Context
 from posthouse.access.imap.fetching_items import Batch, compile_plan, write_lines
 from posthouse.access.imap.message_limit import cut_to_limit
-from posthouse.access.imap.places import Place
+from posthouse.access.imap.place import Place
 from posthouse.access.imap.updates import OwnFlags, learn_keywords, tell_news
 from posthouse.message.mailbox import SYSTEM_FLAGS, KeywordTable, ModSeq, UidRange, UidSet
 from posthouse.ms.uidsets import EMPTY, from_sorted, join_ranges, select, subtract, unite

@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Sequence
 
-from posthouse.access.imap.places import SEPARATOR
+from posthouse.access.imap.place import SEPARATOR
 
 Matcher = Callable[[str], bool]
 _STARS = re.compile(r"[*%]*\*[*%]*")

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
-from posthouse.access.imap.places import SEPARATOR, Place
+from posthouse.access.imap.place import SEPARATOR, Place
 
 
 @dataclass(slots=True)

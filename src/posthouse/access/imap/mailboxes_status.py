@@ -11,7 +11,8 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 
 from posthouse.access.imap.answers import Done
 from posthouse.access.imap.context import Context
-from posthouse.access.imap.places import Place, find_place
+from posthouse.access.imap.place import Place
+from posthouse.access.imap.places import find_place
 from posthouse.message.mailbox import Flag
 from posthouse.ms.uidsets import from_sorted
 from posthouse.ports.store import Fields

@@ -10,83 +10,21 @@ AnnotationChange is not there: BADEVENT. More mailboxes than `MOST` are not watc
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 
 from posthouse.access.imap.answers import DONE, Bad, Done, No
 from posthouse.access.imap.context import Context
-from posthouse.access.imap.places import SEPARATOR, Place, list_places
+from posthouse.access.imap.place import Place
+from posthouse.access.imap.places import list_places
 from posthouse.access.imap.updates import tell_news
-from posthouse.message.mailbox import AccountId, MailboxId
-from posthouse.ports.store import Subscription
+from posthouse.access.imap.watching import SELECTED, Entries, Notifying
 from posthouse.protocol.imap.commands import Fetch, Notify
 from posthouse.protocol.imap.render import write_mailbox, write_status
-from posthouse.protocol.imap.values import Event, EventGroup, Scope, SequenceSet, Source
+from posthouse.protocol.imap.values import Event, EventGroup, Scope, SequenceSet
 
 MOST = 5_000
-_SELECTED = frozenset({Scope.SELECTED, Scope.SELECTED_DELAYED})
 _MESSAGES = frozenset({Event.MESSAGE_NEW, Event.MESSAGE_EXPUNGE, Event.FLAG_CHANGE})
 _KNOWN = frozenset(Event) - {Event.ANNOTATION_CHANGE}
-
-Key = tuple[AccountId, MailboxId]
-Picture = dict[Key, Place]
-Entries = Mapping[str, bytes]
-
-
-class Notifying:
-    """What one session has asked for. `is_dirty`: one of the accounts changed."""
-
-    def __init__(self, groups: Sequence[EventGroup], wake: Callable[[], None]) -> None:
-        self.groups = [group for group in groups if group.source.scope not in _SELECTED]
-        self.selected = next((group for group in groups if group.source.scope in _SELECTED), None)
-        self.is_dirty = False
-        self.picture: Picture = {}
-        self.entries: dict[Key, Entries] = {}
-        self._wake = wake
-        self._watching: dict[AccountId, Subscription] = {}
-
-    def events_of(self, place: Place) -> frozenset[Event]:
-        """Of the first group that the mailbox belongs to (RFC 5465 §6)."""
-        return next((group.events for group in self.groups if is_within(group.source, place)), frozenset())
-
-    def wants(self, event: Event) -> bool:
-        return any(event in group.events for group in self.groups)
-
-    def watch(self, context: Context, owners: set[AccountId]) -> None:
-        for owner in owners - self._watching.keys():
-            self._watching[owner] = context.desk.store.changes.watch(owner, self._note)
-        for owner in self._watching.keys() - owners:
-            self._watching.pop(owner).cancel()
-
-    def _note(self) -> None:
-        self.is_dirty = True
-        self._wake()
-
-    def close(self) -> None:
-        for subscription in self._watching.values():
-            subscription.cancel()
-        self._watching.clear()
-
-
-def is_within(source: Source, place: Place) -> bool:
-    match source.scope:
-        case Scope.INBOXES:
-            return place.viewer is None and place.name == "INBOX"
-        case Scope.PERSONAL:
-            return place.viewer is None
-        case Scope.SUBSCRIBED:
-            return place.is_subscribed
-        case Scope.SUBTREE:
-            return any(place.name == name or place.name.startswith(name + SEPARATOR) for name in source.mailboxes)
-        case Scope.SUBTREE_ONE:
-            return any(place.name == name or _parent(place.name) == name for name in source.mailboxes)
-        case Scope.MAILBOXES:
-            return place.name in source.mailboxes
-        case Scope.SELECTED | Scope.SELECTED_DELAYED:
-            return False
-
-
-def _parent(name: str) -> str:
-    return name.rpartition(SEPARATOR)[0]
 
 
 # -- the command
@@ -122,7 +60,7 @@ def _check(groups: Sequence[EventGroup]) -> None:
         both = {Event.MESSAGE_NEW, Event.MESSAGE_EXPUNGE}
         if group.events & _MESSAGES and not both <= group.events:
             raise Bad("MessageNew and MessageExpunge go together, and FlagChange with them")
-    if sum(group.source.scope in _SELECTED for group in groups) > 1:
+    if sum(group.source.scope in SELECTED for group in groups) > 1:
         raise Bad("SELECTED stands there twice")
 
 
@@ -134,7 +72,7 @@ async def _take_picture(context: Context, notifying: Notifying) -> None:
         raise No(f"At most {MOST} mailboxes are watched", b"NOTIFICATIONOVERFLOW")
     notifying.is_dirty = False
     notifying.picture = wanted
-    notifying.watch(context, {place.owner for place in places})
+    notifying.watch(context.desk.store.changes, {place.owner for place in places})
     if notifying.wants(Event.MAILBOX_METADATA_CHANGE):
         notifying.entries = {key: await _read_entries(context, place) for key, place in wanted.items()}
 

@@ -10,11 +10,12 @@ from collections.abc import Callable, Sequence
 
 from posthouse.access.imap.answers import Bad, Done, No
 from posthouse.access.imap.context import Context
-from posthouse.access.imap.notifying import is_within
-from posthouse.access.imap.places import Place, list_places
+from posthouse.access.imap.place import Place
+from posthouse.access.imap.places import list_places
 from posthouse.access.imap.searching_keys import Program, Resolver
 from posthouse.access.imap.searching_results import Answer, Found, check_returns, keep_known, make_found, write_extended
 from posthouse.access.imap.updates import tell_news
+from posthouse.access.imap.watching import is_within
 from posthouse.message.mailbox import UidSet
 from posthouse.ports.access import ConnectionLost
 from posthouse.ports.store import NoSuchMailbox

@@ -11,7 +11,7 @@ from bisect import bisect_left
 from typing import TYPE_CHECKING
 
 from posthouse.access.imap.answers import Bad
-from posthouse.access.imap.places import Place
+from posthouse.access.imap.place import Place
 from posthouse.message.mailbox import KeywordTable, Snapshot, UidRange, UidSet
 from posthouse.ms.uidsets import EMPTY, find_slices, join_ranges
 from posthouse.ports.store import Subscription

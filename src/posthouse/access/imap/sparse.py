@@ -9,7 +9,7 @@ from __future__ import annotations
 from array import array
 
 from posthouse.access.imap.context import Context
-from posthouse.access.imap.places import Place
+from posthouse.access.imap.place import Place
 from posthouse.message.mailbox import Mailbox, Snapshot
 from posthouse.ms.snapshots import rewind
 from posthouse.ports.access import ConnectionLost

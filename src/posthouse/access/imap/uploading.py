@@ -14,7 +14,8 @@ from posthouse.access.imap import sending
 from posthouse.access.imap.answers import Bad, Done, No
 from posthouse.access.imap.catenating import fetch_url
 from posthouse.access.imap.context import Context
-from posthouse.access.imap.places import Place, find_place
+from posthouse.access.imap.place import Place
+from posthouse.access.imap.places import find_place
 from posthouse.message.capabilities import HopCapabilities
 from posthouse.message.mailbox import Role
 from posthouse.message.outcome import Refused
