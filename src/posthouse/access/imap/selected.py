@@ -8,17 +8,14 @@ its arrays are read at the first need, and put back to what they were when it wa
 from __future__ import annotations
 
 from bisect import bisect_left
-from typing import TYPE_CHECKING
 
 from posthouse.access.imap.answers import Bad
 from posthouse.access.imap.place import Place
+from posthouse.access.imap.watched import Watched
 from posthouse.message.mailbox import KeywordTable, Snapshot, UidRange, UidSet
 from posthouse.ms.uidsets import EMPTY, find_slices, join_ranges
 from posthouse.ports.store import Subscription
 from posthouse.protocol.imap.values import STAR, SequenceSet
-
-if TYPE_CHECKING:
-    from posthouse.access.imap.contexts import Watched
 
 
 class Selected:
