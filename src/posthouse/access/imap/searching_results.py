@@ -68,6 +68,9 @@ def find_places(view: Snapshot, uids: Sequence[int], *, is_ascending: bool) -> S
     count = len(view.uids)
     if is_ascending and len(uids) == count:
         return range(count)
+    if count and view.uids[-1] - view.uids[0] == count - 1:  # nothing ever went between
+        first = view.uids[0]
+        return [uid - first for uid in uids]
     if len(uids) * _FEW < count:
         return [bisect_left(view.uids, uid) for uid in uids]
     place_of = dict(zip(view.uids, range(count), strict=True))
