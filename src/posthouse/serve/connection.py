@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import ssl
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Protocol, cast
@@ -60,7 +61,7 @@ class DoorFigures:
 
 
 @dataclass(slots=True, kw_only=True)
-class Service:
+class Service(ABC):
     """What the connections of one listener share."""
 
     settings: DoorSettings
@@ -72,8 +73,9 @@ class Service:
     draining: bool = False
     sessions: set[Connection] = field(default_factory=set)
 
+    @abstractmethod
     def __call__(self) -> Connection:
-        raise NotImplementedError
+        """A new one, for the event loop."""
 
     def sweep(self) -> None:
         """Ends sessions whose deadline passed. Once a second: 5,000 sessions cost about a millisecond."""
@@ -87,6 +89,7 @@ class Service:
         for session in list(self.sessions):
             session.leave()
 
+    @abstractmethod
     def shut_down(self, reason: str) -> None:
         """Those whom `drain` let stay are told to go, within seconds."""
 
@@ -95,7 +98,7 @@ class Service:
             session.abort()
 
 
-class Connection(asyncio.Protocol):
+class Connection(asyncio.Protocol, ABC):
     """One connection. Subclasses fill in what follows `_admit`."""
 
     __slots__ = (
@@ -137,38 +140,41 @@ class Connection(asyncio.Protocol):
 
     # -- what is spoken
 
+    @abstractmethod
     def _open(self) -> None:
         """Admitted: make who will talk."""
-        raise NotImplementedError
 
+    @abstractmethod
     def _greet(self) -> None:
         """TLS, where it is implicit, is on."""
-        raise NotImplementedError
 
+    @abstractmethod
     def _receive(self, data: bytes) -> None:
-        raise NotImplementedError
+        """Octets, decrypted, behind the PROXY header."""
 
+    @abstractmethod
     def _ended(self) -> None:
         """The connection is gone, perhaps before it was opened."""
-        raise NotImplementedError
 
+    @abstractmethod
     def _note_channel(self, secured: ssl.SSLObject | None, context: ssl.SSLContext) -> None:
         """TLS is on. Where people log in: what their mechanisms may bind to."""
-        raise NotImplementedError
 
+    @abstractmethod
     def _write_refusal(self, reply: Reply) -> None:
-        raise NotImplementedError
+        """In the words of the protocol; the connection is closed behind it."""
 
+    @abstractmethod
     def time_out(self) -> None:
-        raise NotImplementedError
+        """The deadline has passed."""
 
+    @abstractmethod
     def leave(self) -> None:
         """The server drains."""
-        raise NotImplementedError
 
+    @abstractmethod
     def kick(self, reason: str) -> None:
         """End the session for an administrator."""
-        raise NotImplementedError
 
     # -- the transport's side
 

@@ -58,6 +58,9 @@ class SmtpService(Service):
     def __call__(self) -> SmtpConnection:
         return SmtpConnection(self)
 
+    def shut_down(self, reason: str) -> None:
+        """Who is still here has a message in hand."""
+
 
 _TIMEOUT = Reply(421, "4.4.2", "Timeout, closing connection")
 _BROKEN = Reply(451, "4.3.0", "Internal error, the message was not taken; try again later")
