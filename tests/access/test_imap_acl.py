@@ -186,6 +186,22 @@ async def test_rights_that_are_taken_hide_the_mailbox_at_once() -> None:
     assert b"b NO [NONEXISTENT]" in await bob.talk(b"b STATUS %b (MESSAGES)" % _TEAM)
 
 
+async def test_who_may_not_read_the_selected_mailbox_any_more_is_put_out() -> None:
+    office, bob = await _open_with("lr")
+    await bob.talk(b"a SELECT " + _TEAM, b"b IDLE")
+    await office.store.sharing.set_grant(ALICE, await _team(office), Grant(BOB, "l"))
+    assert await bob.hear() == b"* BYE The selected mailbox was removed\r\n"
+    assert bob.wire.is_closing
+
+
+async def test_rights_of_the_selected_mailbox_change_while_it_is_selected() -> None:
+    office, bob = await _open_with("lrw")
+    await bob.talk(b"a SELECT " + _TEAM)
+    await office.store.sharing.set_grant(ALICE, await _team(office), Grant(BOB, "lr"))
+    await bob.talk(b"b NOOP", b"c STORE 1 +FLAGS (\\Flagged)")
+    assert b"FLAGS ()" in await bob.talk(b"d FETCH 1 FLAGS")
+
+
 async def test_an_owner_that_was_removed_shares_nothing() -> None:
     office, bob = await _open_with("lr")
     office.memory.remove_account(ALICE)

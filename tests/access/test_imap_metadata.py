@@ -140,8 +140,17 @@ async def test_private_entries_of_the_server_are_the_users_and_may_open_the_outb
     assert b"a OK" in await alice.talk(b'a SETMETADATA "" (%b "on")' % entry)
     assert office.sending.entries == [entry.decode()]
     assert b'(%b "on")' % entry in await alice.talk(b'b GETMETADATA "" ' + entry)
+    assert b"XCOURIEROUTBOX=Outbox" in await alice.talk(b"c CAPABILITY")
+    office.sending.is_on = False
+    await alice.talk(b'd SETMETADATA "" (%b NIL)' % entry)
+    assert b"XCOURIEROUTBOX" not in await alice.talk(b"e CAPABILITY")
+
+
+async def test_private_entries_of_the_server_are_not_for_others() -> None:
+    office, alice = await _enter()
+    await alice.talk(b'a SETMETADATA "" (/private/x "mine")')
     bob = await office.enter(BOB)
-    assert b"(%b NIL)" % entry in await bob.talk(b'c GETMETADATA "" ' + entry)
+    assert b"(/private/x NIL)" in await bob.talk(b'b GETMETADATA "" /private/x')
 
 
 async def test_entries_of_a_mailbox_that_is_not_there() -> None:

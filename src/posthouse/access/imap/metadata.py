@@ -124,6 +124,7 @@ async def set_metadata(context: Context, request: SetMetadata) -> Done:
         await _write(context, context.account, None, entries)
         for entry in entries:
             await context.desk.sending.note_annotation(context.account, entry)
+        context.has_outbox = await context.desk.sending.is_outbox_on(context.account)
         return Done("The entries are kept")
     place = await _find(context, request.mailbox)
     if has_shared:

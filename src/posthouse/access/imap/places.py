@@ -7,12 +7,13 @@ exist for the user, nor does an account that shares nothing. Other accounts are 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from posthouse.access.imap.answers import No
 from posthouse.access.imap.context import Context
 from posthouse.access.imap.place import OTHERS, SEPARATOR, Area, Place, compose, split_name, sum_rights
-from posthouse.ports.store import NoSuchAccount
+from posthouse.ports.store import NoSuchAccount, NoSuchMailbox
 
 if TYPE_CHECKING:
     from posthouse.ports.directory import Account
@@ -86,3 +87,14 @@ def _find_in(area: Area | None, parts: Sequence[str]) -> Place | None:
         return None
     path = parts[area.depth :]
     return area.find(path) or area.find(compose(path))
+
+
+async def renew_rights(context: Context, place: Place) -> Place:
+    """As they are now, of a mailbox that is selected. Raises NoSuchMailbox when it may not be read any more."""
+    if place.viewer is None:
+        return place
+    grants = await context.desk.store.sharing.grants(place.owner, place.mailbox.id)
+    rights = sum_rights(grants, place.viewer)
+    if "l" not in rights or "r" not in rights:
+        raise NoSuchMailbox
+    return place if rights == place.rights else replace(place, rights=rights)

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 
 from posthouse.access.imap.context import Context
 from posthouse.access.imap.contexts import tell_leaving, tell_updates
+from posthouse.access.imap.places import renew_rights
 from posthouse.access.imap.selected import Selected
 from posthouse.access.imap.sparse import fill_view, tell_arrivals
 from posthouse.message.mailbox import FIRST_KEYWORD_BIT, KeywordTable, ModSeq, Snapshot, UidSet
@@ -49,12 +50,12 @@ async def tell_news(context: Context, *, may_expunge: bool = True, own: OwnFlags
         if await tell_arrivals(context):
             return
         await fill_view(context)
-    place, old = selected.place, selected.view
-    messages = context.desk.store.messages
+    old, messages = selected.view, context.desk.store.messages
     try:
+        place = selected.place = await renew_rights(context, selected.place)
         new = await messages.snapshot(place.owner, place.mailbox.id, place.viewer)
     except NoSuchMailbox:
-        new = None
+        new = None  # gone, or not to be read any more
     if context.selected is not selected:
         return
     if new is None or new.uidvalidity != old.uidvalidity:
