@@ -13,6 +13,7 @@ import pytest
 from posthouse.adapters.sqlite.search import SqliteSearch
 from posthouse.message.mailbox import MailboxId, Role, Uid, UidRange
 from posthouse.message.search import All, And, Contains, HasFlag, Not, SearchKey, SortBy, SortKey, Where
+from posthouse.ms.thread_trees import ThreadBy
 from posthouse.ports.store import Addition, FlagEdit, FlagMode, Store
 from posthouse.ports.store_memory import MemoryStore
 from tests.adapters.search_kit import Library, make_addition, make_message, open_library
@@ -63,11 +64,11 @@ class Twins:
                 real, wanted = [await store.search.search(ALICE, program, self.inbox, order) for store in self.stores]
                 assert real.uids == wanted.uids, (program, order)
                 assert real.emails == wanted.emails
-        real_rows, rows = [
-            await store.search.thread_rows(ALICE, self.inbox, [Uid(uid) for uid in range(1, COUNT + 99)])
-            for store in self.stores
-        ]
-        assert [tuple(row) for row in real_rows] == [(*row[:6], tuple(row.references)) for row in rows]
+        for by in ThreadBy:
+            for uids in (range(1, COUNT + 99), range(2, COUNT), range(5, 50)):
+                asked = [Uid(uid) for uid in uids]
+                threads, known = [await store.search.threads(ALICE, self.inbox, asked, by) for store in self.stores]
+                assert threads == known
 
 
 def make_letters(start: int, count: int) -> list[Addition]:

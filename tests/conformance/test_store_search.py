@@ -35,6 +35,7 @@ from posthouse.message.search import (
     Where,
 )
 from posthouse.ms.search import day_of
+from posthouse.ms.thread_trees import ThreadBy
 from posthouse.ports.spool import InlineBody
 from posthouse.ports.store import FlagEdit, FlagMode, NoSuchMailbox
 from tests.conformance.store_kit import ALICE, BOB, EVERY, Office, make_addition, uid_set
@@ -302,7 +303,7 @@ async def test_threading_gets_what_it_asks_for(office: Office) -> None:
     inbox = await office.inbox()
     for number in range(3):
         await office.add(addition=make_addition(message_id=f"{number}@x", references=("root@x",), subject="Re: x"))
-    rows = await office.store.search.thread_rows(ALICE, inbox, [Uid(1), Uid(3), Uid(99)])
-    assert [row.uid for row in rows] == [1, 3]
-    assert [row.message_id for row in rows] == ["0@x", "2@x"]
-    assert all(tuple(row.references) == ("root@x",) and row.is_reply and row.base_subject == "X" for row in rows)
+    uids, forest = await office.store.search.threads(ALICE, inbox, [Uid(1), Uid(3), Uid(99)], ThreadBy.REFERENCES)
+    assert uids == [1, 3]
+    (root,) = forest.roots
+    assert root not in (0, 1) and list(forest.children[root]) == [0, 1]

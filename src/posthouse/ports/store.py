@@ -36,7 +36,7 @@ from posthouse.message.mailbox import (
 )
 from posthouse.message.parsed import ParsedMessage
 from posthouse.message.search import SearchKey, SortBy
-from posthouse.ms.thread_trees import ThreadRow
+from posthouse.ms.thread_trees import Forest, ThreadBy
 from posthouse.ports.spool import Body, BodyWriter
 from posthouse.ports.store_errors import (
     BadName,
@@ -380,8 +380,12 @@ class Search(Protocol):
         cancelling does.
         """
 
-    async def thread_rows(self, account: AccountId, mailbox: MailboxId, uids: Sequence[Uid]) -> list[ThreadRow]:
-        """What THREAD needs of these UIDs, ascending; those that are not there are left out."""
+    async def threads(
+        self, account: AccountId, mailbox: MailboxId, uids: Sequence[Uid], by: ThreadBy
+    ) -> tuple[list[Uid], Forest]:
+        """The threads of these UIDs, which ascend; those that are not there are left out. The forest's numbers are
+        places in the list.
+        """
 
 
 # -- quotas

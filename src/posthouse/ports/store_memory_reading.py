@@ -12,7 +12,7 @@ from posthouse.message.search import SearchKey, SortBy, SortKey
 from posthouse.ms.search import EmailFacts, compile_search, score
 from posthouse.ms.sort import sort_rows
 from posthouse.ms.texts import MessageTexts
-from posthouse.ms.thread_trees import ThreadRow, list_parents
+from posthouse.ms.thread_trees import Forest, ThreadBy, ThreadRow, build_threads, list_parents
 from posthouse.ms.uidsets import from_list
 from posthouse.ports.store import AccountChanges, SearchResult, Usage
 from posthouse.ports.store_memory_mailboxes import Reading, find_box
@@ -136,11 +136,14 @@ class MemorySearch:
         scores = [item.relevance for item in ordered] if is_ranked else []
         return SearchResult([item.email for item in ordered], uids, state.modseq, scores)
 
-    async def thread_rows(self, account: AccountId, mailbox: MailboxId, uids: Sequence[Uid]) -> list[ThreadRow]:
+    async def threads(
+        self, account: AccountId, mailbox: MailboxId, uids: Sequence[Uid], by: ThreadBy
+    ) -> tuple[list[Uid], Forest]:
         state = self._read(account)
         box = find_box(state, mailbox)
         placed = [(uid, box.rows[uid]) for uid in uids if uid in box.rows]
-        return [_make_thread_row(uid, state.emails[placement.email]) for uid, placement in placed]
+        rows = [_make_thread_row(uid, state.emails[placement.email]) for uid, placement in placed]
+        return [uid for uid, _ in placed], build_threads(rows, by)
 
 
 def _make_thread_row(uid: Uid, email: Email) -> ThreadRow:

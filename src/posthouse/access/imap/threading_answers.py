@@ -1,11 +1,11 @@
 """THREAD and UID THREAD (RFC 5256 §3): ORDEREDSUBJECT, REFERENCES, REFS.
 
-The trees of a large mailbox are built beside the loop.
+What takes long is written beside the loop.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from functools import partial
 
 from posthouse.access.imap.answers import Done
@@ -13,7 +13,7 @@ from posthouse.access.imap.context import Context
 from posthouse.access.imap.searching import prepare, run_search
 from posthouse.access.imap.searching_results import find_places, keep_known
 from posthouse.message.mailbox import Uid
-from posthouse.ms.thread_trees import Forest, ThreadBy, ThreadRow, build_threads
+from posthouse.ms.thread_trees import Forest, ThreadBy
 from posthouse.protocol.imap.commands import Thread
 
 _MANY = 10_000  # messages that take longer than other sessions should wait
@@ -24,24 +24,19 @@ async def thread(context: Context, request: Thread) -> Done:
     found = await run_search(context, program)
     view, place = context.mailbox.view, context.mailbox.place
     uids = keep_known(view, found.uids)
-    rows = await context.desk.store.search.thread_rows(place.owner, place.mailbox.id, [Uid(uid) for uid in uids])
-    number_of: Callable[[int], int] | None = None
+    search, kind = context.desk.store.search, ThreadBy(request.kind.value)
+    here, forest = await search.threads(place.owner, place.mailbox.id, [Uid(uid) for uid in uids], kind)
+    numbers: Sequence[int] = here
     if not request.is_uid:
-        places = find_places(view, uids, is_ascending=True)
-        number_of = {uid: place + 1 for uid, place in zip(uids, places, strict=True)}.__getitem__
-    work = partial(_answer, rows, ThreadBy(request.kind.value), number_of)
-    context.write(work() if len(rows) < _MANY else await context.desk.compute.run(work))
+        numbers = [at + 1 for at in find_places(view, here, is_ascending=True)]
+    work = partial(write_threads, forest, numbers)
+    context.write(work() if len(here) < _MANY else await context.desk.compute.run(work))
     return Done("Thread completed")
 
 
-def _answer(rows: Sequence[ThreadRow], by: ThreadBy, number_of: Callable[[int], int] | None) -> bytes:
-    forest = build_threads(rows, by)
-    numbers = [str(row.uid if number_of is None else number_of(row.uid)) for row in rows]
-    return b"* THREAD %b\r\n" % write_threads(forest, numbers) if rows else b"* THREAD\r\n"
-
-
-def write_threads(forest: Forest, numbers: Sequence[str]) -> bytes:
-    """`thread-list` of RFC 5256 §5. A thread may be as deep as it likes: nothing recurses."""
+def write_threads(forest: Forest, of: Sequence[int]) -> bytes:
+    """RFC 5256 §4, `of` being what messages are called. A thread may be as deep as it likes: nothing recurses."""
+    numbers = list(map(str, of))
     children, count = forest.children, len(numbers)
     pieces: list[str] = []
     for root in forest.roots:
@@ -64,4 +59,4 @@ def write_threads(forest: Forest, numbers: Sequence[str]) -> bytes:
             else:
                 for child in reversed(below):
                     waiting += (")", child, "(")
-    return "".join(pieces).encode("ascii")
+    return b"* THREAD %b\r\n" % "".join(pieces).encode("ascii") if pieces else b"* THREAD\r\n"

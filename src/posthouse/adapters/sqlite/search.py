@@ -12,6 +12,8 @@ result says so by its modseq.
 
 from __future__ import annotations
 
+import asyncio
+from array import array
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol, cast
@@ -30,7 +32,7 @@ from posthouse.adapters.sqlite.store_sql import select_rows
 from posthouse.message.mailbox import AccountId, EmailId, KeywordTable, MailboxId, ModSeq, Snapshot, Uid
 from posthouse.message.search import All, SearchKey, SentOn, SortBy, SortKey
 from posthouse.ms.search import join_and, plan_search, widen
-from posthouse.ms.thread_trees import ThreadRow
+from posthouse.ms.thread_trees import Forest, ThreadBy, ThreadRow, build_threads
 from posthouse.ms.uidsets import from_sorted
 from posthouse.ports.store import SearchResult
 
@@ -38,6 +40,7 @@ Progress = Callable[[int, int], None]
 
 _SLICE = 500  # emails per read
 _FEW = 500  # messages that SQL sorts as fast
+_MANY = 10_000  # messages whose threads are built beside the loop
 _MOST_SORTED = 20_000  # messages whose order is worked out in the event loop
 
 
@@ -165,16 +168,37 @@ class SqliteSearch:
         bindings = (scope.account, f"[{','.join(triples)}]")
         return await self._core.read(scope.account, _read_keys, select_sorted(sort), bindings)
 
-    async def thread_rows(self, account: AccountId, mailbox: MailboxId, uids: Sequence[Uid]) -> list[ThreadRow]:
+    async def threads(
+        self, account: AccountId, mailbox: MailboxId, uids: Sequence[Uid], by: ThreadBy
+    ) -> tuple[list[Uid], Forest]:
         snapshot = await self._core.snapshots.get(account, mailbox, None)
-        if len(uids) > _FEW and self._kept.can_hold(len(snapshot.uids)):
-            column = await self._kept.column(account, mailbox, snapshot.uids, THREADS)
-            return [column[uid] for uid in uids if uid in column]
+        if len(uids) <= _FEW or not self._kept.can_hold(len(snapshot.uids)):
+            rows = await self._read_rows(account, mailbox, uids)
+            return [Uid(row.uid) for row in rows], await _build_threads(rows, by)
+        column = await self._kept.column(account, mailbox, snapshot.uids, THREADS)
+        rows = [column[uid] for uid in uids if uid in column]
+        here = [Uid(row.uid) for row in rows]
+        if array("I", here) != snapshot.uids:
+            return here, await _build_threads(rows, by)
+        forest = self._kept.forest(account, mailbox, snapshot.uids, by)
+        if forest is None:
+            forest = await _build_threads(rows, by)
+            self._kept.keep_forest(account, mailbox, snapshot.uids, by, forest)
+        return here, forest
+
+    async def _read_rows(self, account: AccountId, mailbox: MailboxId, uids: Sequence[Uid]) -> list[ThreadRow]:
         rows: list[ThreadRow] = []
         for start in range(0, len(uids), _SLICE):
             wanted = from_sorted(uids[start : start + _SLICE])
             rows += await self._core.read(account, read_thread_rows, mailbox, wanted)
         return rows
+
+
+async def _build_threads(rows: Sequence[ThreadRow], by: ThreadBy) -> Forest:
+    """Beside the loop when it takes longer than others should wait."""
+    if len(rows) < _MANY:
+        return build_threads(rows, by)
+    return await asyncio.to_thread(build_threads, rows, by)
 
 
 def _is_sorted_here(count: int, snapshot: Snapshot) -> bool:

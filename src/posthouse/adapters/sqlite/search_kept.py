@@ -23,7 +23,7 @@ from posthouse.adapters.sqlite.store_sql import placements_in
 from posthouse.message.casemap import fold_case
 from posthouse.message.mailbox import AccountId, MailboxId, UidSet
 from posthouse.message.search import SortBy, Where
-from posthouse.ms.thread_trees import ThreadRow, list_parents
+from posthouse.ms.thread_trees import Forest, ThreadBy, ThreadRow, list_parents
 from posthouse.ms.uidsets import from_sorted
 
 Value = str | int | ThreadRow
@@ -31,6 +31,7 @@ Column = dict[int, Any]  # of Value, by UID
 
 _SLICE = 1_000  # rows per read
 _ENTRY = 150  # octets of a value and its place, beside its text
+_BRANCH = 60  # of a message in its thread
 _TEXTS = (Where.SUBJECT, Where.FROM, Where.TO, Where.CC, Where.BCC)  # in this order in `texts`
 _THREAD = "p.uid, e.sent, e.received, e.base_subject, e.message_id, e.refs, e.facts"
 _IS_REPLY = 1
@@ -55,6 +56,7 @@ class _Table:
     columns: dict[str, Column] = field(default_factory=dict)
     whole: dict[str, array[int]] = field(default_factory=dict)
     orders: dict[tuple[SortBy, ...], tuple[array[int], list[int]]] = field(default_factory=dict)
+    forests: dict[ThreadBy, tuple[array[int], Forest]] = field(default_factory=dict)
     octets: int = 0
 
 
@@ -104,6 +106,19 @@ class KeptColumns:
             self._grow((account, mailbox), table, len(order) * 8)
         table.orders[wanted] = uids, order
         return order
+
+    def forest(self, account: AccountId, mailbox: MailboxId, uids: array[int], by: ThreadBy) -> Forest | None:
+        """The threads of all these UIDs, if they are known."""
+        known = self._open(account, mailbox).forests.get(by)
+        return known[1] if known is not None and (known[0] is uids or known[0] == uids) else None
+
+    def keep_forest(
+        self, account: AccountId, mailbox: MailboxId, uids: array[int], by: ThreadBy, forest: Forest
+    ) -> None:
+        table = self._open(account, mailbox)
+        if by not in table.forests:
+            self._grow((account, mailbox), table, len(uids) * _BRANCH)
+        table.forests[by] = uids, forest
 
     def _open(self, account: AccountId, mailbox: MailboxId) -> _Table:
         table = self._tables.get((account, mailbox))
