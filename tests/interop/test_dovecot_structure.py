@@ -11,7 +11,7 @@ import os
 import re
 import shutil
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import pytest
@@ -67,12 +67,15 @@ def find_end(data: bytes, position: int) -> int:
             return position
 
 
-def fetch(directory: Path, messages: dict[str, bytes]) -> Iterator[dict[bytes, Item]]:
-    """By Dovecot's imap process itself, logged in already, on a Maildir."""
+def ask_dovecot(directory: Path, messages: Iterable[bytes], commands: bytes) -> bytes:
+    """Its imap process itself, logged in already, on a Maildir."""
+    for parent in (directory, *directory.parents):
+        if parent.owner() == "root" and parent != Path("/"):
+            parent.chmod(parent.stat().st_mode | 0o055)
     box = directory / "mail"
     for name in ("cur", "new", "tmp"):
         (box / name).mkdir(parents=True)
-    for number, octets in enumerate(messages.values()):
+    for number, octets in enumerate(messages):
         (box / "cur" / f"{number:06}.x:2,").write_bytes(octets)
     configuration = directory / "dovecot.conf"
     configuration.write_text(
@@ -81,9 +84,9 @@ def fetch(directory: Path, messages: dict[str, bytes]) -> Iterator[dict[bytes, I
     )
     for path in (directory, *directory.rglob("*")):
         shutil.chown(path, "nobody", "nogroup")
-    answer = subprocess.run(
+    return subprocess.run(
         ["/usr/lib/dovecot/imap", "-c", str(configuration)],
-        input=b"a SELECT INBOX\r\nb FETCH 1:* (ENVELOPE BODYSTRUCTURE)\r\nc LOGOUT\r\n",
+        input=commands,
         capture_output=True,
         env={"USER": "nobody", "HOME": str(directory), "MAIL": f"maildir:{box}"},
         user="nobody",
@@ -91,6 +94,11 @@ def fetch(directory: Path, messages: dict[str, bytes]) -> Iterator[dict[bytes, I
         extra_groups=[],
         check=True,
     ).stdout
+
+
+def fetch(directory: Path, messages: dict[str, bytes]) -> Iterator[dict[bytes, Item]]:
+    commands = b"a SELECT INBOX\r\nb FETCH 1:* (ENVELOPE BODYSTRUCTURE)\r\nc LOGOUT\r\n"
+    answer = ask_dovecot(directory, messages.values(), commands)
     assert b"b OK" in answer
     for found in _FETCH.finditer(answer):
         items = read_list(_NAMES.sub(rb'"\1" ', answer[found.end() : find_end(answer, found.end())]))
@@ -110,9 +118,6 @@ def normalize(item: Item) -> Item:
 
 
 def test_dovecot_sees_the_same(tmp_path: Path) -> None:
-    for parent in (tmp_path, *tmp_path.parents):
-        if parent.owner() == "root" and parent != Path("/"):
-            parent.chmod(parent.stat().st_mode | 0o055)
     messages = list_messages()
     assert len(messages) > 45
     different = set()
