@@ -191,6 +191,17 @@ async def test_a_client_that_stays_after_the_farewell_is_cut_off() -> None:
         await wait_for(lambda: not door.service.sessions)
 
 
+async def test_what_was_written_before_the_end_reaches_a_client_on_a_slow_line() -> None:
+    async with open_door() as door:
+        talk = await door.greeted()
+        wire = door.sessions[0].wire
+        wire.write(b"x" * 20_000_000)
+        wire.close()
+        await asyncio.sleep(0)
+        door.sweep_after(60)
+        assert len(await talk.rest()) == 20_000_000
+
+
 async def test_a_client_that_only_makes_errors_waits_for_its_answers() -> None:
     async with open_door(limits=AdmissionLimits(free_errors=2, delay_per_error_s=0.1)) as door:
         talk = await door.greeted()

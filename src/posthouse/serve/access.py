@@ -24,6 +24,8 @@ from posthouse.serve.deflate import Deflate
 
 __all__ = ["AccessConnection", "AccessService", "AccessServiceSettings"]
 
+_MUCH = 16_384
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AccessServiceSettings(DoorSettings):
@@ -298,6 +300,11 @@ class AccessConnection(Connection):
 
     def _write_refusal(self, reply: Reply) -> None:
         self._transport.write(self.service.render_refusal(reply))
+
+    def _close(self) -> None:
+        Connection._close(self)
+        if self._transport.get_write_buffer_size() > _MUCH:  # on a slow line it takes longer than a farewell
+            self.deadline = self.service.clock.monotonic() + self.service.settings.stuck_s
 
     def close(self) -> None:
         if self._closing:
