@@ -33,7 +33,7 @@ from posthouse.ports.login import Login, Scope
 from posthouse.ports.observe import FakeFigure, FakeLog
 from posthouse.ports.sending import SentCopy, WantedEnvelope
 from posthouse.ports.spool import InlineBody
-from posthouse.ports.store import Added, Addition, FlagEdit, FlagMode
+from posthouse.ports.store import Added, Addition, FlagEdit, FlagMode, Grant
 from posthouse.ports.store_memory import MemoryStore
 from posthouse.protocol.imap.commands import Request, Select
 from posthouse.protocol.imap.server import ImapServer
@@ -215,6 +215,7 @@ class Office:
         """The client has Alice's INBOX selected, as somebody else with these rights and a \\Seen of its own."""
         mailbox = await self.store.mailboxes.get(ALICE, await self.inbox())
         viewer = client.session.account
+        await self.store.sharing.set_grant(ALICE, mailbox.id, Grant(viewer, rights))
         place = Place("Other Users/alice@example.org/INBOX", ALICE, mailbox, rights, viewer)
         view = await self.store.messages.snapshot(ALICE, mailbox.id, viewer)
         keywords = await self.store.messages.keywords(ALICE)
