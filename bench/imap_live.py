@@ -31,6 +31,7 @@ SAMPLES = 200
 LONGEST_S = 15.0
 PAUSE_S = 0.02
 HELD = 10_000  # messages of the mailbox that idle sessions have selected
+FIRST = 200
 IDLERS = 500
 SETTLE_S = 3.0
 CROWD_START = 20
@@ -131,12 +132,12 @@ def fill_held(stage: Stage) -> None:
 
 
 def weigh(stage: Stage, open_session: Callable[[Stage], Client]) -> Figures:
-    """After a restart: what the filling left free would hide what the sessions need."""
+    """After a restart, and beyond the first sessions: what filling and starting left free would hide what they need."""
     fill_held(stage)
     stage.restart()
     count = 20 if stage.is_short else IDLERS
     with contextlib.ExitStack() as stack:
-        for _ in range(8):  # what the first sessions make once is not theirs
+        for _ in range(8 if stage.is_short else FIRST):
             stack.enter_context(contextlib.closing(open_session(stage)))
         time.sleep(SETTLE_S)
         before = measure_memory(stage.side.pids)
