@@ -5,9 +5,13 @@ from __future__ import annotations
 import pytest
 
 from posthouse.access.imap.answers import Bad
+from posthouse.access.imap.searching import note_progress
 from posthouse.access.imap.searching_keys import Resolver
+from posthouse.access.imap.threading_answers import write_threads
 from posthouse.access.imap.uid_batches import cut_batches
 from posthouse.message.search import All, Larger, Not, Or, ReceivedAt, SearchKey, Side
+from posthouse.ms.thread_trees import Forest
+from posthouse.ports.access import ConnectionLost
 from posthouse.ports.store import FlagMode
 from posthouse.protocol.imap.values import AllOf, AnyOf, ImapKey, NoneOf, Within
 from tests.access.imap_kit import ALICE, BOB, Client, Office, letter, open_office
@@ -324,3 +328,33 @@ def test_batches_touch_and_end_at_one() -> None:
     assert cut_batches(uids, 3, 4, 9) == []
     assert cut_batches(uids, 7, 1, 1) == [(41, 1)]
     assert cut_batches([], 3, 1, None) == []
+
+
+def test_threads_are_written_as_in_the_rfc() -> None:
+    """RFC 5256 §4."""
+    forest = Forest([0, 1], {1: [2], 2: [3, 5], 3: [4], 5: [6], 6: [7]})
+    assert write_threads(forest, [2, 3, 6, 4, 23, 44, 7, 96]) == b"* THREAD (2)(3 6 (4 23)(44 7 96))\r\n"
+    assert write_threads(Forest([9], {9: [0, 1]}), [3, 5]) == b"* THREAD ((3)(5))\r\n"
+
+
+def test_a_thread_may_be_very_deep() -> None:
+    chain = Forest([0], {at: [at + 1] for at in range(49_999)})
+    assert write_threads(chain, range(50_000)).count(b" ") == 50_001
+    comb = Forest([0], {at: [at + 1, at + 2] for at in range(0, 30_000, 2)})
+    assert write_threads(comb, range(30_001)).endswith(b")" * 15_000 + b"\r\n")
+
+
+async def test_a_client_hears_of_a_long_search() -> None:
+    office = await four()
+    client = await enter(office)
+    client.session.tag = b"x9"
+    note = note_progress(client.session)
+    client.session.start_progress()
+    note(1, 9)
+    assert client.wire.take() == b""
+    office.clock.advance(6.0)
+    note(4, 9)
+    assert client.wire.take().startswith(b'* OK [INPROGRESS ("x9" 4 9)] ')
+    client.wire.is_closing = True
+    with pytest.raises(ConnectionLost):
+        note(5, 9)
