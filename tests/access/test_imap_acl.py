@@ -202,6 +202,12 @@ async def test_rights_of_the_selected_mailbox_change_while_it_is_selected() -> N
     assert b"FLAGS ()" in await bob.talk(b"d FETCH 1 FLAGS")
 
 
+async def test_an_owner_whose_name_has_a_separator_cannot_be_named_and_shares_nothing() -> None:
+    office, bob = await _open_with("lr")
+    office.logins.people.by_id[ALICE] = Account(ALICE, "al/ice@example.org", addresses=("al/ice@example.org",))
+    assert all("Other Users" not in name for name in await names_of(bob, "*"))
+
+
 async def test_an_owner_that_was_removed_shares_nothing() -> None:
     office, bob = await _open_with("lr")
     office.memory.remove_account(ALICE)

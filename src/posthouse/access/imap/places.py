@@ -35,7 +35,7 @@ async def open_area(context: Context, parts: Sequence[str]) -> Area | None:
 
 async def _open_shared(context: Context, owner: Account) -> Area | None:
     user, store = context.account, context.desk.store
-    if owner.id == user:
+    if owner.id == user or SEPARATOR in owner.address:  # it would be two levels
         return None
     try:
         grants = await store.sharing.all_grants(owner.id)
