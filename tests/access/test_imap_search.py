@@ -64,6 +64,8 @@ async def four() -> Office:
         (b"UID THREAD ORDEREDSUBJECT UTF-8 2:3", b"* THREAD (2)(3)"),
         (b"THREAD REFS UTF-8 ALL", b"* THREAD (1)(2)(3)(4)"),
         (b"THREAD REFERENCES UTF-8 SUBJECT nothing", b"* THREAD"),
+        (b"ESEARCH RETURN (MAX) ALL", b'* ESEARCH (TAG "a" MAILBOX "INBOX" UIDVALIDITY 1800000000) UID MAX 4'),
+        (b"ESEARCH IN (selected) 2:3", b'* ESEARCH (TAG "a" MAILBOX "INBOX" UIDVALIDITY 1800000000) UID ALL 2:3'),
         (b"UIDBATCHES 500", b'* UIDBATCHES (TAG "a") 4:1'),
         (b"UIDBATCHES 500 2:9", b'* UIDBATCHES (TAG "a")'),
     ],

@@ -12,7 +12,7 @@ from posthouse.access.imap.answers import Done, No
 from posthouse.access.imap.context import Context
 from posthouse.access.imap.contexts import begin_context, refuse_reuse
 from posthouse.access.imap.searching_keys import Program, Resolver
-from posthouse.access.imap.searching_many import search_many
+from posthouse.access.imap.searching_many import is_of_selected, search_many, write_where
 from posthouse.access.imap.searching_results import (
     Answer,
     Found,
@@ -36,7 +36,7 @@ _BEST = 100
 
 
 async def search(context: Context, request: Search) -> Done:
-    if request.sources:
+    if not is_of_selected(context, request.sources):
         return await search_many(context, request)
     return await answer_search(context, request, b"SEARCH")
 
@@ -66,7 +66,9 @@ async def _answer(context: Context, request: Search | Sort, name: bytes) -> Done
     if returns.options is None and returns.partial is None and not (context.rev2 and name == b"SEARCH"):
         context.write(write_plain(name, found, modseqs))
     else:
-        context.write(write_extended(found, returns, Answer(context.tag, is_uid, modseqs=modseqs)))
+        is_many = isinstance(request, Search) and bool(request.sources)
+        where = write_where(context, context.mailbox.place) if is_many else b""
+        context.write(write_extended(found, returns, Answer(context.tag, is_uid, where, modseqs)))
     if Return.SAVE in options:
         context.mailbox.saved = saved_of(found, returns)
     if Return.UPDATE in options:

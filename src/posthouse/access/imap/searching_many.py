@@ -6,7 +6,7 @@ it. Numbers of messages belong to the selected mailbox, so that they are refused
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 from posthouse.access.imap.answers import Bad, Done, No
 from posthouse.access.imap.context import Context
@@ -27,16 +27,26 @@ _SELECTED = frozenset({Scope.SELECTED, Scope.SELECTED_DELAYED})
 _READ = "lr"
 
 
+def is_of_selected(context: Context, sources: Sequence[Source]) -> bool:
+    """An ordinary search of the selected mailbox, whatever the command is called."""
+    return context.selected is not None and all(source.scope in _SELECTED for source in sources)
+
+
+def write_where(context: Context, place: Place) -> bytes:
+    """The correlator of a mailbox (RFC 7377 §2.1)."""
+    name = write_mailbox(place.name, is_utf8=context.writes_utf8)
+    return b" MAILBOX %b UIDVALIDITY %d" % (name, place.mailbox.uidvalidity)
+
+
 async def search_many(context: Context, request: Search) -> Done:
     options = request.returns.options or frozenset()
-    is_selected = all(source.scope in _SELECTED for source in request.sources)
     if context.selected is not None:
         await tell_news(context)
     elif any(source.scope in _SELECTED for source in request.sources):
         raise Bad("No mailbox is selected")
     if Return.SAVE in options:
         raise Bad("Results of several mailboxes cannot be saved")  # RFC 7377 §2.1
-    program = Resolver(_numbers(context, is_selected=is_selected), context.desk.clock.now()).resolve(request.key)
+    program = Resolver(_refuse_numbers, context.desk.clock.now()).resolve(request.key)
     check_returns(request.returns, is_fuzzy=program.is_fuzzy)
     if Return.RELEVANCY in options:
         raise No("Relevance does not compare between mailboxes", b"CANNOT")
@@ -51,15 +61,9 @@ async def search_many(context: Context, request: Search) -> Done:
     return Done("Search completed")
 
 
-def _numbers(context: Context, *, is_selected: bool) -> Callable[[Numbered], UidSet]:
+def _refuse_numbers(numbered: Numbered) -> UidSet:
     """Numbers of messages mean something in the selected mailbox alone (RFC 7377 §2.1)."""
-
-    def number(numbered: Numbered) -> UidSet:
-        if not is_selected:
-            raise Bad("Messages of several mailboxes have no number", b"CLIENTBUG")
-        return context.mailbox.uids_of(numbered.messages, is_uid=numbered.is_uid)
-
-    return number
+    raise Bad("Messages of several mailboxes have no number", b"CLIENTBUG")
 
 
 async def _search_one(context: Context, request: Search, program: Program, place: Place) -> None:
@@ -82,10 +86,9 @@ async def _search_one(context: Context, request: Search, program: Program, place
         found = Found(uids, uids)
     else:
         found = make_found(view, [uid for uid in uids if uid < view.uidnext], is_uid=True, needs_places=True)
-    name = write_mailbox(place.name, is_utf8=context.writes_utf8)
-    where = b" MAILBOX %b UIDVALIDITY %d" % (name, place.mailbox.uidvalidity)
     modseqs = view.modseqs if view is not None else None
-    context.write(write_extended(found, request.returns, Answer(context.tag, True, where, modseqs)))
+    answer = Answer(context.tag, True, write_where(context, place), modseqs)
+    context.write(write_extended(found, request.returns, answer))
 
 
 async def _find_places(context: Context, sources: Sequence[Source]) -> list[Place]:

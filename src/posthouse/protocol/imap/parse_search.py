@@ -45,6 +45,7 @@ from posthouse.protocol.imap.values import (
     Numbered,
     PartialRange,
     Return,
+    Scope,
     SearchReturn,
     SequenceSet,
     Source,
@@ -269,7 +270,7 @@ def parse_search(reader: Reader, limits: ImapLimits, is_uid: bool) -> Search:
 
 def parse_esearch(reader: Reader, limits: ImapLimits) -> Search:
     """RFC 7377 §3. Without IN it is the selected mailbox."""
-    sources: list[Source] = []
+    sources = [Source(Scope.SELECTED)]
     if reader.match(_IN) is not None:
         sources = reader.listed(lambda: parse_source(reader), may_be_empty=False)
     search = _search(reader, limits, True, tuple(sources))
