@@ -65,7 +65,13 @@ def test_init_writes_a_valid_commented_configuration_and_private_directories(tmp
 def test_init_opens_a_door_for_each_kind_of_client(tmp_path: Path) -> None:
     settings = load(str(init(tmp_path)))
     doors = [(each.service, each.bind.port, each.tls) for each in settings.listener if each.bind.host == "0.0.0.0"]
-    assert doors == [("smtp", 25, "starttls"), ("submission", 587, "starttls"), ("submission", 465, "implicit")]
+    assert doors == [
+        ("smtp", 25, "starttls"),
+        ("submission", 587, "starttls"),
+        ("submission", 465, "implicit"),
+        ("imap", 993, "implicit"),
+        ("imap", 143, "starttls"),
+    ]
     [lmtp] = [each.bind for each in settings.listener if each.service == "lmtp"]
     assert lmtp.path == f"{settings.runtime}/lmtp.sock"
 
