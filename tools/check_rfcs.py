@@ -16,7 +16,8 @@ from tools.common import ROOT, finish, list_files, show
 TABLE = ROOT / "docs" / "rfcs.tsv"
 HEADER = ["rfc", "title", "status", "shown by"]
 STATUSES = {"yes", "partial", "no"}
-MENTION = re.compile(r"\b(?:RFCs?[ \t_#-]*|rfc[ _#-]+)\d+[^\n]{0,24}")
+# RFC822.SIZE and its like are words of IMAP's grammar, no citations.
+MENTION = re.compile(r"\b(?!RFC822\b)(?:RFCs?[ \t_#-]*|rfc[ _#-]+)\d+[^\n]{0,24}")
 CITATION = re.compile(r"RFC (?P<number>[1-9]\d{2,4})(?: §(?:[1-9]\d*(?:\.\d+)*|[A-Z](?:\.\d+)*))?(?![\w§])")
 SLOPPY = re.compile(r"RFC [1-9]\d{2,4}(?:,? (?:[Ss]ections?|[Ss]ec\.|§ |§§)|§)")
 

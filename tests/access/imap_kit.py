@@ -234,10 +234,12 @@ class Office:
         into: MailboxId | Role = Role.INBOX,
         prefix: bytes = b"",
         account: AccountId = ALICE,
-        received: float = 0.0,
-        zone_minutes: int = 0,
+        date: tuple[float, int] = (0.0, 0),
     ) -> list[Added]:
-        """As deliveries come in; what is told then comes with the next `hear`."""
+        """As deliveries come in; what is told then comes with the next `hear`. `date`: INTERNALDATE and its zone in
+        minutes.
+        """
+        received, zone_minutes = date
         additions = [
             Addition(
                 (into,),

@@ -53,7 +53,7 @@ async def fetch(client: Client, what: str) -> list[bytes]:
 )
 async def test_each_item_is_told_as_the_store_has_it(item: str, told: bytes) -> None:
     office = await open_office()
-    await office.add(letter("one"), flags=["\\Flagged"], received=DAY)
+    await office.add(letter("one"), flags=["\\Flagged"], date=(DAY, 0))
     client = await office.enter()
     await client.select()
     assert await fetch(client, f"FETCH 1 {item}") == [b"* 1 FETCH (%b)" % told, b"a OK Fetched"]
@@ -75,7 +75,7 @@ async def test_each_item_is_told_as_the_store_has_it(item: str, told: bytes) -> 
 )
 async def test_the_internal_date_keeps_the_zone_it_was_given_in(received: int, zone: int, text: bytes) -> None:
     office = await open_office()
-    await office.add(letter("one"), received=received, zone_minutes=zone)
+    await office.add(letter("one"), date=(received, zone))
     client = await office.enter()
     await client.select()
     assert (await fetch(client, "FETCH 1 INTERNALDATE"))[0] == b'* 1 FETCH (INTERNALDATE "%b")' % text
