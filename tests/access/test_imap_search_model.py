@@ -62,7 +62,7 @@ async def make_room(office: Office) -> tuple[Client, list[Mail]]:
         text = " ".join(WORDS[place] for place in range(4) if (number * 5 + 3) >> place & 1)
         flags = frozenset(name for place, name in enumerate(FLAGS) if number >> place & 1)
         received = START + number * 40_000
-        (added,) = await office.add(letter(subject, f"{text}\n"), flags=sorted(flags), received=received)
+        (added,) = await office.add(letter(subject, f"{text}\n"), flags=sorted(flags), date=(received, 0))
         mails.append(Mail(added.uids[0], subject, text, flags, received, added.size))
     await office.add(letter("gone"))
     await office.expunge(4, COUNT + 1)
