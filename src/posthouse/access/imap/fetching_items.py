@@ -26,6 +26,7 @@ from posthouse.protocol.imap.values import Attribute, FetchItem, Section, Text
 _US = 1_000_000
 _DAY_S = 86_400
 _FAR_S = 1 << 37  # years that fit a date
+_MAX_KEPT = 4_096  # octets of header fields
 
 Make = Callable[..., object]
 
@@ -135,14 +136,16 @@ def _make_item(item: FetchItem) -> Item | Wanted:
 def _make_fields(fields: frozenset[bytes], start: int | None, count: int) -> Make:
     pick = make_pick(fields)
     if start is None:
-        return lambda head: _write_fields(pick, head)
+        return lambda head: _write_kept(pick, head) if len(head) <= _MAX_KEPT else _write_fields(pick, head)
     return lambda head: write_literal(pick(head)[start : start + count])
 
 
-@lru_cache(maxsize=8192)
 def _write_fields(pick: Pick, head: bytes) -> bytes:
-    """Programs list the same mailbox again and again; the octets of `head` are the store's own, which are kept."""
     return write_literal(pick(head))
+
+
+# Programs list the same mailbox again and again. The octets of `head` are the store's own, as long as it keeps them.
+_write_kept = lru_cache(maxsize=8192)(_write_fields)
 
 
 def write_literal(content: bytes) -> bytes:
