@@ -7,6 +7,7 @@ its cache of them on, and login processes of its high-performance mode; ours arg
 from __future__ import annotations
 
 import os
+import socket
 import subprocess
 import sys
 import time
@@ -51,10 +52,9 @@ class ImapSide(Protocol):
 
 class PosthouseImap:
     name = OURS
-    port = 12541
-    tls_port = 12542
 
     def __init__(self) -> None:
+        self.port, self.tls_port = find_ports()
         self._base = Path()
         self._process: Process | None = None
 
@@ -103,8 +103,9 @@ class PosthouseImap:
 
 
 class DovecotImap(DovecotDaemon):
-    port = 12543
-    tls_port = 12544
+    def __init__(self) -> None:
+        super().__init__()
+        self.port, self.tls_port = find_ports()
 
     def start(self, base: Path, users: int) -> None:
         make_certificate(base)
@@ -128,6 +129,12 @@ class DovecotImap(DovecotDaemon):
             if time.monotonic() > deadline:
                 raise LabError("Dovecot does not end")
             time.sleep(0.02)
+
+
+def find_ports() -> tuple[int, int]:
+    """Free ones, so that two measurements at once do not talk to each other's servers."""
+    with socket.create_server(("127.0.0.1", 0)) as one, socket.create_server(("127.0.0.1", 0)) as other:
+        return one.getsockname()[1], other.getsockname()[1]
 
 
 def make_certificate(base: Path) -> None:
