@@ -33,7 +33,7 @@ async def select(context: Context, request: Select) -> Done:
     place = await find_place(context, request.mailbox)
     place.need("r")
     store = context.desk.store
-    is_sparse = is_large(place) and request.qresync is None
+    is_sparse = is_large(context, place) and request.qresync is None
     if is_sparse:
         view = make_sparse(place.mailbox)
     else:

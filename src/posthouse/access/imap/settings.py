@@ -26,5 +26,6 @@ class ImapSettings:
     append_limit: int = 50 << 20
     hidden: frozenset[str] = frozenset()
     outbox: str = "Outbox"
+    large_mailbox: int = 50_000  # messages; larger ones are selected by their counters (sparse.py)
     inline_limit: int = 128 * 1024  # of the store: larger bodies are written in pieces
     largest_metadata: int = 65_536

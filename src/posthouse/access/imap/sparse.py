@@ -15,7 +15,6 @@ from posthouse.ms.snapshots import rewind
 from posthouse.ports.access import ConnectionLost
 from posthouse.protocol.imap.render import write_exists, write_status
 
-LARGE = 50_000  # messages
 _TRIES = 5
 
 
@@ -64,5 +63,5 @@ async def tell_arrivals(context: Context) -> bool:
     return True
 
 
-def is_large(place: Place) -> bool:
-    return place.mailbox.total > LARGE
+def is_large(context: Context, place: Place) -> bool:
+    return place.mailbox.total > context.desk.settings.large_mailbox
