@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 
 from posthouse.message.peer import Peer
 from posthouse.ports.access import AccessSession, ConnectionLost, Wire
+from posthouse.ports.login import Login
 
 HOME = "192.0.2.7"
 _TURNS = 2_000
@@ -78,8 +79,8 @@ class MemoryWire:
     def note_error(self) -> None:
         self.errors += 1
 
-    def note_login(self, name: str) -> None:
-        self.login_name = name
+    def note_login(self, login: Login | None) -> None:
+        self.login_name = login.name if login is not None else ""
 
     def close(self) -> None:
         self.is_closing = True

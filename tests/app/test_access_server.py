@@ -14,6 +14,7 @@ import pytest
 
 from posthouse.app.account_tools import open_account_tools
 from posthouse.config import load
+from posthouse.manage.accounts import AppPasswordOptions
 from posthouse.ports.directory_admin import AccountChange
 from tests.crash.server_under_load import Server, free_port, wait_until
 
@@ -137,3 +138,17 @@ def test_who_is_disabled_is_put_out(room: ReadingRoom) -> None:
     carl = room.log_in(CARL)
     room.command("account", "disable", CARL)
     assert last_line(carl) == b"-ERR [SYS/TEMP] This account was disabled\r\n"
+
+
+def test_who_changes_a_password_puts_out_whoever_came_by_the_old_one(room: ReadingRoom) -> None:
+    with open_account_tools(load(str(room.config))) as tools:
+        phone = tools.add_app_password(BOB, "phone", AppPasswordOptions())
+        by_phone = imaplib.IMAP4_SSL("127.0.0.1", room.imap, ssl_context=room.trust(), timeout=20)
+        by_phone.login(BOB, phone)
+        bob = room.open_imap(BOB)
+        tools.set_password(BOB, "another one that is long enough")
+    assert bob.readline() == b"* BYE [UNAVAILABLE] The password was changed, log in again\r\n"
+    assert by_phone.noop()[0] == "OK"
+    with open_account_tools(load(str(room.config))) as tools:
+        tools.remove_app_password(BOB, "phone")
+    assert by_phone.readline() == b"* BYE [UNAVAILABLE] The password was changed, log in again\r\n"

@@ -9,9 +9,11 @@ import ssl
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 
+from posthouse.message.mailbox import AccountId
 from posthouse.message.reply import Reply
 from posthouse.ports.access import ConnectionLost, Wire
 from posthouse.ports.clock import FakeClock
+from posthouse.ports.login import Login
 from posthouse.ports.observe import FakeFigure, FakeLog
 from posthouse.serve.access import AccessService, AccessServiceSettings
 from posthouse.serve.admission import Admission, AdmissionLimits
@@ -91,7 +93,7 @@ class Words:
                 self.is_counting, self.takes_no_more = True, rest == "once"
                 wire.write(b"counting\r\n")
             case "LOGIN":
-                wire.note_login(rest)
+                wire.note_login(Login(AccountId(1), rest, "PLAIN"))
                 wire.write(b"in\r\n")
             case "BAD":
                 wire.note_error()

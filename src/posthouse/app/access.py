@@ -29,6 +29,7 @@ from posthouse.msa.submit import Submitter
 from posthouse.ports.access import AccessSession, Wire
 from posthouse.ports.compute import Compute
 from posthouse.ports.directory import Accounts, Directory
+from posthouse.ports.login import Login
 from posthouse.ports.observe import Counter
 from posthouse.ports.store import Store
 from posthouse.serve.access import AccessService, AccessServiceSettings
@@ -43,7 +44,6 @@ if TYPE_CHECKING:
 SERVICES = ("imap", "pop3")
 RELOADED = "The configuration was changed, log in again"
 STOPPED = "The server stops, come back soon"
-DISABLED = "This account was disabled"
 _WORTH_IT = 64  # connections, some 100 KiB each
 _GIVE_BACK_S = 10.0
 _CHECKED_AT_ONCE = 200  # 5 us each: the directory is asked whether it changed
@@ -54,12 +54,13 @@ MakeSession = Callable[[Wire], AccessSession]
 
 @dataclass(frozen=True, slots=True)
 class ReadingWorld:
-    """`converse` lets people in who may read."""
+    """`converse` lets people in who may read. `why_over`: why a session with that login must end, "" if it need not."""
 
     store: Store
     accounts: Accounts
     directory: Directory
     converse: Callable[[Peer], SaslConversation]
+    why_over: Callable[[Login], str]
     submitter: Submitter
     compute: Compute
 
@@ -82,18 +83,18 @@ class Readers:
 
     def look_after(self, services: Sequence[Service]) -> None:
         """Every second."""
-        self._end_disabled(services)
+        self._end_what_is_over(services)
         self._give_back(services)
 
-    def _end_disabled(self, services: Sequence[Service]) -> None:
-        """Sessions of accounts that were disabled or removed since they logged in. Some of them at each call."""
+    def _end_what_is_over(self, services: Sequence[Service]) -> None:
+        """Sessions of accounts that were disabled, and of passwords that were changed. Some of them at each call."""
         if not self._unchecked:
-            self._unchecked = [each for service in services for each in service.sessions if each.login_name]
+            self._unchecked = [each for service in services for each in service.sessions if each.login is not None]
         some, self._unchecked = self._unchecked[:_CHECKED_AT_ONCE], self._unchecked[_CHECKED_AT_ONCE:]
         for connection in some:
-            account = self._world.accounts.find(connection.login_name)
-            if account is None or account.is_disabled:
-                connection.kick(DISABLED)
+            reason = self._world.why_over(connection.login) if connection.login is not None else ""
+            if reason:
+                connection.kick(reason)
 
     def _give_back(self, services: Sequence[Service]) -> None:
         """What many compressed connections held while they were busy."""

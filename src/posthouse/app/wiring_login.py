@@ -23,7 +23,7 @@ from posthouse.ports.clock import Clock
 from posthouse.ports.compute import Compute
 from posthouse.ports.credentials import Credentials, PasswordHash, PasswordSource, TokenSource
 from posthouse.ports.directory import Accounts
-from posthouse.ports.login import Scope
+from posthouse.ports.login import Login, Scope
 from posthouse.ports.observe import Log, Metrics
 from posthouse.ports.resolver import Resolver
 from posthouse.trust.authenticator import Authenticator, LoginFigures, LoginParts, LoginSettings, ignore_failure
@@ -36,6 +36,8 @@ _FETCH_TIMEOUT_S = 10.0
 _HASH_THREADS = 2
 _SOURCE_THREADS = 8  # PAM and LDAP block
 _DENIED = "Logins by outcome."
+DISABLED = "This account was disabled"
+CHANGED = "The password was changed, log in again"
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,6 +164,7 @@ class Logins:
 
     def __init__(self, wiring: LoginWiring, close: Callable[[], None], metrics: Metrics, link: Link) -> None:
         failures = LoginFailures(link, self._add_failures)
+        self._wiring = wiring
         self._desk = replace(wiring, on_failure=failures.note).build(metrics)
         self._close = close
 
@@ -171,6 +174,15 @@ class Logins:
     def converse(self, scope: Scope, peer: Peer) -> SaslConversation:
         """Of somebody who wants to read or to send."""
         return SaslConversation(self._desk.authenticator, peer, scope)
+
+    def why_over(self, login: Login) -> str:
+        """Why a session that logged in so must end now; "" when it may go on. Immediate. Raises DirectoryError."""
+        account = self._wiring.accounts.get(login.account)
+        if account is None or account.is_disabled:
+            return DISABLED
+        known = self._wiring.credentials.list_for(login.account) if login.credential else ()
+        is_good = not login.credential or any(each.id == login.credential for each in known)
+        return "" if is_good else CHANGED
 
     async def flush(self) -> None:
         await self._desk.authenticator.flush()

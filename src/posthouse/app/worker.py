@@ -185,6 +185,7 @@ class Worker:
             self._people,
             self._directory,
             partial(self._logins.converse, Scope.READ),
+            self._logins.why_over,
             self._submission.submitter,
             self._compute,
         )

@@ -10,6 +10,7 @@ from typing import Protocol
 
 from posthouse.message.mailbox import AccountId
 from posthouse.message.peer import Peer
+from posthouse.ports.login import Login
 
 
 class ConnectionLost(Exception):
@@ -59,8 +60,8 @@ class Wire(Protocol):
     def note_error(self) -> None:
         """A refused command or a failed login: clients that only make errors are slowed down."""
 
-    def note_login(self, name: str) -> None:
-        """Who it is, for the list of sessions."""
+    def note_login(self, login: Login | None) -> None:
+        """Who it is, for the list of sessions; the session ends when the password it came by is good no more."""
 
     def close(self) -> None:
         """What was written still goes out. May be called twice."""

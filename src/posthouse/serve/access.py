@@ -18,6 +18,7 @@ from dataclasses import dataclass, field
 
 from posthouse.message.reply import Reply
 from posthouse.ports.access import AccessSession, ConnectionLost, Wire
+from posthouse.ports.login import Login
 from posthouse.serve.channel import note_channel
 from posthouse.serve.connection import ALL_DAY_S, Connection, DoorSettings, Service
 from posthouse.serve.deflate import Deflate
@@ -69,7 +70,7 @@ class AccessConnection(Connection):
         "_has_ended",
         "_has_moved",
         "_held",
-        "_login_name",
+        "_login",
         "_is_full",
         "_is_paused",
         "_session",
@@ -88,7 +89,7 @@ class AccessConnection(Connection):
         self._has_moved = False  # compressed octets went by since the last sweep
         self._is_full = False  # the client does not take what was written
         self._is_paused = False  # by the session
-        self._login_name = ""
+        self._login: Login | None = None
 
     # -- the transport's side
 
@@ -261,15 +262,15 @@ class AccessConnection(Connection):
     # -- who it is, and who only makes errors
 
     @property
-    def login_name(self) -> str:
-        return self._login_name
+    def login(self) -> Login | None:
+        return self._login
 
     @property
     def doing(self) -> str:
         return self._session.doing if self._session is not None else ""
 
-    def note_login(self, name: str) -> None:
-        self._login_name = name
+    def note_login(self, login: Login | None) -> None:
+        self._login = login
 
     def note_error(self) -> None:
         """Its answers are held, those to come too, and nothing is read meanwhile."""
@@ -321,7 +322,7 @@ class AccessConnection(Connection):
             self.abort()
             return
         self.service.figures.timeouts.inc()
-        self.service.log.info("session timed out", peer=self.peer.address, account=self._login_name or None)
+        self.service.log.info("session timed out", peer=self.peer.address, account=self.login_name or None)
         if self._session is None or self._is_upgrading or self._is_full:
             self.abort()  # who does not read would not read a farewell either
             return

@@ -18,6 +18,7 @@ from typing import Protocol, cast
 from posthouse.message.peer import Network, Peer, is_in_networks, normalise_address
 from posthouse.message.reply import Reply
 from posthouse.ports.clock import Clock
+from posthouse.ports.login import Login
 from posthouse.ports.observe import Counter, Gauge, Log
 from posthouse.protocol.proxy import header as proxy
 from posthouse.serve.channel import note_cipher
@@ -131,8 +132,13 @@ class Connection(asyncio.Protocol, ABC):
     # -- for the list of sessions
 
     @property
+    def login(self) -> Login | None:
+        """Who has logged in, and by what."""
+        return None
+
+    @property
     def login_name(self) -> str:
-        return ""
+        return self.login.name if self.login is not None else ""
 
     @property
     def doing(self) -> str:

@@ -18,6 +18,7 @@ from typing import Any, cast
 
 from posthouse.message.peer import Network, Peer, is_in_networks, normalise_address
 from posthouse.message.reply import Reply
+from posthouse.ports.login import Login
 from posthouse.protocol.smtp import server as core
 from posthouse.protocol.smtp.server_auth import AuthSmtpServer
 from posthouse.serve.channel import note_channel
@@ -94,6 +95,11 @@ class SmtpConnection(Connection):
         self._in_body = False
         self._message_until = 0.0
         self._errors_seen = 0
+
+    @property
+    def login(self) -> Login | None:
+        has_logins = self.service.settings.core.auth and self.role is not None
+        return self._auth_role.login if has_logins else None
 
     # -- the transport's side
 

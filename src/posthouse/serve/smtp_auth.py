@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Protocol
 
-from posthouse.ports.login import Mechanisms
+from posthouse.ports.login import Login, Mechanisms
 from posthouse.protocol.smtp.server_auth import AuthSmtpServer
 from posthouse.protocol.smtp.server_events import AuthData, AuthStarted
 from posthouse.serve.smtp_role import Answer, SmtpRole
@@ -16,6 +16,8 @@ from posthouse.serve.smtp_role import Answer, SmtpRole
 
 class AuthRole(SmtpRole, Protocol):
     """A role with logins. The three that answer may do so with a future."""
+
+    login: Login | None
 
     def mechanisms(self) -> Mechanisms:
         """What to offer now; asked when the session begins and when TLS has."""

@@ -94,7 +94,7 @@ async def _enter(context: Context, turn: Turn) -> Done:
     context.has_outbox = await context.desk.sending.is_outbox_on(login.account)
     context.core.state = State.AUTHENTICATED
     context.core.reset_errors()
-    context.wire.note_login(login.name)
+    context.wire.note_login(login)
     context.desk.figures.logins.inc()
     context.desk.log.info("logged in", protocol="imap", account=login.name, peer=address, mechanism=login.mechanism)
     return Done("Logged in", write_capabilities(context))
@@ -103,6 +103,7 @@ async def _enter(context: Context, turn: Turn) -> Done:
 def forget_login(context: Context) -> None:
     if context.login is not None:
         context.desk.slots.leave(context.login.account, context.wire.peer.address)
+        context.wire.note_login(None)
         context.login = None
 
 

@@ -130,7 +130,7 @@ async def _enter(context: Context, turn: Turn) -> bytes:
     context.conversation = None
     context.core.state = State.TRANSACTION
     context.core.count_success()
-    context.wire.note_login(login.name)
+    context.wire.note_login(login)
     desk.figures.logins.inc()
     address = context.wire.peer.address
     desk.log.info("logged in", protocol="pop3", account=login.name, peer=address, mechanism=login.mechanism)
