@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from posthouse.access.imap.answers import Done, No
+from posthouse.access.imap.answers import Bad, Done, No
 from posthouse.access.imap.context import Context
 from posthouse.access.imap.contexts import begin_context, refuse_reuse
 from posthouse.access.imap.searching_keys import Program, Resolver
@@ -28,7 +28,7 @@ from posthouse.message.search import SortBy, SortKey
 from posthouse.ms.uidsets import EMPTY
 from posthouse.ports.access import ConnectionLost
 from posthouse.ports.store import SearchResult, StoreError, StoreRefusal
-from posthouse.protocol.imap.commands import Search, Sort
+from posthouse.protocol.imap.commands import Search, Sort, Thread
 from posthouse.protocol.imap.values import ImapKey, Numbered, Return
 
 RELEVANCY = (SortBy(SortKey.RELEVANCY),)
@@ -36,9 +36,17 @@ _BEST = 100
 
 
 async def search(context: Context, request: Search) -> Done:
+    check_charset(context, request)
     if not is_of_selected(context, request.sources):
         return await search_many(context, request)
     return await answer_search(context, request, b"SEARCH")
+
+
+def check_charset(context: Context, request: Search | Sort | Thread) -> None:
+    """Raises Bad: with UTF8=ACCEPT there is no other character set, and SEARCH names none (RFC 9755 §3)."""
+    charset = request.charset
+    if context.utf8 and charset is not None and (charset != "UTF-8" or isinstance(request, Search)):
+        raise Bad("UTF8=ACCEPT is enabled: all text is UTF-8")
 
 
 async def answer_search(context: Context, request: Search | Sort, name: bytes) -> Done:

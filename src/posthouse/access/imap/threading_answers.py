@@ -10,7 +10,7 @@ from functools import partial
 
 from posthouse.access.imap.answers import Done
 from posthouse.access.imap.context import Context
-from posthouse.access.imap.searching import prepare, run_search
+from posthouse.access.imap.searching import check_charset, prepare, run_search
 from posthouse.access.imap.searching_results import find_places, keep_known
 from posthouse.message.mailbox import Uid
 from posthouse.ms.thread_trees import Forest, ThreadBy
@@ -20,6 +20,7 @@ _MANY = 10_000  # messages that take longer than other sessions should wait
 
 
 async def thread(context: Context, request: Thread) -> Done:
+    check_charset(context, request)
     program = await prepare(context, request.key, is_uid=request.is_uid)
     found = await run_search(context, program)
     view, place = context.mailbox.view, context.mailbox.place

@@ -275,12 +275,15 @@ class Expunge:
 
 @dataclass(frozen=True, slots=True)
 class Search:
-    """`sources`: an ESEARCH command over several mailboxes (RFC 7377), always by UID."""
+    """`sources`: an ESEARCH command over several mailboxes (RFC 7377), always by UID. `charset` in upper case, None
+    without one.
+    """
 
     key: ImapKey
     returns: SearchReturn = field(default_factory=SearchReturn)
     is_uid: bool = False
     sources: tuple[Source, ...] = ()
+    charset: str | None = field(default=None, compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -289,6 +292,7 @@ class Sort:
     key: ImapKey
     returns: SearchReturn = field(default_factory=SearchReturn)
     is_uid: bool = False
+    charset: str = field(default="UTF-8", compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -296,6 +300,7 @@ class Thread:
     kind: ThreadKind
     key: ImapKey
     is_uid: bool = False
+    charset: str = field(default="UTF-8", compare=False)
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,6 +7,7 @@ pieces are that it comes in: a line is looked for from where the last search end
 from __future__ import annotations
 
 _TAIL = 40  # of a line too long that is kept: the literal at its end has to be passed over as well
+_HEAD = 101  # of a line too long that is kept: the answer needs its tag
 _MOST_PASSED = 1 << 20  # of one line
 _SMALL = 4096
 _BLOCK = 65_536
@@ -17,9 +18,9 @@ class TooMuchError(Exception):
 
 
 class LineBuffer:
-    """`is_long`: of the line read last only the end is there, it was longer than allowed."""
+    """`is_long`: of the line read last only the end is there, it was longer than allowed; `head` is its beginning."""
 
-    __slots__ = ("_blocks", "_buffer", "_passed", "_scanned", "_skipping", "_small", "_wanted", "is_long")
+    __slots__ = ("_blocks", "_buffer", "_passed", "_scanned", "_skipping", "_small", "_wanted", "head", "is_long")
 
     def __init__(self) -> None:
         self._buffer = bytearray()
@@ -32,6 +33,7 @@ class LineBuffer:
         self._small.clear()
         self._blocks.clear()
         self._scanned = self._passed = self._wanted = self._skipping = 0
+        self.head = b""
         self.is_long = False
 
     @property
@@ -73,6 +75,8 @@ class LineBuffer:
         length = len(buffer) if end < 0 else end
         if self._passed + length > room + 1:  # the CR may be there or not
             self.is_long = True
+            if not self._passed:
+                self.head = bytes(buffer[: min(room + 2, _HEAD)])  # however it came
             if self._passed + length > room + _MOST_PASSED:
                 raise TooMuchError
         if end < 0:

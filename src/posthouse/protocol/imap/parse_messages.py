@@ -151,7 +151,7 @@ def parse_uid_batches(reader: Reader, limits: ImapLimits) -> UidBatches:
     last = first
     if reader.accept(b":"):
         last = reader.number("the number of a batch", least=1)
-    return UidBatches(size, min(first, last), max(first, last))
+    return UidBatches(size, first, last)
 
 
 # -- APPEND, REPLACE

@@ -63,8 +63,9 @@ _NOTHING = Not(All())
 class _Keys:
     """One program: its character set, and how many keys it may still have."""
 
-    def __init__(self, reader: Reader, limits: ImapLimits, charset: str = "") -> None:
-        self.reader, self.charset, self.left = reader, charset, limits.search_keys
+    def __init__(self, reader: Reader, limits: ImapLimits, charset: str) -> None:
+        self.reader, self.left = reader, limits.search_keys
+        self.charset = "" if charset in ("UTF-8", "US-ASCII") else charset
 
     def read_all(self) -> ImapKey:
         """Keys with spaces between them: all must match."""
@@ -286,20 +287,20 @@ def _search(reader: Reader, limits: ImapLimits, is_uid: bool, sources: tuple[Sou
         reader.space()
         returns = _returns(reader)
         reader.space()
-    charset = ""
+    charset = None
     if reader.accept_word(b"CHARSET"):
         reader.space()
         charset = _charset(reader)
         reader.space()
-    key = _Keys(reader, limits, charset).read_all()
-    return Search(key, returns, is_uid, sources)
+    key = _Keys(reader, limits, charset or "UTF-8").read_all()
+    return Search(key, returns, is_uid, sources, charset)
 
 
 def _charset(reader: Reader) -> str:
     name = reader.astring("a character set")
     if not is_known_charset(name):
         raise SyntaxProblem("That character set is not known", b"BADCHARSET (UTF-8 US-ASCII)", b"NO")
-    return "" if name.upper() in ("UTF-8", "US-ASCII") else name
+    return name.upper()
 
 
 def _returns(reader: Reader) -> SearchReturn:
@@ -350,7 +351,7 @@ def parse_sort(reader: Reader, limits: ImapLimits, is_uid: bool) -> Sort:
     reader.space()
     charset = _charset(reader)
     reader.space()
-    return Sort(by, _Keys(reader, limits, charset).read_all(), returns, is_uid)
+    return Sort(by, _Keys(reader, limits, charset).read_all(), returns, is_uid, charset)
 
 
 def _sort_key(reader: Reader) -> SortBy:
@@ -375,7 +376,7 @@ def parse_thread(reader: Reader, limits: ImapLimits, is_uid: bool) -> Thread:
     reader.space()
     charset = _charset(reader)
     reader.space()
-    return Thread(kind, _Keys(reader, limits, charset).read_all(), is_uid)
+    return Thread(kind, _Keys(reader, limits, charset).read_all(), is_uid, charset)
 
 
 def parse_cancel_update(reader: Reader, limits: ImapLimits) -> CancelUpdate:

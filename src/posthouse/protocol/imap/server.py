@@ -217,7 +217,7 @@ class ImapServer:
             return NEED_DATA
         if not self._is_passing:
             if not self._texts:
-                tag = None if self._buffer.is_long else _TAG.match(line)
+                tag = _TAG.match(self._buffer.head if self._buffer.is_long else line)
                 self._tag = b"*" if tag is None else tag[0]
             if self._buffer.is_long:
                 self._refuse(b"BAD", b"", f"The command is longer than {self.limits.command} octets")
