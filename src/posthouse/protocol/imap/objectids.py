@@ -1,12 +1,18 @@
-"""Object ids as IMAP writes them (RFC 8474 §4): a letter for the kind, then the store's number. JMAP uses the same."""
+"""Object ids as IMAP writes them (RFC 8474 §4): those of message/objectids.py, in octets."""
 
 from __future__ import annotations
 
-import re
-
 from posthouse.message.mailbox import EmailId, MailboxId, ThreadId
+from posthouse.message.objectids import read_email_id, read_mailbox_id, read_thread_id
 
-_ID = re.compile(r"[MTF]([1-9][0-9]{0,17})", re.ASCII)
+__all__ = [
+    "read_email_id",
+    "read_mailbox_id",
+    "read_thread_id",
+    "write_email_id",
+    "write_mailbox_id",
+    "write_thread_id",
+]
 
 
 def write_email_id(email: EmailId) -> bytes:
@@ -19,16 +25,3 @@ def write_thread_id(thread: ThreadId) -> bytes:
 
 def write_mailbox_id(mailbox: MailboxId) -> bytes:
     return b"F%d" % mailbox
-
-
-def read_email_id(text: str) -> EmailId | None:
-    """None: no email can have that id."""
-    return EmailId(int(text[1:])) if text.startswith("M") and _ID.fullmatch(text) else None
-
-
-def read_thread_id(text: str) -> ThreadId | None:
-    return ThreadId(int(text[1:])) if text.startswith("T") and _ID.fullmatch(text) else None
-
-
-def read_mailbox_id(text: str) -> MailboxId | None:
-    return MailboxId(int(text[1:])) if text.startswith("F") and _ID.fullmatch(text) else None
