@@ -16,8 +16,9 @@ from posthouse.access.imap.answers import Bad, Done, No
 from posthouse.access.imap.context import Context
 from posthouse.access.imap.fetching_bodies import Told, read_headers, write_sections
 from posthouse.access.imap.fetching_items import Batch, Plan, compile_plan, write_lines
+from posthouse.access.imap.keywords import permanent_flags
 from posthouse.access.imap.message_limit import cut_to_limit
-from posthouse.access.imap.updates import OwnFlags, permanent_flags, tell_news
+from posthouse.access.imap.updates import OwnFlags, tell_news
 from posthouse.message.mailbox import ModSeq, UidRange, UidSet
 from posthouse.ms.uidsets import from_sorted, intersect, subtract
 from posthouse.ports.store import FlagEdit, FlagMode
@@ -166,6 +167,8 @@ async def _write_slice(context: Context, plan: Plan, places: Sequence[int]) -> T
 
 async def _read_batch(context: Context, plan: Plan, places: Sequence[int]) -> Batch:
     view = context.mailbox.view
+    if 0 in _take(view.modseqs, places):  # gone before the arrays were read (sparse.py)
+        places = [at for at in places if view.modseqs[at]]
     uids, flags, modseqs = (_take(array, places) for array in (view.uids, view.flags, view.modseqs))
     numbers = uids if context.uid_only else [at + 1 for at in places]
     if not plan.columns:

@@ -11,9 +11,10 @@ from collections.abc import Callable, Sequence
 from posthouse.access.imap.answers import Bad, Done, No
 from posthouse.access.imap.context import Context
 from posthouse.access.imap.fetching_items import Batch, compile_plan, write_lines
+from posthouse.access.imap.keywords import learn_keywords
 from posthouse.access.imap.message_limit import cut_to_limit
 from posthouse.access.imap.place import Place
-from posthouse.access.imap.updates import OwnFlags, learn_keywords, tell_news
+from posthouse.access.imap.updates import OwnFlags, tell_news
 from posthouse.message.mailbox import SYSTEM_FLAGS, KeywordTable, ModSeq, UidRange, UidSet
 from posthouse.ms.uidsets import EMPTY, from_sorted, join_ranges, select, subtract, unite
 from posthouse.ports.store import FlagEdit, FlagMode
@@ -119,6 +120,7 @@ async def _tell_all(context: Context, uids: Sequence[int], *, is_uid: bool) -> N
     items += [Attribute.FLAGS, Attribute.MODSEQ] if context.condstore else [Attribute.FLAGS]
     plan = compile_plan(context, items)
     view = context.mailbox.view
+    uids = uids if 0 not in view.modseqs else [uid for uid in uids if _is_known(context, uid)]
     for part in context.mailbox.slices_of(from_sorted(uids)):
         for start in range(part.start, part.stop, _SLICE):
             stop = min(start + _SLICE, part.stop)
@@ -127,6 +129,11 @@ async def _tell_all(context: Context, uids: Sequence[int], *, is_uid: bool) -> N
             batch = Batch(numbers, known, view.flags[start:stop], view.modseqs[start:stop], {})
             context.write(b"".join(write_lines(plan, batch)))
             await context.breathe()
+
+
+def _is_known(context: Context, uid: int) -> bool:
+    """Not gone before the arrays were read (sparse.py)."""
+    return context.mailbox.view.modseqs[context.mailbox.sequence_of(uid) - 1] > 0
 
 
 def _write_modified(context: Context, modified: UidSet, *, is_uid: bool) -> bytes:

@@ -7,11 +7,11 @@ from __future__ import annotations
 
 from posthouse.access.imap.answers import DONE, Bad, Done
 from posthouse.access.imap.context import Context
+from posthouse.access.imap.keywords import write_keywords
 from posthouse.access.imap.places import find_place
 from posthouse.access.imap.resync import tell_missed
 from posthouse.access.imap.selected import Selected
 from posthouse.access.imap.sparse import is_large, make_sparse
-from posthouse.access.imap.updates import write_keywords
 from posthouse.message.mailbox import Snapshot
 from posthouse.protocol.imap.commands import Close, Select, Unselect
 from posthouse.protocol.imap.objectids import write_mailbox_id

@@ -9,9 +9,11 @@ from __future__ import annotations
 from array import array
 
 from posthouse.access.imap.context import Context
+from posthouse.access.imap.keywords import learn_keywords_of
 from posthouse.access.imap.place import Place
 from posthouse.message.mailbox import Mailbox, Snapshot
 from posthouse.ms.snapshots import rewind
+from posthouse.ms.uidsets import find_slices
 from posthouse.ports.access import ConnectionLost
 from posthouse.protocol.imap.render import write_exists, write_status
 
@@ -26,7 +28,9 @@ def make_sparse(mailbox: Mailbox) -> Snapshot:
 
 
 async def fill_view(context: Context) -> None:
-    """Read the arrays, if they were not. Raises ConnectionLost when what the client knows cannot be found any more."""
+    """Read the arrays, if they were not. Of messages that went meanwhile the client learns nothing but that: their
+    modseq is 0. Raises ConnectionLost when what the client knows cannot be found any more.
+    """
     selected = context.mailbox
     if selected.unread is None:
         return
@@ -36,7 +40,10 @@ async def fill_view(context: Context) -> None:
         change = await store.changes.in_mailbox(place.owner, place.mailbox.id, known.modseq, place.viewer)
         view = rewind(new, change, known.uidnext, known.modseq)
         if change.is_complete and len(view.uids) == selected.unread and new.uidvalidity == known.uidvalidity:
+            for part in find_slices(view.uids, change.expunged):
+                view.modseqs[part] = array("Q", bytes(8 * (part.stop - part.start)))
             selected.view, selected.unread = view, None
+            await learn_keywords_of(context, max(view.flags, default=0))
             return
     context.write(write_status(b"*", b"BYE", "The selected mailbox has changed too much"))
     context.flush()

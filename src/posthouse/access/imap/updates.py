@@ -14,10 +14,10 @@ from dataclasses import dataclass
 
 from posthouse.access.imap.context import Context
 from posthouse.access.imap.contexts import tell_leaving, tell_updates
+from posthouse.access.imap.keywords import learn_keywords_of
 from posthouse.access.imap.places import renew_rights
-from posthouse.access.imap.selected import Selected
 from posthouse.access.imap.sparse import fill_view, tell_arrivals
-from posthouse.message.mailbox import FIRST_KEYWORD_BIT, KeywordTable, ModSeq, Snapshot, UidSet
+from posthouse.message.mailbox import ModSeq, Snapshot, UidSet
 from posthouse.ms.snapshots import Difference, compare_snapshots, keep_gone
 from posthouse.ms.uidsets import find_slices, subtract
 from posthouse.ports.access import ConnectionLost
@@ -25,7 +25,6 @@ from posthouse.ports.store import NoSuchMailbox
 from posthouse.protocol.imap.render import write_exists, write_flags, write_status, write_vanished
 
 _SLICE = 2_000
-_SYSTEM = ["\\Answered", "\\Flagged", "\\Deleted", "\\Seen", "\\Draft"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +69,7 @@ async def tell_news(context: Context, *, may_expunge: bool = True, own: OwnFlags
         selected.holds_back = True
         new = keep_gone(old, new)
         difference = compare_snapshots(old, new)
-    await _learn_keywords(context, selected, new, difference)
+    await _learn_keywords(context, new, difference)
     tell_leaving(context, difference.went)
     _tell_counts(context, old, new, difference)
     selected.view = new
@@ -146,47 +145,7 @@ def write_flag_news(context: Context, at: int, *, has_flags: bool = True) -> byt
     return b"* %d FETCH (%b)\r\n" % (at + 1, b" ".join(items))
 
 
-# -- keywords
-
-
-async def _learn_keywords(context: Context, selected: Selected, new: Snapshot, difference: Difference) -> None:
+async def _learn_keywords(context: Context, new: Snapshot, difference: Difference) -> None:
     """A keyword that the client has not heard of is told before a message that has it (RFC 9051 §7.3.5)."""
-    limit = 1 << (FIRST_KEYWORD_BIT + len(selected.keywords.names))
     largest = max(map(new.flags.__getitem__, difference.changed), default=0)
-    if max(largest, max(new.flags[difference.came :], default=0)) >= limit:
-        await learn_keywords(context)
-
-
-async def learn_keywords(context: Context) -> None:
-    selected = context.mailbox
-    fresh = await context.desk.store.messages.keywords(selected.place.owner)
-    if fresh != selected.keywords:
-        selected.keywords = fresh
-        context.write(write_keywords(context, selected))
-
-
-def write_keywords(context: Context, selected: Selected) -> bytes:
-    """FLAGS and PERMANENTFLAGS (RFC 9051 §7.1, §7.3.5)."""
-    known = _known_flags(selected.keywords)
-    text = "Read-only mailbox" if selected.is_read_only else "What can be kept"
-    return b"* FLAGS %b\r\n%b" % (
-        write_flags(known),
-        write_status(b"*", b"OK", text, b"PERMANENTFLAGS %b" % write_flags(permanent_flags(selected))),
-    )
-
-
-def _known_flags(table: KeywordTable) -> list[str]:
-    return _SYSTEM + [name for name in table.names if name]
-
-
-def permanent_flags(selected: Selected) -> list[str]:
-    """By the rights of RFC 4314 §4: s, t and w are about \\Seen, \\Deleted and all others."""
-    if selected.is_read_only:
-        return []
-    place = selected.place
-    has_own_seen = place.viewer is not None  # kept per reader
-    allowed = ["\\Seen"] if place.may("s") or has_own_seen else []
-    allowed += ["\\Deleted"] if place.may("t") else []
-    if place.may("w"):
-        allowed += ["\\Answered", "\\Flagged", "\\Draft", *(name for name in selected.keywords.names if name), "\\*"]
-    return allowed
+    await learn_keywords_of(context, max(largest, max(new.flags[difference.came :], default=0)))
