@@ -80,6 +80,14 @@ async def test_an_account_that_has_only_inbox_gets_the_usual_mailboxes_once() ->
     assert await names_of(alice, "%") == ["INBOX", "Drafts", "Sent"]
 
 
+async def test_a_program_that_does_not_list_finds_the_usual_mailboxes_too() -> None:
+    _, alice = await _enter()
+    assert b"b OK" in await alice.talk(b"a SELECT Typo", b"b STATUS Archive (MESSAGES)")
+    assert await names_of(alice, "%") == ["INBOX", *_USUAL]
+    await alice.talk(b"b DELETE Archive")
+    assert b"c NO [NONEXISTENT]" in await alice.talk(b"c STATUS Archive (MESSAGES)")
+
+
 async def test_what_the_server_made_before_is_not_doubled() -> None:
     office, alice = await _enter()
     await office.store.mailboxes.open_role(ALICE, Role.SENT)

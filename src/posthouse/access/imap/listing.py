@@ -20,8 +20,8 @@ from posthouse.access.imap.mailboxes_uses import use_of
 from posthouse.access.imap.metadata import read_listed, with_use, write_entries
 from posthouse.access.imap.place import OTHERS, Place
 from posthouse.access.imap.places import list_places
-from posthouse.message.mailbox import AccountId, MailboxId, Role
-from posthouse.ports.store import StoreError, StoreRefusal
+from posthouse.access.imap.usual import is_fresh, make_usual
+from posthouse.message.mailbox import AccountId, MailboxId
 from posthouse.protocol.imap.commands import List, Lsub
 from posthouse.protocol.imap.render import write_mailbox
 from posthouse.protocol.imap.values import ListReturn, ListSelect
@@ -29,8 +29,6 @@ from posthouse.protocol.imap.values import ListReturn, ListSelect
 _SLICE = 200
 _MOST_PATTERNS = 100
 _ROOT = b'(\\Noselect) "/" ""'
-_USUAL = (Role.DRAFTS, Role.SENT, Role.ARCHIVE, Role.JUNK, Role.TRASH)
-_MADE_BY_SERVER = frozenset({Role.INBOX, Role.SENT, Role.JUNK, Role.SCHEDULED, Role.SNOOZED})
 _BASE = (ListSelect.SUBSCRIBED, ListSelect.SPECIAL_USE)
 
 Metadata = dict[tuple[AccountId, MailboxId], dict[str, bytes]]
@@ -69,8 +67,8 @@ async def _gather(context: Context, reference: str, patterns: Sequence[str]) -> 
         raise No(f"At most {_MOST_PATTERNS} patterns", b"LIMIT")
     with_shared = any(_may_be_shared(reference + pattern) for pattern in patterns)
     places = await list_places(context, with_shared=with_shared)
-    if _is_fresh(context, places):
-        await _make_usual(context)
+    if is_fresh(context, places):
+        await make_usual(context)
         places = await list_places(context, with_shared=with_shared)
     return places, await context.desk.store.mailboxes.subscribed_names(context.account)
 
@@ -78,21 +76,6 @@ async def _gather(context: Context, reference: str, patterns: Sequence[str]) -> 
 def _may_be_shared(pattern: str) -> bool:
     start = literal_start(pattern)
     return start.startswith(OTHERS) or OTHERS.startswith(start)
-
-
-def _is_fresh(context: Context, places: Iterable[Place]) -> bool:
-    outbox = context.desk.settings.outbox
-    own = [place for place in places if place.viewer is None]
-    return all(place.mailbox.role in _MADE_BY_SERVER or place.name == outbox for place in own)
-
-
-async def _make_usual(context: Context) -> None:
-    """A store that is full does not hinder reading."""
-    try:
-        for role in _USUAL:
-            await context.desk.store.mailboxes.open_role(context.account, role)
-    except (StoreError, StoreRefusal) as error:
-        context.desk.log.warning("usual mailboxes not made", account=context.user.name, error=repr(error))
 
 
 # -- what is chosen

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from posthouse.access.imap.answers import No
 from posthouse.access.imap.context import Context
 from posthouse.access.imap.place import OTHERS, SEPARATOR, Area, Place, compose, split_name, sum_rights
+from posthouse.access.imap.usual import USUAL_NAMES, is_fresh, make_usual
 from posthouse.ports.store import NoSuchAccount, NoSuchMailbox
 
 if TYPE_CHECKING:
@@ -77,6 +78,9 @@ async def find_place(context: Context, name: str) -> Place:
     found = _find_in(await open_area(context, parts), parts)
     if found is None and parts[0] == OTHERS:
         found = _find_in(await open_own(context), parts)  # an import may have brought such a name
+    if found is None and name in USUAL_NAMES and is_fresh(context, (await open_own(context)).places()):
+        await make_usual(context)
+        found = _find_in(await open_own(context), parts)
     if found is None:
         raise No("There is no such mailbox", b"NONEXISTENT")
     return found

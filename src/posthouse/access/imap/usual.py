@@ -1,0 +1,33 @@
+"""The usual mailboxes of a new account: made when a program asks what there is, or puts something into one of them
+without asking, so that it finds them instead of making its own.
+
+A store that is full does not hinder reading: then there are none.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from posthouse.access.imap.context import Context
+from posthouse.access.imap.place import Place
+from posthouse.message.mailbox import ROLE_NAMES, Role
+from posthouse.ports.store import StoreError, StoreRefusal
+
+_USUAL = (Role.DRAFTS, Role.SENT, Role.ARCHIVE, Role.JUNK, Role.TRASH)
+USUAL_NAMES = frozenset(ROLE_NAMES[role] for role in _USUAL)
+_MADE_BY_SERVER = frozenset({Role.INBOX, Role.SENT, Role.JUNK, Role.SCHEDULED, Role.SNOOZED})
+
+
+def is_fresh(context: Context, places: Iterable[Place]) -> bool:
+    """Whether nobody has made a mailbox yet."""
+    outbox = context.desk.settings.outbox
+    own = [place for place in places if place.viewer is None]
+    return all(place.mailbox.role in _MADE_BY_SERVER or place.name == outbox for place in own)
+
+
+async def make_usual(context: Context) -> None:
+    try:
+        for role in _USUAL:
+            await context.desk.store.mailboxes.open_role(context.account, role)
+    except (StoreError, StoreRefusal) as error:
+        context.desk.log.warning("usual mailboxes not made", account=context.user.name, error=repr(error))
