@@ -29,3 +29,4 @@ class ImapSettings:
     large_mailbox: int = 50_000  # messages; larger ones are selected by their counters (sparse.py)
     inline_limit: int = 128 * 1024  # of the store: larger bodies are written in pieces
     largest_metadata: int = 65_536
+    watched_mailboxes: int = 5_000  # by NOTIFY
