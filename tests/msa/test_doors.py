@@ -4,17 +4,18 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 from email.utils import format_datetime
+from typing import cast
 
 import pytest
 
-from posthouse.message.mailbox import MailboxId, Role
+from posthouse.message.mailbox import AccountId, Mailbox, MailboxId, Role
 from posthouse.msa import outbox
 from posthouse.msa.doors import DoorParts, Doors
 from posthouse.msa.sent import SentParts
 from posthouse.ports.clock import FakeClock
 from posthouse.ports.sending import SendRefused, WantedEnvelope
 from posthouse.ports.spool import InlineBody
-from posthouse.ports.store import Addition, SubmissionState
+from posthouse.ports.store import Addition, Mailboxes, SubmissionState
 from tests.msa.submit_kit import ALICE, LOGIN, MESSAGE, House, parse, uids_of
 
 HOME = "192.0.2.7"
@@ -265,3 +266,20 @@ async def test_a_program_opens_the_door_by_an_annotation() -> None:
     await doors.note_annotation(ALICE.id, outbox.ENTRY)
     assert await doors.is_outbox_on(ALICE.id)
     assert any(box.name == "Outbox" for box in await house.store.mailboxes.list_all(ALICE.id))
+
+
+class SeenBefore:
+    """The mailboxes as they were before another program made one."""
+
+    def __init__(self, mailboxes: Mailboxes) -> None:
+        self.create = mailboxes.create
+
+    async def list_all(self, account: AccountId) -> list[Mailbox]:
+        return []
+
+
+async def test_two_programs_may_open_the_outbox_at_the_same_time(house: House) -> None:
+    store = house.store
+    late = cast("Mailboxes", SeenBefore(store.mailboxes))
+    await outbox.turn(store.annotations, late, ALICE.id, "Outbox", is_on=True)
+    assert await outbox.is_open(store.annotations, ALICE.id)

@@ -6,8 +6,10 @@ from before stays when the door is shut.
 
 from __future__ import annotations
 
+import contextlib
+
 from posthouse.message.mailbox import AccountId
-from posthouse.ports.store import Annotations, Mailboxes, StoreRefusal
+from posthouse.ports.store import Annotations, Mailboxes, MailboxExists, StoreRefusal
 
 ENTRY = "/private/vendor/posthouse/outbox"
 ON = b"on"
@@ -30,9 +32,8 @@ async def follow(mailboxes: Mailboxes, account: AccountId, name: str, *, is_on: 
     found = await mailboxes.list_all(account)
     known = next((box for box in found if box.parent is None and box.name == name), None)
     if is_on and known is None:
-        await mailboxes.create(account, name)
+        with contextlib.suppress(MailboxExists):  # another program opens the door at the same time
+            await mailboxes.create(account, name)
     elif not is_on and known is not None:
-        try:
+        with contextlib.suppress(StoreRefusal):
             await mailboxes.remove(account, known.id, with_emails=False)
-        except StoreRefusal:
-            return
