@@ -109,4 +109,4 @@ TestLargeOnSqlite.settings = _FEW
 @pytest.mark.soak
 @pytest.mark.parametrize("machine", [CrowdMachine, LargeMachine, SqliteMachine, LargeSqliteMachine])
 def test_many_sessions_for_long(machine: type[CrowdMachine]) -> None:
-    run_state_machine_as_test(machine, settings=_LONG)  # type: ignore[no-untyped-call]
+    run_state_machine_as_test(machine, settings=_LONG)

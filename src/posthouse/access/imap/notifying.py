@@ -71,7 +71,7 @@ def _check(groups: Sequence[EventGroup]) -> None:
             known = " ".join(event.value for event in Event if event in _KNOWN)
             raise No("Such events are not told", f"BADEVENT ({known})".encode("ascii"))
     for group in groups:
-        if group.events & _MESSAGES and not _BOTH <= group.events:
+        if group.events & _MESSAGES and not group.events >= _BOTH:
             raise Bad("MessageNew and MessageExpunge go together, and FlagChange with them")
         is_selected = group.source.scope in SELECTED
         if is_selected and group.events - _MESSAGES:
@@ -179,11 +179,10 @@ class _Teller:
                 self.tell_list(place)
             return Event.MAILBOX_NAME in events
         is_renamed = before.name != place.name and not self._follows(before.name, place.name)
+        is_other = before.is_subscribed != place.is_subscribed and Event.SUBSCRIPTION_CHANGE in events
         if is_renamed and Event.MAILBOX_NAME in events:
             self.tell_list(place, before.name)
-        elif before.is_subscribed != place.is_subscribed and Event.SUBSCRIPTION_CHANGE in events:
-            self.tell_list(place)
-        elif before.may("r") != place.may("r"):
+        elif is_other or before.may("r") != place.may("r"):
             self.tell_list(place)
         return False
 

@@ -20,8 +20,8 @@ from posthouse.protocol.imap.values import STAR, SequenceSet
 
 class Selected:
     """`saved`: the result of SEARCH RETURN (SAVE), by UID. `is_dirty`: something may have changed. `holds_back`:
-    the client has not been told of messages that went. `unread`: how many
-    messages the client knows of while the arrays of `view` were not read; None when they were.
+    the client has not been told of everything. `unread`: how many messages the client knows of while the arrays of
+    `view` were not read; None when they were. `told_to`: new messages have UIDs from that on (notifying.py).
     """
 
     __slots__ = (
@@ -32,6 +32,7 @@ class Selected:
         "keywords",
         "place",
         "saved",
+        "told_to",
         "unread",
         "view",
         "watching",
@@ -47,6 +48,7 @@ class Selected:
         self.contexts: dict[bytes, Watched] = {}
         self.unread: int | None = None
         self.watching: Subscription | None = None
+        self.told_to: int = view.uidnext
 
     def close(self) -> None:
         if self.watching is not None:

@@ -18,7 +18,7 @@ from posthouse.access.imap.context import Context
 from posthouse.access.imap.desk import Desk
 from posthouse.access.imap.dispatch import HANDLERS, KEEPS_NUMBERS, NEEDS_ARRAYS
 from posthouse.access.imap.entering import forget_login, take_response
-from posthouse.access.imap.notifying import may_tell_selected, stop_notifying, tell_events, tell_selected
+from posthouse.access.imap.notifying import may_tell_selected, stop_notifying, tell_events, tell_selected, want_of_new
 from posthouse.access.imap.selecting import leave
 from posthouse.access.imap.sparse import fill_view
 from posthouse.access.imap.updates import tell_news
@@ -178,14 +178,19 @@ class ImapSession(Context):
         """What a client that idles or wants to be notified is told while it asks nothing. False: nothing."""
         told = False
         if self.selected is not None and self.selected.is_dirty and may_tell_selected(self):
-            wanted = await tell_selected(self)
-            if wanted is not None:
-                await self._answer_of(HANDLERS[Fetch](self, wanted))
+            await tell_selected(self)
+            await self._fetch_new()
             told = True
         if self.notifying is not None and self.notifying.is_dirty:
             await tell_events(self)
             told = True
         return told
+
+    async def _fetch_new(self) -> None:
+        if self.selected is not None and self.notifying is not None:
+            wanted = await want_of_new(self)
+            if wanted is not None:
+                await self._answer_of(HANDLERS[Fetch](self, wanted))
 
     def _patience(self) -> float:
         left, every = self._until - self.desk.clock.monotonic(), self.desk.settings.still_here_s
@@ -231,6 +236,7 @@ class ImapSession(Context):
         if answer is not None and selected is not None and (selected.is_dirty or selected.holds_back):
             await tell_news(self, may_expunge=may_expunge)
         if answer is not None:
+            await self._fetch_new()
             self._answer(tag, answer)
             self._wait_anew()
 
@@ -278,6 +284,7 @@ class ImapSession(Context):
         del self._appends[0]
         if self.selected is not None and self.selected.is_dirty:
             await tell_news(self)
+            await self._fetch_new()
         if answer is not None:
             self._answer(tag, answer)
         if not self._appends:

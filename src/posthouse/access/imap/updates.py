@@ -10,7 +10,7 @@ from __future__ import annotations
 from array import array
 from bisect import bisect_left
 from collections.abc import Callable, Mapping, Sequence, Set
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from posthouse.access.imap.context import Context
 from posthouse.access.imap.contexts import tell_leaving, tell_updates
@@ -41,8 +41,10 @@ class OwnFlags:
     is_told: bool = False
 
 
-async def tell_news(context: Context, *, may_expunge: bool = True, own: OwnFlags | None = None) -> None:
-    """Bring the client's picture up to date."""
+async def tell_news(
+    context: Context, *, may_expunge: bool = True, may_change: bool = True, own: OwnFlags | None = None
+) -> None:
+    """Bring the client's picture up to date. Without `may_change` flags are told later."""
     selected = context.mailbox
     selected.is_dirty = selected.holds_back = False
     if selected.unread is not None:
@@ -69,6 +71,10 @@ async def tell_news(context: Context, *, may_expunge: bool = True, own: OwnFlags
         selected.holds_back = True
         new = keep_gone(old, new)
         difference = compare_snapshots(old, new)
+    if difference.changed and not may_change:
+        selected.holds_back = True
+        new = _keep_flags(old, new, difference.changed)
+        difference = replace(difference, changed=())
     await _learn_keywords(context, new, difference)
     tell_leaving(context, difference.went)
     _tell_counts(context, old, new, difference)
@@ -77,6 +83,15 @@ async def tell_news(context: Context, *, may_expunge: bool = True, own: OwnFlags
     await _tell_flags(context, difference.changed, known, has_modseqs=context.condstore and not (own and own.is_told))
     if selected.contexts:
         await tell_updates(context, difference)
+
+
+def _keep_flags(old: Snapshot, new: Snapshot, changed: Sequence[int]) -> Snapshot:
+    """`new` with flags as they were; the next comparison finds them changed."""
+    flags, modseqs = new.flags[:], new.modseqs[:]
+    for at in changed:
+        before = bisect_left(old.uids, new.uids[at])
+        flags[at], modseqs[at] = old.flags[before], old.modseqs[before]
+    return Snapshot(new.uidvalidity, new.uidnext, old.modseq, new.uids, flags, modseqs, new.highest)
 
 
 def _tell_counts(context: Context, old: Snapshot, new: Snapshot, difference: Difference) -> None:

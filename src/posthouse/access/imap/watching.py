@@ -24,21 +24,21 @@ class Notifying:
         self.is_dirty = False
         self.picture: Picture = {}
         self.entries: dict[Key, Entries] = {}
+        self.server_entries: Entries = {}
         self._wake = wake
         self._watching: dict[AccountId, Subscription] = {}
 
     def events_of(self, place: Place) -> frozenset[Event]:
-        """Of the first group that the mailbox belongs to (RFC 5465 §6)."""
-        return next((group.events for group in self.groups if is_within(group.source, place)), frozenset())
+        """Of all groups that the mailbox belongs to (RFC 5465 §6)."""
+        return frozenset().union(*(group.events for group in self.groups if is_within(group.source, place)))
 
     def wants(self, event: Event) -> bool:
         return any(event in group.events for group in self.groups)
 
     def watch(self, changes: Changes, owners: set[AccountId]) -> None:
+        """Whoever was watched once stays so: rights that were taken may be given again (RFC 5465 §5.9)."""
         for owner in owners - self._watching.keys():
             self._watching[owner] = changes.watch(owner, self._note)
-        for owner in self._watching.keys() - owners:
-            self._watching.pop(owner).cancel()
 
     def _note(self) -> None:
         self.is_dirty = True
@@ -61,12 +61,12 @@ def is_within(source: Source, place: Place) -> bool:
         case Scope.SUBTREE:
             return any(place.name == name or place.name.startswith(name + SEPARATOR) for name in source.mailboxes)
         case Scope.SUBTREE_ONE:
-            return any(place.name == name or _parent(place.name) == name for name in source.mailboxes)
+            return any(place.name == name or parent_of(place.name) == name for name in source.mailboxes)
         case Scope.MAILBOXES:
             return place.name in source.mailboxes
         case Scope.SELECTED | Scope.SELECTED_DELAYED:
             return False
 
 
-def _parent(name: str) -> str:
+def parent_of(name: str) -> str:
     return name.rpartition(SEPARATOR)[0]
