@@ -1,4 +1,4 @@
-"""curl on IMAP: lists, fetches, searches, uploads, and any command by its name; the mechanisms for passwords that Debian's build knows."""
+"""curl on IMAP: lists, fetches, searches, uploads, any command by its name, and both ways to send a password."""
 
 from __future__ import annotations
 
