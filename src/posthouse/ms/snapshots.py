@@ -36,14 +36,28 @@ def apply_change(old: Snapshot, change: MailboxChange) -> Snapshot:
 
     A change may tell again what the snapshot has, and name UIDs that it never had.
     """
-    if not change.uids and not change.expunged and change.modseq == old.modseq:
-        return old
+    if not change.uids and not change.expunged:
+        if change.modseq == old.modseq:
+            return old
+        return Snapshot(
+            old.uidvalidity, change.uidnext, change.modseq, old.uids, old.flags, old.modseqs, change.highest
+        )
     uids, flags, modseqs = old.uids[:], old.flags[:], old.modseqs[:]
     for part in reversed(find_slices(uids, change.expunged)):
         del uids[part], flags[part], modseqs[part]
     new = Snapshot(old.uidvalidity, change.uidnext, change.modseq, uids, flags, modseqs, change.highest)
     _merge(new, change)
     return new
+
+
+def apply_flags(old: Snapshot, uids: UidSet, masks: tuple[int, int], modseq: ModSeq) -> Snapshot:
+    """The snapshot after flags of `uids` became `flags & keep | add`, masks being (add, keep), at `modseq`."""
+    add, keep = masks
+    flags, modseqs = old.flags[:], old.modseqs[:]
+    for part in find_slices(old.uids, uids):
+        flags[part] = array("Q", [bits & keep | add for bits in flags[part]])
+        modseqs[part] = array("Q", [modseq]) * (part.stop - part.start)
+    return Snapshot(old.uidvalidity, old.uidnext, modseq, old.uids, flags, modseqs, modseq)
 
 
 def _merge(snapshot: Snapshot, change: MailboxChange) -> None:
@@ -67,7 +81,7 @@ def compare_snapshots(old: Snapshot, new: Snapshot) -> Difference:
     """What a client that knows `old` must be told to know `new`."""
     if old.uidvalidity != new.uidvalidity:
         return Difference(from_sorted(old.uids), (), 0, is_other=True)
-    if old is new:
+    if new.uids is old.uids and new.modseqs is old.modseqs:
         return Difference((), (), len(new.uids))
     came = bisect_left(new.uids, old.uidnext)
     went = _find_missing(old.uids, new.uids, came)

@@ -19,6 +19,7 @@ from posthouse.adapters.sqlite.store_blobs import SqliteBlobs
 from posthouse.adapters.sqlite.store_changes import SqliteChanges
 from posthouse.adapters.sqlite.store_mailboxes import SqliteMailboxes
 from posthouse.adapters.sqlite.store_messages import SqliteMessages
+from posthouse.adapters.sqlite.store_patches import FlagsPatch
 from posthouse.adapters.sqlite.store_purge import (
     forget_changes,
     mark_removed,
@@ -112,7 +113,8 @@ class SqliteStore:
 
     # What commits tell.
 
-    def _tell(self, committed: list[Committed]) -> None:
+    def _tell(self, committed: list[Committed], patches: list[FlagsPatch]) -> None:
+        self._snapshots.apply(patches)
         now = self.core.clock.monotonic()
         for account, modseq, emails, octets in committed:
             self.quotas.note(AccountId(account), emails, octets, now)

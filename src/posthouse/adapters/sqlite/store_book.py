@@ -13,6 +13,7 @@ import apsw
 import msgspec
 
 from posthouse.adapters.sqlite.bulk import Value, padded, per_size
+from posthouse.adapters.sqlite.store_patches import FlagsPatch
 from posthouse.adapters.sqlite.store_sql import JsonRow, numbers_json, read_number, select_numbers
 from posthouse.message.mailbox import (
     FIRST_KEYWORD_BIT,
@@ -195,6 +196,7 @@ class Book:
         self._version = -1
         self.now_us = 0
         self.touched: dict[int, AccountState] = {}
+        self.patches: list[FlagsPatch] = []
 
     def begin(self, connection: apsw.Connection, now_us: int) -> None:
         """At the start of a transaction."""
@@ -209,6 +211,7 @@ class Book:
         self._dirty.clear()
         self._dirty_mailboxes.clear()
         self._changes.clear()
+        self.patches.clear()
 
     # Accounts.
 

@@ -10,10 +10,11 @@ from typing import cast
 
 from posthouse.adapters.sqlite.store_book import FLAGS_CHANGED, MailboxState
 from posthouse.adapters.sqlite.store_expunge import where_uids
+from posthouse.adapters.sqlite.store_patches import FlagsPatch
 from posthouse.adapters.sqlite.store_sql import compress, numbers_json, placements_in, select_numbers, select_rows
 from posthouse.adapters.sqlite.store_works import Unit
 from posthouse.message.mailbox import AccountId, Flag, ModSeq, UidRange, UidSet
-from posthouse.ms.uidsets import count
+from posthouse.ms.uidsets import count, intersect, subtract
 from posthouse.ports.store import FlagEdit, FlagMode, FlagResult
 
 _SEEN, _DELETED = int(Flag.SEEN), int(Flag.DELETED)
@@ -26,30 +27,23 @@ def set_flags(unit: Unit, mailbox: int, uids: UidSet, edit: FlagEdit, reader: Ac
     box = unit.state.mailbox(mailbox)
     bits = unit.book.flag_bits(unit.connection, unit.state, edit.flags, make=edit.mode is not FlagMode.REMOVE)
     add, keep = _as_masks(edit.mode, bits)
-    source, bound = placements_in(uids)
-    rows = cast(
-        "list[tuple[int, int, int]]",
-        select_rows(
-            unit.connection,
-            "uid, flags, modseq",
-            f"SELECT p.uid, p.flags, p.modseq FROM {source} ORDER BY p.uid",
-            (unit.account, box.mailbox, bound),
-        ),
-    )
-    modified: list[int] = []
+    modified: UidSet = ()
     if edit.unchanged_since is not None:
-        modified = [row[0] for row in rows if row[2] > edit.unchanged_since]
-        rows = [row for row in rows if row[2] <= edit.unchanged_since]
+        modified = compress(_list_uids(unit, box, uids, f"AND p.modseq > {int(edit.unchanged_since)}"))
+        uids = subtract(uids, modified)
     seen: list[int] = []
     if reader is not None:
-        seen = _set_seen(unit, box, [row[0] for row in rows], (add, keep), reader)
+        seen = _set_seen(unit, box, _list_uids(unit, box, uids), (add, keep), reader)
         add, keep = add & ~_SEEN, keep | _SEEN
-    changed = _write_flags(unit, box, rows, (add, keep), uids)
+    since = box.modseq
+    changed = _write_flags(unit, box, uids, (add, keep)) if uids else ()
+    if changed and not seen:
+        unit.book.patches.append(FlagsPatch(unit.account, box.mailbox, since, unit.modseq, changed, add, keep))
     if seen:
         changed = compress(sorted({*seen, *(uid for r in changed for uid in range(r.low, r.high + 1))}))
     if changed:
         _mark(unit, box, changed)
-    return FlagResult(ModSeq(unit.state.modseq), changed, compress(modified))
+    return FlagResult(ModSeq(unit.state.modseq), changed, modified)
 
 
 def _as_masks(mode: FlagMode, bits: int) -> tuple[int, int]:
@@ -61,29 +55,61 @@ def _as_masks(mode: FlagMode, bits: int) -> tuple[int, int]:
     return bits, 0
 
 
-def _write_flags(
-    unit: Unit, box: MailboxState, rows: list[tuple[int, int, int]], masks: tuple[int, int], asked: UidSet
-) -> UidSet:
+def _list_uids(unit: Unit, box: MailboxState, uids: UidSet, where: str = "") -> list[int]:
+    source, bound = placements_in(uids)
+    return select_numbers(
+        unit.connection, f"SELECT p.uid AS n FROM {source} {where} ORDER BY p.uid", (unit.account, box.mailbox, bound)
+    )
+
+
+def _write_flags(unit: Unit, box: MailboxState, uids: UidSet, masks: tuple[int, int]) -> UidSet:
+    """Of thousands of placements only how many have which flags is looked at. Returns those that changed."""
     add, keep = masks
-    changed = [(uid, flags, flags & keep | add) for uid, flags, _ in rows if flags & keep | add != flags]
-    if not changed:
+    groups = _group(unit, box, uids)
+    changing = [(old, old & keep | add, count) for old, count, _, _ in groups if old & keep | add != old]
+    if not changing:
         return ()
-    count_flags(box, [(old, new) for _, old, new in changed])
-    uids = asked if len(changed) == count(asked) else compress([row[0] for row in changed])
+    for old, new, number in changing:
+        count_flags(box, old, new, number)
+    low, high = min([group[2] for group in groups]), max([group[3] for group in groups])
+    total = sum([group[1] for group in groups])
+    uids = (UidRange(low, high),) if high - low < total else _narrow(unit, box, uids, low, high, total)
     where, bindings = where_uids(uids)
+    is_all = len(changing) == len(groups)
+    if not is_all:
+        where += " AND flags & ? | ? != flags"
+        bindings = [(*values, keep, add) for values in bindings]
     for values in bindings:
         unit.connection.execute(
             f"UPDATE placement SET flags = flags & ? | ?, modseq = ? WHERE account = ? AND mailbox = ? AND {where}",
             (keep, add, unit.modseq, unit.account, box.mailbox, *values),
         )
-    return uids
+    return uids if is_all else compress(_list_uids(unit, box, uids, f"AND p.modseq = {unit.modseq}"))
 
 
-def count_flags(box: MailboxState, changed: list[tuple[int, int]]) -> None:
-    """The mailbox's counters after these flags became those."""
-    box.deleted += sum([(new & _DELETED) - (old & _DELETED) for old, new in changed]) // _DELETED
+def _narrow(unit: Unit, box: MailboxState, uids: UidSet, low: int, high: int, total: int) -> UidSet:
+    """Those that are there: a set may name four thousand millions that are not."""
+    within = intersect(uids, (UidRange(low, high),))
+    return within if total == count(within) else compress(_list_uids(unit, box, within))
+
+
+def _group(unit: Unit, box: MailboxState, uids: UidSet) -> list[tuple[int, int, int, int]]:
+    """(flags, how many have them, the first, the last)"""
+    source, bound = placements_in(uids)
+    rows = select_rows(
+        unit.connection,
+        "flags, n, low, high",
+        f"SELECT p.flags, count(*) AS n, min(p.uid) AS low, max(p.uid) AS high FROM {source} GROUP BY p.flags",
+        (unit.account, box.mailbox, bound),
+    )
+    return cast("list[tuple[int, int, int, int]]", rows)
+
+
+def count_flags(box: MailboxState, old: int, new: int, number: int = 1) -> None:
+    """The mailbox's counters after these flags of so many became those."""
+    box.deleted += (bool(new & _DELETED) - bool(old & _DELETED)) * number
     unseen = _SEEN | _DELETED
-    box.unseen += sum([(not new & unseen) - (not old & unseen) for old, new in changed])
+    box.unseen += ((not new & unseen) - (not old & unseen)) * number
 
 
 def _mark(unit: Unit, box: MailboxState, uids: UidSet) -> None:

@@ -78,7 +78,7 @@ def _spread_flags(unit: Unit, visible: Visible, bits: int) -> Visible:
                 "UPDATE placement SET flags = ?, modseq = ? WHERE account = ? AND mailbox = ? AND uid = ?",
                 (bits, unit.modseq, unit.account, mailbox, uid),
             )
-            count_flags(box, [(old, bits)])
+            count_flags(box, old, bits)
             box.modseq = unit.modseq
             unit.book.mark_mailbox(unit.state, box)
             unit.book.note(unit.state, unit.modseq, FLAGS_CHANGED, mailbox, ((uid, uid),))

@@ -24,7 +24,7 @@ from posthouse.adapters.sqlite.disk import Disk
 from posthouse.adapters.sqlite.store_add import Adder
 from posthouse.adapters.sqlite.store_bodies import BodyShelf
 from posthouse.adapters.sqlite.store_gate import ShardGate
-from posthouse.adapters.sqlite.store_works import Committed, StoreJob, StoreScribe, StoreWork, Unit
+from posthouse.adapters.sqlite.store_works import StoreJob, StoreScribe, StoreWork, Tell, Unit
 from posthouse.adapters.sqlite.writer import Alarms, Failures, Sharing, Writer, WriterLimits
 from posthouse.message.mailbox import AccountId
 from posthouse.ports.clock import Clock
@@ -173,7 +173,7 @@ class Shard:
         disk: Disk,
         clock: Clock,
         limits: WriterLimits,
-        tell: Callable[[list[Committed]], None],
+        tell: Tell,
         on_full: Callable[[], None],
     ) -> None:
         self.path = opened.path

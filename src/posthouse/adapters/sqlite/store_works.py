@@ -16,6 +16,7 @@ from typing import Any, Generic, TypeVar
 import apsw
 
 from posthouse.adapters.sqlite.store_book import AccountState, Book
+from posthouse.adapters.sqlite.store_patches import FlagsPatch
 from posthouse.adapters.sqlite.writer import Work
 from posthouse.message.mailbox import AccountId
 from posthouse.ports.clock import Clock
@@ -23,6 +24,7 @@ from posthouse.ports.store import Added, Addition, StoreRefusal
 
 T = TypeVar("T")
 Committed = tuple[int, int, int, int]  # account, modseq, emails, octets
+Tell = Callable[[list[Committed], list[FlagsPatch]], None]
 
 
 class AddWork(Work[list[Added]]):
@@ -123,7 +125,7 @@ AddAll = Callable[[apsw.Connection, Book, Sequence[AddWork]], None]
 class StoreScribe:
     """A `writer.Scribe`. `tell` is called on the event loop with what a commit changed."""
 
-    def __init__(self, clock: Clock, add_all: AddAll, tell: Callable[[list[Committed]], None]) -> None:
+    def __init__(self, clock: Clock, add_all: AddAll, tell: Tell) -> None:
         self._clock = clock
         self._add_all = add_all
         self._tell = tell
@@ -156,7 +158,8 @@ class StoreScribe:
             return None
         told = [(s.account, s.modseq, s.emails, s.octets) for s in touched.values()]
         touched.clear()
-        return partial(self._tell, told)
+        patches, self._book.patches = ([] if self._is_open else self._book.patches), []  # what failed is no patch
+        return partial(self._tell, told, patches)
 
     def finish(self, works: Sequence[StoreWork]) -> None:
         pass
