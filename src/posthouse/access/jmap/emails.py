@@ -1,0 +1,230 @@
+"""Email objects (RFC 8621 §4.1): what of them is asked for, and made of the rows of the store. Pure.
+
+    plan = plan_emails(arguments)           once for a call; refuses what there is not
+    rows = ... load_emails(..., plan.fields)
+    plan.make(row, octets, keywords)        for each; octets only where plan.needs_octets(row)
+
+What a list of messages shows is made of the row alone: no message is read for it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+import msgspec
+
+from posthouse.access.jmap.blob_ids import BlobId
+from posthouse.access.jmap.body_parts import (
+    BODY_PROPERTIES,
+    DEFAULT_BODY_PROPERTIES,
+    BodyLists,
+    Part,
+    PartWriter,
+    build_tree,
+    list_body,
+)
+from posthouse.access.jmap.body_values import read_body_value
+from posthouse.access.jmap.header_forms import (
+    CONVENIENT,
+    BadProperty,
+    HeaderFields,
+    HeaderProperty,
+    list_fields,
+    parse_header_property,
+)
+from posthouse.access.jmap.keywords import write_keywords
+from posthouse.message.envelope_wire import HEAD_FIELDS
+from posthouse.message.mailbox import EmailId, KeywordTable
+from posthouse.message.objectids import show_email_id, show_mailbox_id, show_thread_id
+from posthouse.message.parsed import ParsedMessage, PartFacts
+from posthouse.ms.keywords import is_visible
+from posthouse.ports.store import EmailRow, Fields
+from posthouse.protocol.jmap.arguments import GetArguments, UnsignedInt
+from posthouse.protocol.jmap.dates import write_utc_date
+from posthouse.protocol.jmap.errors import invalid_arguments
+from posthouse.protocol.jmap.json import JsonObject
+
+DEFAULT_PROPERTIES = (
+    "id",
+    "blobId",
+    "threadId",
+    "mailboxIds",
+    "keywords",
+    "size",
+    "receivedAt",
+    "messageId",
+    "inReplyTo",
+    "references",
+    "sender",
+    "from",
+    "to",
+    "cc",
+    "bcc",
+    "replyTo",
+    "subject",
+    "sentAt",
+    "hasAttachment",
+    "preview",
+    "bodyValues",
+    "textBody",
+    "htmlBody",
+    "attachments",
+)
+PROPERTIES = frozenset({*DEFAULT_PROPERTIES, "headers", "bodyStructure"})
+_BODY = frozenset({"bodyStructure", "bodyValues", "textBody", "htmlBody", "attachments"})
+_STORED = frozenset({"id", "threadId", "mailboxIds", "keywords", "receivedAt"})
+_TEXTS = frozenset({"preview", "hasAttachment"})
+_HEAD_NAMES = frozenset(name.decode("ascii") for name in HEAD_FIELDS)
+
+
+class EmailGetArguments(GetArguments):
+    """RFC 8621 §4.2."""
+
+    body_properties: list[str] | None = None
+    fetch_text_body_values: bool = False
+    fetch_html_body_values: bool = msgspec.field(default=False, name="fetchHTMLBodyValues")
+    fetch_all_body_values: bool = False
+    max_body_value_bytes: UnsignedInt = 0
+
+
+def plan_emails(arguments: EmailGetArguments) -> EmailPlan:
+    """Raises MethodError (invalidArguments) for properties that there are not."""
+    names = list(DEFAULT_PROPERTIES if arguments.properties is None else ("id", *arguments.properties))
+    body_names = DEFAULT_BODY_PROPERTIES if arguments.body_properties is None else arguments.body_properties
+    headers = {name: CONVENIENT[name] for name in names if name in CONVENIENT}
+    headers |= _read_headers(names, PROPERTIES)
+    return EmailPlan(
+        tuple(dict.fromkeys(names)),
+        headers,
+        tuple(dict.fromkeys(body_names)),
+        _read_headers(body_names, BODY_PROPERTIES),
+        arguments,
+    )
+
+
+def _read_headers(names: Iterable[str], known: frozenset[str]) -> dict[str, HeaderProperty]:
+    try:
+        return {name: parse_header_property(name) for name in names if name not in known}
+    except BadProperty as problem:
+        raise invalid_arguments(str(problem)) from None
+
+
+@dataclass(frozen=True, slots=True)
+class EmailPlan:
+    """`headers`: of the properties, those that are header fields; `body_headers`: of those of parts."""
+
+    properties: tuple[str, ...]
+    headers: Mapping[str, HeaderProperty]
+    body_properties: tuple[str, ...]
+    body_headers: Mapping[str, HeaderProperty]
+    wish: EmailGetArguments
+
+    @property
+    def fields(self) -> Fields:
+        """What the store is to load."""
+        fields = Fields.DATES
+        if self.headers:
+            fields |= Fields.HEAD
+        if _BODY.intersection(self.properties):
+            fields |= Fields.STRUCTURE
+        if _TEXTS.intersection(self.properties):
+            fields |= Fields.TEXTS
+        return fields
+
+    def needs_octets(self, row: EmailRow) -> bool:
+        """Whether the message itself must be read for this row."""
+        if "headers" in self.properties or _BODY.intersection(self.properties):
+            return True
+        wanted = {header.name.lower() for header in self.headers.values()}
+        has_head = row.message is not None and bool(row.message.head)
+        return bool(wanted) and not (has_head and wanted <= _HEAD_NAMES)
+
+    def make(self, row: EmailRow, octets: bytes | None, keywords: KeywordTable) -> JsonObject:
+        """The object. `octets`: of prefix and body together, where they are needed."""
+        told: JsonObject = {}
+        head = self._read_head(row, octets) if self.headers else None
+        for name in self.properties:
+            if name in self.headers:
+                told[name] = head.read(self.headers[name]) if head is not None else None
+            elif name not in _BODY:
+                told[name] = self._write_property(row, name, octets, keywords)
+        if octets is not None and row.message is not None:
+            told |= self._write_body(row.message.parts, octets, row.prefix_size, BlobId(row.email))
+        return told
+
+    def make_parsed(self, message: ParsedMessage, octets: bytes, blob: BlobId) -> JsonObject:
+        """Of a blob that is a message (RFC 8621 §4.9): what only stored emails have is null."""
+        row = EmailRow(EmailId(0), size=len(octets), message=message)
+        told = self.make(row, octets, KeywordTable(()))
+        told |= {name: None for name in _STORED if name in told}
+        if "blobId" in told:
+            told["blobId"] = str(blob)
+        return told | self._write_body(message.parts, octets, 0, blob)
+
+    def _read_head(self, row: EmailRow, octets: bytes | None) -> HeaderFields:
+        if octets is None:
+            return HeaderFields(row.head, 0, len(row.head))
+        return HeaderFields(octets, 0, _header_end(row, octets))
+
+    def _write_property(self, row: EmailRow, name: str, octets: bytes | None, keywords: KeywordTable) -> object:
+        match name:
+            case "id":
+                return show_email_id(row.email)
+            case "blobId":
+                return str(BlobId(row.email))
+            case "threadId":
+                return show_thread_id(row.thread)
+            case "mailboxIds":
+                visible = [mailbox for mailbox, placed in row.placements.items() if is_visible(placed.flags)]
+                return {show_mailbox_id(mailbox): True for mailbox in visible}
+            case "keywords":
+                return write_keywords(row.placements.values(), keywords)
+            case "size":
+                return row.size
+            case "receivedAt":
+                return write_utc_date(row.received)
+            case "headers":
+                return list(list_fields(octets or b"", 0, _header_end(row, octets or b"")))
+            case "preview":
+                return row.message.preview if row.message is not None else ""
+            case _:
+                return row.message is not None and row.message.has_attachment
+
+    def _write_body(self, parts: Sequence[PartFacts], octets: bytes, prefix_size: int, blob: BlobId) -> JsonObject:
+        wanted = _BODY.intersection(self.properties)
+        if not wanted:
+            return {}
+        root = build_tree(parts)
+        lists = list_body(root)
+        writer = PartWriter(octets, prefix_size, blob, self.body_properties, self.body_headers)
+        told: JsonObject = {}
+        for name, listed in (("textBody", lists.text), ("htmlBody", lists.html), ("attachments", lists.attachments)):
+            if name in wanted:
+                told[name] = [writer.write(part) for part in listed]
+        if "bodyStructure" in wanted:
+            told["bodyStructure"] = writer.write_tree(root)
+        if "bodyValues" in wanted:
+            body = octets[prefix_size:] if prefix_size else octets
+            told["bodyValues"] = {
+                part.part_id: read_body_value(body, part.facts, self.wish.max_body_value_bytes)
+                for part in self._pick_texts(root, lists)
+            }
+        return told
+
+    def _pick_texts(self, root: Part, lists: BodyLists) -> Iterable[Part]:
+        """The text parts whose values are wanted; one that comes twice is the same."""
+        wish = self.wish
+        picked: list[Part] = []
+        if wish.fetch_all_body_values:
+            picked += root.walk()
+        if wish.fetch_text_body_values:
+            picked += lists.text
+        if wish.fetch_html_body_values:
+            picked += lists.html
+        return [part for part in picked if part.facts.type.startswith("text/")]
+
+
+def _header_end(row: EmailRow, octets: bytes) -> int:
+    size = row.message.header_size if row.message is not None else 0
+    return row.prefix_size + size if size else len(octets)

@@ -1,0 +1,225 @@
+"""Filters and sorts of Email/query as searches of the store (RFC 8621 §4.4.1, §4.4.2). Pure.
+
+Text is searched for word by word; words in quotes stay together (RFC 8621 §4.4.1). Raises MethodError: invalidArguments
+for a condition that is none, unsupportedFilter and unsupportedSort for the conditions and keys on the keywords of whole
+threads, which the store's searches do not have.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping, Sequence
+from typing import Annotated
+
+import msgspec
+
+from posthouse.access.jmap.keywords import flag_of, is_keyword
+from posthouse.message.mailbox import MailboxId
+from posthouse.message.objectids import read_mailbox_id
+from posthouse.message.search import (
+    All,
+    Contains,
+    HasAttachment,
+    HasFlag,
+    HasHeader,
+    InMailbox,
+    Larger,
+    Not,
+    ReceivedAt,
+    SearchKey,
+    Side,
+    Smaller,
+    SortBy,
+    SortKey,
+    Where,
+)
+from posthouse.ms.search import join_and, join_or, negate
+from posthouse.protocol.jmap.arguments import (
+    Comparator,
+    Filter,
+    FilterCondition,
+    FilterOperator,
+    QueryArguments,
+    UnsignedInt,
+)
+from posthouse.protocol.jmap.dates import read_utc_date
+from posthouse.protocol.jmap.errors import ErrorType, MethodError, invalid_arguments
+from posthouse.protocol.jmap.json import convert
+
+SORT_OPTIONS = ("receivedAt", "size", "from", "to", "subject", "sentAt")
+_SORTS = {
+    "receivedAt": SortKey.ARRIVAL,
+    "size": SortKey.SIZE,
+    "from": SortKey.DISPLAY_FROM,
+    "to": SortKey.DISPLAY_TO,
+    "subject": SortKey.SUBJECT,
+    "sentAt": SortKey.DATE,
+}
+_OF_THREADS = ("allInThreadHaveKeyword", "someInThreadHaveKeyword", "noneInThreadHaveKeyword")
+_ANYWHERE = (Where.FROM, Where.TO, Where.CC, Where.BCC, Where.SUBJECT, Where.BODY)
+_TOKEN = re.compile(r"\"((?:[^\"\\]++|\\.)*+)\"|'((?:[^'\\]++|\\.)*+)'(?=\s|\Z)|(\S+)", re.DOTALL)
+_ESCAPE = re.compile(r"\\(.)", re.DOTALL)
+MAX_TOKENS = 50
+
+_HeaderTest = Annotated[list[str], msgspec.Meta(min_length=1, max_length=2)]
+
+
+class EmailQueryArguments(QueryArguments):
+    """RFC 8621 §4.4."""
+
+    collapse_threads: bool = False
+
+
+class _Condition(msgspec.Struct, rename="camel", forbid_unknown_fields=True):
+    """RFC 8621 §4.4.1. None: says nothing of it."""
+
+    in_mailbox: str | None = None
+    in_mailbox_other_than: list[str] | None = None
+    before: str | None = None
+    after: str | None = None
+    min_size: UnsignedInt | None = None
+    max_size: UnsignedInt | None = None
+    all_in_thread_have_keyword: str | None = None
+    some_in_thread_have_keyword: str | None = None
+    none_in_thread_have_keyword: str | None = None
+    has_keyword: str | None = None
+    not_keyword: str | None = None
+    has_attachment: bool | None = None
+    text: str | None = None
+    from_: str | None = msgspec.field(default=None, name="from")
+    to: str | None = None
+    cc: str | None = None
+    bcc: str | None = None
+    subject: str | None = None
+    body: str | None = None
+    header: _HeaderTest | None = None
+
+
+def make_search(wanted: Filter | None, mailboxes: Sequence[MailboxId]) -> SearchKey:
+    """`mailboxes`: all of the account, for `inMailboxOtherThan`."""
+    match wanted:
+        case None:
+            return All()
+        case FilterOperator(operator, conditions):
+            keys = [make_search(condition, mailboxes) for condition in conditions]
+            if operator == "AND":
+                return join_and(keys)
+            return join_or(keys) if operator == "OR" else negate(join_or(keys))
+        case FilterCondition(members):
+            return join_and(_read_condition(members, mailboxes))
+
+
+def _read_condition(members: Mapping[str, object], mailboxes: Sequence[MailboxId]) -> list[SearchKey]:
+    refused = [name for name in _OF_THREADS if name in members]
+    if refused:
+        raise MethodError(ErrorType.UNSUPPORTED_FILTER, f"There is no search for {refused[0]}")
+    try:
+        condition = convert(dict(members), _Condition)
+    except msgspec.ValidationError as problem:
+        raise invalid_arguments(str(problem)) from None
+    keys: list[SearchKey] = []
+    for member, make in _MAKERS.items():
+        value = getattr(condition, member)
+        if value is not None:
+            keys.append(make(value))
+    if condition.in_mailbox_other_than is not None:
+        keys.append(_make_other_than(condition.in_mailbox_other_than, mailboxes))
+    return keys
+
+
+def _make_mailbox(text: str) -> SearchKey:
+    mailbox = read_mailbox_id(text)
+    return InMailbox(mailbox if mailbox is not None else MailboxId(0))
+
+
+def _make_other_than(texts: Sequence[str], mailboxes: Sequence[MailboxId]) -> SearchKey:
+    """In any mailbox that is not one of these."""
+    left_out = set(map(read_mailbox_id, texts))
+    return join_or([InMailbox(mailbox) for mailbox in mailboxes if mailbox not in left_out])
+
+
+def _make_date(side: Side) -> Callable[[str], SearchKey]:
+    def make(text: str) -> SearchKey:
+        instant = read_utc_date(text)
+        if instant is None:
+            raise invalid_arguments(f"{text[:100]!r} is no UTCDate")
+        return ReceivedAt(side, instant)
+
+    return make
+
+
+def _make_flag(keyword: str) -> SearchKey:
+    if not is_keyword(keyword):
+        raise invalid_arguments(f"{keyword[:100]!r} is no keyword")
+    return HasFlag(flag_of(keyword))
+
+
+def _make_header(test: Sequence[str]) -> SearchKey:
+    return HasHeader(test[0], test[1] if len(test) > 1 else "")
+
+
+def _make_text(*places: Where) -> Callable[[str], SearchKey]:
+    def make(text: str) -> SearchKey:
+        return join_and([_contain(token, places) for token in split_text(text)])
+
+    return make
+
+
+def _contain(token: str, places: Sequence[Where]) -> SearchKey:
+    return join_or([Contains(where, token) for where in places])
+
+
+def split_text(text: str) -> list[str]:
+    """Words, and phrases that stand in quotes; MAX_TOKENS at most."""
+    tokens: list[str] = []
+    for found in _TOKEN.finditer(text):
+        phrase = found[1] if found[1] is not None else found[2]
+        token = found[3] if phrase is None else _ESCAPE.sub(r"\1", phrase)
+        if token:
+            tokens.append(token)
+        if len(tokens) == MAX_TOKENS:
+            break
+    return tokens
+
+
+_MAKERS: Mapping[str, Callable[..., SearchKey]] = {
+    "in_mailbox": _make_mailbox,
+    "before": _make_date(Side.BEFORE),
+    "after": _make_date(Side.SINCE),
+    "min_size": lambda octets: Larger(octets - 1),
+    "max_size": Smaller,
+    "has_keyword": _make_flag,
+    "not_keyword": lambda keyword: Not(_make_flag(keyword)),
+    "has_attachment": lambda is_wanted: HasAttachment() if is_wanted else Not(HasAttachment()),
+    "text": _make_text(*_ANYWHERE),
+    "from_": _make_text(Where.FROM),
+    "to": _make_text(Where.TO),
+    "cc": _make_text(Where.CC),
+    "bcc": _make_text(Where.BCC),
+    "subject": _make_text(Where.SUBJECT),
+    "body": _make_text(Where.BODY),
+    "header": _make_header,
+}
+
+
+def make_sort(comparators: Sequence[Comparator]) -> list[SortBy]:
+    """Raises MethodError (unsupportedSort)."""
+    unknown = [comparator.property for comparator in comparators if comparator.property not in _SORTS]
+    if unknown:
+        raise MethodError(ErrorType.UNSUPPORTED_SORT, f"Emails are not sorted by {unknown[0][:100]!r}")
+    return [SortBy(_SORTS[comparator.property], not comparator.is_ascending) for comparator in comparators]
+
+
+# -- what a search looks for in texts, for snippets
+
+
+def list_tokens(wanted: Filter | None, members: Sequence[str] = ("text", "subject", "body")) -> list[str]:
+    """The words and phrases that a filter looks for in these members, wherever they are in it but below NOT."""
+    match wanted:
+        case FilterOperator(operator, conditions) if operator != "NOT":
+            return [token for condition in conditions for token in list_tokens(condition, members)]
+        case FilterCondition(given):
+            texts = [value for name in members if isinstance(value := given.get(name), str)]
+            return [token for text in texts for token in split_text(text)]
+        case _:
+            return []
