@@ -18,7 +18,7 @@ from posthouse.adapters.sqlite.store_book import (
 )
 from posthouse.adapters.sqlite.store_expunge import expunge_all
 from posthouse.adapters.sqlite.store_sharing import forget_mailbox, read_subscribed, subscribe
-from posthouse.adapters.sqlite.store_sql import select_rows
+from posthouse.adapters.sqlite.store_sql import read_number, select_rows
 from posthouse.adapters.sqlite.store_works import Unit
 from posthouse.message.mailbox import AccountId, Mailbox, MailboxId, Role
 from posthouse.ports.store import (
@@ -33,6 +33,7 @@ from posthouse.ports.store import (
 
 MAX_NAME_OCTETS = 255
 MAX_DEPTH = 50
+_FEW = 100
 
 
 class SqliteMailboxes:
@@ -40,10 +41,11 @@ class SqliteMailboxes:
         self._core = core
 
     async def list_all(self, account: AccountId) -> list[Mailbox]:
-        return _in_order(await self._core.read(account, read_mailboxes))
+        found = await self._core.look(account, _read_few)
+        return _in_order(await self._core.read(account, read_mailboxes) if found is None else found)
 
     async def get(self, account: AccountId, mailbox: MailboxId) -> Mailbox:
-        return await self._core.read(account, read_mailbox, mailbox)
+        return await self._core.look(account, read_mailbox, mailbox)
 
     async def create(
         self, account: AccountId, name: str, parent: MailboxId | None = None, role: Role | None = None
@@ -74,6 +76,12 @@ class SqliteMailboxes:
 
     async def subscribe_name(self, account: AccountId, name: str, is_subscribed: bool) -> None:
         await self._core.write(account, lambda unit: subscribe(unit, name, is_subscribed=is_subscribed))
+
+
+def _read_few(connection: apsw.Connection, account: AccountId) -> list[Mailbox] | None:
+    """None: they are too many to be read in the event loop."""
+    made = read_number(connection, "SELECT next_mailbox FROM account WHERE account = ?", (account,)) or 0
+    return read_mailboxes(connection, account) if made <= _FEW else None
 
 
 def read_mailboxes(connection: apsw.Connection, account: AccountId) -> list[Mailbox]:

@@ -130,7 +130,7 @@ class SqliteMessages:
         return await self._core.read(account, read_threads, threads)
 
     async def keywords(self, account: AccountId) -> KeywordTable:
-        return await self._core.read(account, read_keywords)
+        return await self._core.look(account, read_keywords)
 
     async def set_flags(
         self, account: AccountId, mailbox: MailboxId, uids: UidSet, edit: FlagEdit, viewer: AccountId | None = None

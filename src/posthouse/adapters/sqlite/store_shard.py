@@ -208,6 +208,17 @@ class Shard:
     def has_room(self) -> bool:
         return self._writer.has_room()
 
+    def look(self, call: Callable[[apsw.Connection], T]) -> T:
+        """`call(connection)` in a read transaction, here and now."""
+        try:
+            self.watching.execute("BEGIN")
+            return call(self.watching)
+        except apsw.Error as error:
+            raise StoreError(f"cannot read: {error}") from error
+        finally:
+            with contextlib.suppress(apsw.Error):
+                roll_back(self.watching)
+
     def submit(self, work: StoreWork) -> None:
         self._writer.submit(work)
 
