@@ -131,7 +131,6 @@ class Crowd:
         await self.look()
         for mirror in self.mirrors:
             mirror.hear(mirror.client.wire.take())
-            mirror.client.session.uploading = 0
 
     # -- what happens
 

@@ -8,11 +8,12 @@ from __future__ import annotations
 from posthouse.access.imap.answers import DONE, Bad, Done
 from posthouse.access.imap.context import Context
 from posthouse.access.imap.keywords import write_keywords
-from posthouse.access.imap.places import find_place
+from posthouse.access.imap.places import find_place, renew_rights
 from posthouse.access.imap.resync import tell_missed
 from posthouse.access.imap.selected import Selected
-from posthouse.access.imap.sparse import is_large, make_sparse
+from posthouse.access.imap.sparse import is_large, open_sparse
 from posthouse.message.mailbox import Snapshot
+from posthouse.ports.store import NoSuchMailbox
 from posthouse.protocol.imap.commands import Close, Select, Unselect
 from posthouse.protocol.imap.objectids import write_mailbox_id
 from posthouse.protocol.imap.render import write_exists, write_mailbox, write_status
@@ -33,10 +34,9 @@ async def select(context: Context, request: Select) -> Done:
     place = await find_place(context, request.mailbox)
     place.need("r")
     store = context.desk.store
-    is_sparse = is_large(context, place) and request.qresync is None
-    if is_sparse:
-        view = make_sparse(place.mailbox)
-    else:
+    view = await open_sparse(context, place) if is_large(context, place) and request.qresync is None else None
+    is_sparse = view is not None
+    if view is None:
         view = await store.messages.snapshot(place.owner, place.mailbox.id, place.viewer)
     keywords = await store.messages.keywords(place.owner)
     is_read_only = request.is_read_only or not any(place.may(right) for right in "iswte")
@@ -45,13 +45,13 @@ async def select(context: Context, request: Select) -> Done:
     context.selected = selected
     context.core.state = State.SELECTED
     selected.watching = store.changes.watch(place.owner, context.note_change)
-    _describe(context, selected)
+    _describe(context, selected, request.mailbox)
     if request.qresync is not None:
         await tell_missed(context, request.qresync)
     return Done("Mailbox opened", b"READ-ONLY" if is_read_only else b"READ-WRITE")
 
 
-def _describe(context: Context, selected: Selected) -> None:
+def _describe(context: Context, selected: Selected, asked: str) -> None:
     view, mailbox = selected.view, selected.place.mailbox
     context.write(write_keywords(context, selected))
     context.write(write_exists(len(view.uids) if selected.unread is None else selected.unread))
@@ -67,9 +67,10 @@ def _describe(context: Context, selected: Selected) -> None:
         (b"MAILBOXID (%b)" % write_mailbox_id(mailbox.id), "The mailbox"),
     ):
         context.write(write_status(b"*", b"OK", text, code))
-    name = write_mailbox(selected.place.name, is_utf8=context.writes_utf8)
     if context.rev2:
-        context.write(b'* LIST () "/" %b\r\n' % name)  # RFC 9051 §6.3.2
+        name, old = (write_mailbox(each, is_utf8=context.writes_utf8) for each in (selected.place.name, asked))
+        before = b' ("OLDNAME" (%b))' % old if asked != selected.place.name else b""
+        context.write(b'* LIST () "/" %b%b\r\n' % (name, before))  # RFC 9051 §6.3.2
 
 
 def _first_unseen(view: Snapshot) -> int:
@@ -86,10 +87,14 @@ def leave(context: Context) -> None:
 
 
 async def close(context: Context, request: Close) -> Done:
-    """Expunges without a word (RFC 9051 §6.4.1)."""
+    """Expunges without a word (RFC 9051 §6.4.1), who may do so now (RFC 4314 §4)."""
     selected = context.mailbox
-    if not selected.is_read_only and selected.place.may("te"):
-        await context.desk.store.messages.expunge(selected.place.owner, selected.place.mailbox.id)
+    try:
+        place = await renew_rights(context, selected.place)
+        if not selected.is_read_only and place.may("e"):
+            await context.desk.store.messages.expunge(place.owner, place.mailbox.id)
+    except NoSuchMailbox:
+        pass  # nothing is left to be expunged
     leave(context)
     return Done("Mailbox closed")
 

@@ -178,19 +178,31 @@ class ImapSession(Context):
         """What a client that idles or wants to be notified is told while it asks nothing. False: nothing."""
         told = False
         if self.selected is not None and self.selected.is_dirty and may_tell_selected(self):
-            await tell_selected(self)
+            await self._tell(tell_selected(self))
             await self._fetch_new()
             told = True
         if self.notifying is not None and self.notifying.is_dirty:
-            await tell_events(self)
+            await self._tell(tell_events(self))
             told = True
         return told
 
+    async def _tell(self, news: Awaitable[None]) -> None:
+        """What the store cannot say now is told with what comes next."""
+        try:
+            await news
+        except EXPECTED as error:
+            self.desk.log.warning("IMAP news not told", peer=self.wire.peer.address, error=repr(error))
+            if self.selected is not None:
+                self.selected.holds_back = True
+
     async def _fetch_new(self) -> None:
+        """What NOTIFY wants of new messages, however they were told."""
         if self.selected is not None and self.notifying is not None:
-            wanted = await want_of_new(self)
-            if wanted is not None:
-                await self._answer_of(HANDLERS[Fetch](self, wanted))
+            await self._answer_of(self._answer_want())
+
+    async def _answer_want(self) -> Done | None:
+        wanted = await want_of_new(self)
+        return None if wanted is None else await HANDLERS[Fetch](self, wanted)
 
     def _patience(self) -> float:
         left, every = self._until - self.desk.clock.monotonic(), self.desk.settings.still_here_s
@@ -223,18 +235,21 @@ class ImapSession(Context):
         self.tag = tag
         self.desk.figures.commands.inc()
         self.start_progress()
+        keeps_numbers = type(request) in KEEPS_NUMBERS and not getattr(request, "is_uid", False)
+        await self._finish(tag, self._do(request), may_expunge=not keeps_numbers)
+        self._give_back()
+
+    async def _do(self, request: Request | IdleDone) -> Done | None:
         if self.selected is not None and self.selected.unread is not None and type(request) in NEEDS_ARRAYS:
             await fill_view(self)
-        keeps_numbers = type(request) in KEEPS_NUMBERS and not getattr(request, "is_uid", False)
-        await self._finish(tag, HANDLERS[type(request)](self, request), may_expunge=not keeps_numbers)
-        self._give_back()
+        return await HANDLERS[type(request)](self, request)
 
     async def _finish(self, tag: bytes, work: Awaitable[Done | None], *, may_expunge: bool = True) -> None:
         """Have it done, tell what is new, and answer."""
         answer = await self._answer_of(work)
         selected = self.selected
         if answer is not None and selected is not None and (selected.is_dirty or selected.holds_back):
-            await tell_news(self, may_expunge=may_expunge)
+            await self._tell(tell_news(self, may_expunge=may_expunge))
         if answer is not None:
             await self._fetch_new()
             self._answer(tag, answer)
@@ -283,7 +298,7 @@ class ImapSession(Context):
         answer = await asyncio.shield(task)
         del self._appends[0]
         if self.selected is not None and self.selected.is_dirty:
-            await tell_news(self)
+            await self._tell(tell_news(self))
             await self._fetch_new()
         if answer is not None:
             self._answer(tag, answer)

@@ -7,45 +7,71 @@ New mail is told without them.
 from __future__ import annotations
 
 from array import array
+from typing import NoReturn
 
 from posthouse.access.imap.context import Context
 from posthouse.access.imap.keywords import learn_keywords_of
 from posthouse.access.imap.place import Place
-from posthouse.message.mailbox import Mailbox, Snapshot
+from posthouse.access.imap.selected import Selected
+from posthouse.message.mailbox import Snapshot
 from posthouse.ms.snapshots import rewind
 from posthouse.ms.uidsets import find_slices
 from posthouse.ports.access import ConnectionLost
+from posthouse.ports.store import NoSuchMailbox
 from posthouse.protocol.imap.render import write_exists, write_status
 
 _TRIES = 5
 
 
-def make_sparse(mailbox: Mailbox) -> Snapshot:
-    """What the row of a mailbox says of it."""
-    return Snapshot(
-        mailbox.uidvalidity, mailbox.uidnext, mailbox.modseq, array("I"), array("Q"), array("Q"), mailbox.modseq
-    )
+async def open_sparse(context: Context, place: Place) -> Snapshot | None:
+    """What the row of a mailbox says of it, or None: somebody has just changed the mailbox. Counted from the account's
+    modseq: what the store knows of changes may not go back to the mailbox's.
+    """
+    mailbox = place.mailbox
+    changes = context.desk.store.changes
+    change = await changes.in_mailbox(place.owner, mailbox.id, mailbox.modseq, place.viewer)
+    if change.highest != mailbox.modseq:
+        return None
+    nothing = array("I"), array("Q"), array("Q")
+    return Snapshot(mailbox.uidvalidity, mailbox.uidnext, change.modseq, *nothing, mailbox.modseq)
 
 
 async def fill_view(context: Context) -> None:
     """Read the arrays, if they were not. Of messages that went meanwhile the client learns nothing but that: their
-    modseq is 0. Raises ConnectionLost when what the client knows cannot be found any more.
+    modseq is 0. Ends the session when what the client knows cannot be found any more.
     """
     selected = context.mailbox
     if selected.unread is None:
         return
+    try:
+        for _ in range(_TRIES):  # mail may come between the two reads
+            if await _try_to_fill(context, selected):
+                return
+    except NoSuchMailbox:
+        end_session(context, "The selected mailbox was removed")
+    end_session(context, "The selected mailbox has changed too much")
+
+
+async def _try_to_fill(context: Context, selected: Selected) -> bool:
     known, place, store = selected.view, selected.place, context.desk.store
-    for _ in range(_TRIES):  # mail may come between the two reads
-        new = await store.messages.snapshot(place.owner, place.mailbox.id, place.viewer)
-        change = await store.changes.in_mailbox(place.owner, place.mailbox.id, known.modseq, place.viewer)
-        view = rewind(new, change, known.uidnext, known.modseq)
-        if change.is_complete and len(view.uids) == selected.unread and new.uidvalidity == known.uidvalidity:
-            for part in find_slices(view.uids, change.expunged):
-                view.modseqs[part] = array("Q", bytes(8 * (part.stop - part.start)))
-            selected.view, selected.unread = view, None
-            await learn_keywords_of(context, max(view.flags, default=0))
-            return
-    context.write(write_status(b"*", b"BYE", "The selected mailbox has changed too much"))
+    new = await store.messages.snapshot(place.owner, place.mailbox.id, place.viewer)
+    change = await store.changes.in_mailbox(place.owner, place.mailbox.id, known.modseq, place.viewer)
+    if not change.is_complete or new.uidvalidity != known.uidvalidity:
+        return False
+    view = rewind(new, change, known.uidnext, known.modseq)
+    if len(view.uids) != selected.unread:
+        return False
+    for part in find_slices(view.uids, change.expunged):
+        view.modseqs[part] = array("Q", bytes(8 * (part.stop - part.start)))
+    view.highest = known.highest
+    selected.view, selected.unread = view, None
+    await learn_keywords_of(context, max(view.flags, default=0))
+    return True
+
+
+def end_session(context: Context, reason: str) -> NoReturn:
+    """Raises ConnectionLost."""
+    context.write(write_status(b"*", b"BYE", reason))
     context.flush()
     context.wire.close()
     raise ConnectionLost

@@ -16,13 +16,12 @@ from posthouse.access.imap.context import Context
 from posthouse.access.imap.contexts import tell_leaving, tell_updates
 from posthouse.access.imap.keywords import learn_keywords_of
 from posthouse.access.imap.places import renew_rights
-from posthouse.access.imap.sparse import fill_view, tell_arrivals
+from posthouse.access.imap.sparse import end_session, fill_view, tell_arrivals
 from posthouse.message.mailbox import ModSeq, Snapshot, UidSet
 from posthouse.ms.snapshots import Difference, compare_snapshots, keep_gone
 from posthouse.ms.uidsets import find_slices, subtract
-from posthouse.ports.access import ConnectionLost
 from posthouse.ports.store import NoSuchMailbox
-from posthouse.protocol.imap.render import write_exists, write_flags, write_status, write_vanished
+from posthouse.protocol.imap.render import write_exists, write_flags, write_vanished
 
 _SLICE = 2_000
 
@@ -47,23 +46,21 @@ async def tell_news(
     """Bring the client's picture up to date. Without `may_change` flags are told later."""
     selected = context.mailbox
     selected.is_dirty = selected.holds_back = False
-    if selected.unread is not None:
-        if await tell_arrivals(context):
-            return
-        await fill_view(context)
-    old, messages = selected.view, context.desk.store.messages
+    new: Snapshot | None = None
     try:
         place = selected.place = await renew_rights(context, selected.place)
-        new = await messages.snapshot(place.owner, place.mailbox.id, place.viewer)
+        if selected.unread is not None:
+            if await tell_arrivals(context):
+                return
+            await fill_view(context)
+        new = await context.desk.store.messages.snapshot(place.owner, place.mailbox.id, place.viewer)
     except NoSuchMailbox:
-        new = None  # gone, or not to be read any more
+        pass  # gone, or not to be read any more
     if context.selected is not selected:
         return
+    old = selected.view
     if new is None or new.uidvalidity != old.uidvalidity:
-        context.write(write_status(b"*", b"BYE", "The selected mailbox was removed"))
-        context.flush()
-        context.wire.close()
-        raise ConnectionLost
+        end_session(context, "The selected mailbox was removed")
     if new is old:
         return
     difference = compare_snapshots(old, new)
