@@ -157,11 +157,16 @@ def parse_uid_batches(reader: Reader, limits: ImapLimits) -> UidBatches:
 # -- APPEND, REPLACE
 
 
+_WRAPPED = b"UTF8 ("  # Python's imaplib puts it into the literal (after UTF8=ACCEPT); no message begins so
+
+
 def parse_append(reader: Reader, limits: ImapLimits) -> Append:
     reader.space()
     mailbox = reader.mailbox()
-    messages = []
+    messages: list[AppendMessage] = []
     while reader.accept(b" "):
+        if messages:
+            reader.accept(b" ")  # IMAPClient puts two behind a message
         messages.append(_append_message(reader))
         if len(messages) > limits.messages_per_append:
             raise SyntaxProblem(f"At most {limits.messages_per_append} messages in one command", b"LIMIT", b"NO")
@@ -204,7 +209,10 @@ def _append_message(reader: Reader) -> AppendMessage:
     if not reader.has_literal:
         reader.fail("a literal with the message")
     literal = reader.literal()
-    return AppendMessage((literal.octets,), tuple(flags), date, is_binary=literal.is_binary)
+    octets = literal.octets
+    if octets.startswith(_WRAPPED) and octets.endswith(b")"):
+        return AppendMessage((octets[len(_WRAPPED) : -1],), tuple(flags), date, is_utf8=True)
+    return AppendMessage((octets,), tuple(flags), date, is_binary=literal.is_binary)
 
 
 def _catenate(reader: Reader) -> tuple[list[bytes | Url], bool]:
