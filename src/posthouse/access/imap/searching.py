@@ -23,6 +23,7 @@ from posthouse.access.imap.searching_results import (
     write_plain,
 )
 from posthouse.access.imap.updates import tell_news
+from posthouse.message.charsets import is_known_charset
 from posthouse.message.mailbox import UidSet
 from posthouse.message.search import SortBy, SortKey
 from posthouse.ms.uidsets import EMPTY
@@ -36,15 +37,17 @@ _BEST = 100
 
 
 async def search(context: Context, request: Search) -> Done:
-    check_charset(context, request)
     if not is_of_selected(context, request.sources):
+        check_charset(context, request)
         return await search_many(context, request)
     return await answer_search(context, request, b"SEARCH")
 
 
 def check_charset(context: Context, request: Search | Sort | Thread) -> None:
-    """Raises Bad: with UTF8=ACCEPT there is no other character set, and SEARCH names none (RFC 9755 §3)."""
+    """Raises No; Bad: with UTF8=ACCEPT all is UTF-8, and SEARCH names no character set (RFC 9755 §3)."""
     charset = request.charset
+    if charset is not None and not is_known_charset(charset):
+        raise No("That character set is not known", b"BADCHARSET (UTF-8 US-ASCII)")
     if context.utf8 and charset is not None and (charset != "UTF-8" or isinstance(request, Search)):
         raise Bad("UTF8=ACCEPT is enabled: all text is UTF-8")
 
@@ -62,6 +65,7 @@ async def answer_search(context: Context, request: Search | Sort, name: bytes) -
 
 async def _answer(context: Context, request: Search | Sort, name: bytes) -> Done:
     is_uid = request.is_uid
+    check_charset(context, request)
     program = await prepare(context, request.key, is_uid=is_uid)
     returns = request.returns
     options = returns.options or frozenset()

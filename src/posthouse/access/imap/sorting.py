@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from posthouse.access.imap.answers import Done
 from posthouse.access.imap.context import Context
-from posthouse.access.imap.searching import answer_search, check_charset
+from posthouse.access.imap.searching import answer_search
 from posthouse.protocol.imap.commands import Sort
 
 
 async def sort(context: Context, request: Sort) -> Done:
-    check_charset(context, request)
     return await answer_search(context, request, b"SORT")

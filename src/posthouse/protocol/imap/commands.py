@@ -275,8 +275,8 @@ class Expunge:
 
 @dataclass(frozen=True, slots=True)
 class Search:
-    """`sources`: an ESEARCH command over several mailboxes (RFC 7377), always by UID. `charset` in upper case, None
-    without one.
+    """`sources`: an ESEARCH command over several mailboxes (RFC 7377), always by UID. `charset` in upper case, known
+    or not, None without one.
     """
 
     key: ImapKey

@@ -65,7 +65,8 @@ class _Keys:
 
     def __init__(self, reader: Reader, limits: ImapLimits, charset: str) -> None:
         self.reader, self.left = reader, limits.search_keys
-        self.charset = "" if charset in ("UTF-8", "US-ASCII") else charset
+        is_plain = charset in ("UTF-8", "US-ASCII") or not is_known_charset(charset)  # the last is refused behind
+        self.charset = "" if is_plain else charset
 
     def read_all(self) -> ImapKey:
         """Keys with spaces between them: all must match."""
@@ -297,10 +298,7 @@ def _search(reader: Reader, limits: ImapLimits, is_uid: bool, sources: tuple[Sou
 
 
 def _charset(reader: Reader) -> str:
-    name = reader.astring("a character set")
-    if not is_known_charset(name):
-        raise SyntaxProblem("That character set is not known", b"BADCHARSET (UTF-8 US-ASCII)", b"NO")
-    return name.upper()
+    return reader.astring("a character set").upper()
 
 
 def _returns(reader: Reader) -> SearchReturn:
