@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -230,6 +231,16 @@ def test_a_blob_that_is_a_message_has_no_place() -> None:
     assert (told["id"], told["threadId"], told["blobId"], told["subject"]) == (None, None, "Ux-2", "World domination")
     body = told["textBody"]
     assert isinstance(body, list) and body[0]["blobId"] == "Ux-2-1"
+
+
+def test_a_head_that_is_not_kept_is_read_from_the_message() -> None:
+    octets = b"Subject: " + b"x" * 20_000 + b"\r\nFrom: a@b\r\n\r\nSubject: not this\r\n"
+    plan = plan_emails(read_arguments(EmailGetArguments, {"accountId": "A1", "properties": ["from", "subject"]}))
+    row = make_row(octets)
+    assert row.message is not None and not row.message.head and plan.needs_octets(row)
+    row.message = replace(row.message, header_size=0)  # as the store gives it, which was not asked for the structure
+    told = plan.make(row, octets, KEYWORDS)
+    assert told["subject"] == "x" * 20_000 and told["from"] == [{"name": None, "email": "a@b"}]
 
 
 # -- keywords and blobs

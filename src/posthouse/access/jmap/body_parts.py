@@ -198,7 +198,7 @@ class PartWriter:
             case "size":
                 return self._size(facts)
             case "headers":
-                return list(list_fields(self.octets, *self._header_of(part)))
+                return list_fields(self.octets, *self._header_of(part))
             case "type":
                 return facts.type
             case "language":

@@ -35,6 +35,7 @@ from posthouse.access.jmap.header_forms import (
 )
 from posthouse.access.jmap.keywords import write_keywords
 from posthouse.message.envelope_wire import HEAD_FIELDS
+from posthouse.message.header import find_header_end
 from posthouse.message.mailbox import EmailId, KeywordTable
 from posthouse.message.objectids import show_email_id, show_mailbox_id, show_thread_id
 from posthouse.message.parsed import ParsedMessage, PartFacts
@@ -100,7 +101,15 @@ def plan_emails(arguments: EmailGetArguments) -> EmailPlan:
         tuple(dict.fromkeys(body_names)),
         _read_headers(body_names, BODY_PROPERTIES),
         arguments,
+        _is_whole(names, headers.values()),
     )
+
+
+def _is_whole(names: Iterable[str], headers: Iterable[HeaderProperty]) -> bool:
+    """Whether what the store keeps ready is not enough for these."""
+    if "headers" in names or not _BODY.isdisjoint(names):
+        return True
+    return any(header.name.lower() not in _HEAD_NAMES for header in headers)
 
 
 def _read_headers(names: Iterable[str], known: frozenset[str]) -> dict[str, HeaderProperty]:
@@ -119,6 +128,7 @@ class EmailPlan:
     body_properties: tuple[str, ...]
     body_headers: Mapping[str, HeaderProperty]
     wish: EmailGetArguments
+    is_whole: bool  # messages are read for it
 
     @property
     def fields(self) -> Fields:
@@ -126,7 +136,7 @@ class EmailPlan:
         fields = Fields.DATES
         if self.headers:
             fields |= Fields.HEAD
-        if _BODY.intersection(self.properties):
+        if self.is_whole:
             fields |= Fields.STRUCTURE
         if _TEXTS.intersection(self.properties):
             fields |= Fields.TEXTS
@@ -134,11 +144,10 @@ class EmailPlan:
 
     def needs_octets(self, row: EmailRow) -> bool:
         """Whether the message itself must be read for this row."""
-        if "headers" in self.properties or _BODY.intersection(self.properties):
+        if self.is_whole:
             return True
-        wanted = {header.name.lower() for header in self.headers.values()}
         has_head = row.message is not None and bool(row.message.head)
-        return bool(wanted) and not (has_head and wanted <= _HEAD_NAMES)
+        return bool(self.headers) and not has_head
 
     def make(self, row: EmailRow, octets: bytes | None, keywords: KeywordTable) -> JsonObject:
         """The object. `octets`: of prefix and body together, where they are needed."""
@@ -185,7 +194,7 @@ class EmailPlan:
             case "receivedAt":
                 return write_utc_date(row.received)
             case "headers":
-                return list(list_fields(octets or b"", 0, _header_end(row, octets or b"")))
+                return list_fields(octets or b"", 0, _header_end(row, octets or b""))
             case "preview":
                 return row.message.preview if row.message is not None else ""
             case _:
@@ -226,5 +235,8 @@ class EmailPlan:
 
 
 def _header_end(row: EmailRow, octets: bytes) -> int:
-    size = row.message.header_size if row.message is not None else 0
-    return row.prefix_size + size if size else len(octets)
+    """Where the header section of prefix and body together ends; looked for where the store was not asked for it."""
+    if row.message is not None and row.message.header_size:
+        return row.prefix_size + row.message.header_size
+    end = find_header_end(octets)
+    return end if end >= 0 else len(octets)

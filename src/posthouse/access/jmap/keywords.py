@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
+from functools import lru_cache
 
 from posthouse.message.mailbox import KeywordTable, Placement
 from posthouse.ms.keywords import merge_flags
@@ -32,8 +33,12 @@ def flag_of(keyword: str) -> str:
 def write_keywords(placements: Iterable[Placement], table: KeywordTable) -> dict[str, bool]:
     """The `keywords` of an email with these placements."""
     bits = merge_flags(placement.flags for placement in placements)
-    names = table.flags_of(bits or 0)
-    return {_KEYWORDS.get(name, name.lower()): True for name in names if name != "\\Deleted"}
+    return dict.fromkeys(_name_bits(int(bits or 0), table), True)
+
+
+@lru_cache(maxsize=1024)  # of the emails of an account most have one of few sets of flags
+def _name_bits(bits: int, table: KeywordTable) -> tuple[str, ...]:
+    return tuple([_KEYWORDS.get(name, name.lower()) for name in table.flags_of(bits) if name != "\\Deleted"])
 
 
 def read_keywords(value: object) -> frozenset[str]:
