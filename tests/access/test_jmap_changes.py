@@ -104,9 +104,9 @@ BOXES = {box.id: box for box in (make(1, "INBOX", role=Role.INBOX), make(2, "wor
 
 
 def test_a_new_mailbox() -> None:
-    assert read_mailbox({"name": "e\u0301t"}, BOXES, {}) == MailboxWish("ét", None, None, 0, False)
-    record = {"name": "old", "parentId": "#k", "role": "archive", "sortOrder": 3, "isSubscribed": True}
-    assert read_mailbox(record, BOXES, {"k": "F3"}) == MailboxWish("old", THREE, Role.ARCHIVE, 3, True)
+    assert read_mailbox({"name": "e\u0301t"}, BOXES, {}) == MailboxWish("ét", None, None, 0, True)
+    record = {"name": "old", "parentId": "#k", "role": "archive", "sortOrder": 3, "isSubscribed": False}
+    assert read_mailbox(record, BOXES, {"k": "F3"}) == MailboxWish("old", THREE, Role.ARCHIVE, 3, False)
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from posthouse.access.jmap.blob_ids import BlobId, read_blob_id
 from posthouse.access.jmap.body_parts import build_tree, list_body
 from posthouse.access.jmap.body_values import cut_text
-from posthouse.access.jmap.emails import EmailGetArguments, plan_emails
+from posthouse.access.jmap.emails import EmailGetArguments, EmailImportArguments, EmailParseArguments, plan_emails
 from posthouse.access.jmap.header_forms import BadProperty, Form, HeaderProperty, parse_header_property
 from posthouse.access.jmap.keywords import is_keyword, read_keywords, write_keywords
 from posthouse.message.mailbox import EmailId, Flag
@@ -35,6 +35,7 @@ def head(*lines: str) -> bytes:
     [
         ("X-A:  one", "header:X-A", "  one"),
         ("X-A: =?utf-8?q?caf=C3=A9?=", "header:x-a:asText", "café"),
+        ("X-A: a\0b", "header:X-A", " ab"),
         ("X-A: =?utf-8?q?caf=C3=A9?=", "header:X-A:asRaw", " =?utf-8?q?caf=C3=A9?="),
         ("X-A: a\r\n b", "header:X-A:asRaw", " a\r\n b"),
         ("X-A: a\r\n b", "header:X-A:asText", "a b"),
@@ -225,7 +226,8 @@ def test_what_delivery_put_in_front_belongs_to_the_header() -> None:
 
 def test_a_blob_that_is_a_message_has_no_place() -> None:
     asked = read_arguments(
-        EmailGetArguments, {"accountId": "A1", "properties": ["blobId", "threadId", "textBody", "subject"]}
+        EmailParseArguments,
+        {"accountId": "A1", "blobIds": [], "properties": ["id", "blobId", "threadId", "textBody", "subject"]},
     )
     told = plan_emails(asked).make_parsed(parse_message(LETTER), LETTER, BlobId(upload="x").below("2"))
     assert (told["id"], told["threadId"], told["blobId"], told["subject"]) == (None, None, "Ux-2", "World domination")
@@ -241,6 +243,23 @@ def test_a_head_that_is_not_kept_is_read_from_the_message() -> None:
     row.message = replace(row.message, header_size=0)  # as the store gives it, which was not asked for the structure
     told = plan.make(row, octets, KEYWORDS)
     assert told["subject"] == "x" * 20_000 and told["from"] == [{"name": None, "email": "a@b"}]
+
+
+def test_what_is_told_of_a_parsed_blob_unasked() -> None:
+    """RFC 8621 §4.9."""
+    plan = plan_emails(read_arguments(EmailParseArguments, {"accountId": "A1", "blobIds": ["U1"]}))
+    assert set(plan.make_parsed(parse_message(LETTER), LETTER, BlobId(upload="1"))) == {
+        *("messageId", "inReplyTo", "references", "sender", "from", "to", "cc", "bcc", "replyTo", "subject", "sentAt"),
+        *("hasAttachment", "preview", "bodyValues", "textBody", "htmlBody", "attachments"),
+    }
+
+
+def test_what_an_import_brings() -> None:
+    emails = {"a": {"blobId": "U1", "mailboxIds": {"F1": True}}}
+    asked = read_arguments(EmailImportArguments, {"accountId": "A1", "emails": emails})
+    assert asked.emails["a"].mailbox_ids == {"F1": True}
+    with pytest.raises(MethodError):
+        read_arguments(EmailImportArguments, {"accountId": "A1", "emails": {"a": {"mailboxIds": {}}}})
 
 
 # -- keywords and blobs

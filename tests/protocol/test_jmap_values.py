@@ -40,6 +40,7 @@ from posthouse.protocol.jmap.errors import ErrorType, MethodError, RecordRefused
 from posthouse.protocol.jmap.ids import is_id, resolve_id
 from posthouse.protocol.jmap.json import encode_json
 from posthouse.protocol.jmap.limits import CORE, CoreLimits
+from posthouse.protocol.jmap.ordering import order_creates
 from posthouse.protocol.jmap.patches import apply_patch
 from posthouse.protocol.jmap.problems import RequestRefused
 from posthouse.protocol.jmap.push import (
@@ -303,6 +304,36 @@ def test_a_patch_of_every_leaf_sets_every_leaf(record: dict[str, object]) -> Non
     patch = dict.fromkeys(leaves(record), 9) if record else {}
     assert set(leaves(apply_patch(record, patch)).values()) <= {9}
     assert json.dumps(record) == before
+
+
+# -- creates that refer to each other
+
+
+def order(**parents: str | None) -> tuple[list[str], list[str]]:
+    def refer(record: dict[str, object]) -> str | None:
+        parent = record["parentId"]
+        return parent if isinstance(parent, str) else None
+
+    return order_creates({name: {"parentId": parent} for name, parent in parents.items()}, refer)
+
+
+def test_a_parent_is_created_before_its_child() -> None:
+    assert order(a="#b", b="#c", c="F1", d=None) == (["c", "b", "a", "d"], [])
+    assert order(a="#elsewhere", b="#a") == (["a", "b"], [])
+
+
+def test_parents_in_a_circle_are_not_created() -> None:
+    ordered, circling = order(a="#b", b="#a", c="#a", d="#d", e=None)
+    assert ordered == ["e"] and set(circling) == {"a", "b", "c", "d"}
+
+
+@given(st.dictionaries(st.sampled_from("abcdef"), st.sampled_from(["#a", "#b", "#c", "#f", None, "x"])))
+def test_every_create_has_its_place(parents: dict[str, str | None]) -> None:
+    ordered, circling = order(**parents)
+    assert sorted(ordered + circling) == sorted(parents)
+    for place, name in enumerate(ordered):
+        parent = (parents[name] or "")[1:]
+        assert parent not in parents or parent in ordered[:place]
 
 
 # -- dates and ids

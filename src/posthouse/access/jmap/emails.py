@@ -41,11 +41,13 @@ from posthouse.message.objectids import show_email_id, show_mailbox_id, show_thr
 from posthouse.message.parsed import ParsedMessage, PartFacts
 from posthouse.ms.keywords import is_visible
 from posthouse.ports.store import EmailRow, Fields
-from posthouse.protocol.jmap.arguments import GetArguments, UnsignedInt
+from posthouse.protocol.jmap.arguments import Arguments, GetArguments, UnsignedInt
 from posthouse.protocol.jmap.dates import write_utc_date
 from posthouse.protocol.jmap.errors import invalid_arguments
+from posthouse.protocol.jmap.ids import Id
 from posthouse.protocol.jmap.json import JsonObject
 
+_OF_MESSAGE = frozenset({"hasAttachment", "preview", "bodyValues", "textBody", "htmlBody", "attachments"})
 DEFAULT_PROPERTIES = (
     "id",
     "blobId",
@@ -72,6 +74,8 @@ DEFAULT_PROPERTIES = (
     "htmlBody",
     "attachments",
 )
+# RFC 8621 §4.9
+DEFAULT_PARSED = tuple([name for name in DEFAULT_PROPERTIES if name in CONVENIENT or name in _OF_MESSAGE])
 PROPERTIES = frozenset({*DEFAULT_PROPERTIES, "headers", "bodyStructure"})
 _BODY = frozenset({"bodyStructure", "bodyValues", "textBody", "htmlBody", "attachments"})
 _STORED = frozenset({"id", "threadId", "mailboxIds", "keywords", "receivedAt"})
@@ -89,9 +93,41 @@ class EmailGetArguments(GetArguments):
     max_body_value_bytes: UnsignedInt = 0
 
 
-def plan_emails(arguments: EmailGetArguments) -> EmailPlan:
+class EmailParseArguments(Arguments, kw_only=True):
+    """RFC 8621 §4.9."""
+
+    account_id: str
+    blob_ids: list[str]
+    properties: list[str] | None = None
+    body_properties: list[str] | None = None
+    fetch_text_body_values: bool = False
+    fetch_html_body_values: bool = msgspec.field(default=False, name="fetchHTMLBodyValues")
+    fetch_all_body_values: bool = False
+    max_body_value_bytes: UnsignedInt = 0
+
+
+class EmailImport(msgspec.Struct, rename="camel", forbid_unknown_fields=True):
+    """One of an Email/import; the members that `read_placing` reads are left as they are."""
+
+    blob_id: str
+    mailbox_ids: object
+    keywords: object = None
+    received_at: object = None
+
+
+class EmailImportArguments(Arguments, kw_only=True):
+    """RFC 8621 §4.8."""
+
+    account_id: str
+    if_in_state: str | None = None
+    emails: dict[Id, EmailImport]
+
+
+def plan_emails(arguments: EmailGetArguments | EmailParseArguments) -> EmailPlan:
     """Raises MethodError (invalidArguments) for properties that there are not."""
-    names = list(DEFAULT_PROPERTIES if arguments.properties is None else ("id", *arguments.properties))
+    names = list(_default_of(arguments) if arguments.properties is None else arguments.properties)
+    if isinstance(arguments, EmailGetArguments):
+        names.insert(0, "id")
     body_names = DEFAULT_BODY_PROPERTIES if arguments.body_properties is None else arguments.body_properties
     headers = {name: CONVENIENT[name] for name in names if name in CONVENIENT}
     headers |= _read_headers(names, PROPERTIES)
@@ -103,6 +139,10 @@ def plan_emails(arguments: EmailGetArguments) -> EmailPlan:
         arguments,
         _is_whole(names, headers.values()),
     )
+
+
+def _default_of(arguments: EmailGetArguments | EmailParseArguments) -> Sequence[str]:
+    return DEFAULT_PROPERTIES if isinstance(arguments, EmailGetArguments) else DEFAULT_PARSED
 
 
 def _is_whole(names: Iterable[str], headers: Iterable[HeaderProperty]) -> bool:
@@ -127,7 +167,7 @@ class EmailPlan:
     headers: Mapping[str, HeaderProperty]
     body_properties: tuple[str, ...]
     body_headers: Mapping[str, HeaderProperty]
-    wish: EmailGetArguments
+    wish: EmailGetArguments | EmailParseArguments
     is_whole: bool  # messages are read for it
 
     @property

@@ -40,6 +40,7 @@ from posthouse.protocol.jmap.arguments import (
     FilterCondition,
     FilterOperator,
     QueryArguments,
+    QueryChangesArguments,
     UnsignedInt,
 )
 from posthouse.protocol.jmap.dates import read_utc_date
@@ -66,6 +67,12 @@ _HeaderTest = Annotated[list[str], msgspec.Meta(min_length=1, max_length=2)]
 
 class EmailQueryArguments(QueryArguments):
     """RFC 8621 §4.4."""
+
+    collapse_threads: bool = False
+
+
+class EmailQueryChangesArguments(QueryChangesArguments):
+    """RFC 8621 §4.5."""
 
     collapse_threads: bool = False
 

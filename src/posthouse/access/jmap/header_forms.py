@@ -141,7 +141,7 @@ def read_form(value: bytes, form: Form) -> object:
 
 
 def _read_raw(value: bytes) -> str:
-    return value.decode("utf-8", "replace")
+    return value.replace(b"\x00", b"").decode("utf-8", "replace")
 
 
 def _read_text(value: bytes) -> str:

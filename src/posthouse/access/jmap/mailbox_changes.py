@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 from posthouse.message.mailbox import Mailbox, MailboxId, Role
 from posthouse.message.objectids import read_mailbox_id, show_mailbox_id
+from posthouse.protocol.jmap.arguments import SetArguments
 from posthouse.protocol.jmap.errors import SetErrorType, invalid_properties, refuse_record
 from posthouse.protocol.jmap.ids import resolve_id
 from posthouse.protocol.jmap.patches import apply_patch
@@ -20,7 +21,13 @@ MAX_NAME_OCTETS = 255
 MAX_DEPTH = 20
 _MAX_SORT_ORDER = 2**31 - 1
 _CHANGEABLE = frozenset({"name", "parentId", "role", "sortOrder", "isSubscribed"})
-_DEFAULTS: Mapping[str, object] = {"parentId": None, "role": None, "sortOrder": 0, "isSubscribed": False}
+_DEFAULTS: Mapping[str, object] = {"parentId": None, "role": None, "sortOrder": 0, "isSubscribed": True}
+
+
+class MailboxSetArguments(SetArguments):
+    """RFC 8621 §2.5."""
+
+    on_destroy_remove_emails: bool = False
 
 
 @dataclass(frozen=True, slots=True)

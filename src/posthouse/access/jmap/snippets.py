@@ -11,12 +11,23 @@ from collections.abc import Sequence
 
 import msgspec
 
+from posthouse.protocol.jmap.arguments import Arguments
+from posthouse.protocol.jmap.json import JsonObject
+
 MAX_PREVIEW = 255  # octets (RFC 8621 §5)
 _MAX_LOOKED_AT = 1_048_576  # characters
 _MAX_TERMS = 50
 _BEFORE = 60  # characters shown before the first match
 _SPACES = re.compile(r"\s+")
 _OPEN, _CLOSE = "<mark>", "</mark>"
+
+
+class SnippetGetArguments(Arguments, kw_only=True):
+    """RFC 8621 §5.1. `filter` as of Email/query."""
+
+    account_id: str
+    filter: JsonObject | None = None
+    email_ids: list[str]
 
 
 class SearchSnippet(msgspec.Struct, frozen=True, rename="camel"):
