@@ -67,6 +67,9 @@ async def read_headers(context: Context, uids: Sequence[int]) -> dict[int, bytes
 async def _read_facts(context: Context, wanted: Sequence[Wanted], uids: Sequence[int]) -> list[Placed]:
     place, messages = context.mailbox.place, context.desk.store.messages
     asked = from_sorted(uids)
+    if wanted and all(each.is_whole for each in wanted):
+        rows = await messages.wire(place.owner, place.mailbox.id, asked, (WireColumn.EMAIL, WireColumn.SIZE))
+        return [(uid, Facts(email, size, 0, 0)) for uid, email, size in rows]
     if not any(each.needs_parts for each in wanted):
         rows = await messages.wire(place.owner, place.mailbox.id, asked, _FACTS)
         return [(uid, Facts(email, size, prefix, prefix + header)) for uid, email, size, prefix, header in rows]
@@ -153,7 +156,7 @@ async def _stream(context: Context, wanted: Sequence[Wanted], facts: Facts, begi
     lead, is_decoded = _lead(begin), True
     try:
         for each in wanted:
-            if await _write_item(context, each, facts, lead):
+            if await _write_in_turn(context, each, facts, lead):
                 lead = b" "
             else:
                 is_decoded = False
@@ -164,6 +167,18 @@ async def _stream(context: Context, wanted: Sequence[Wanted], facts: Facts, begi
     elif lead != begin:
         context.write(begin + b")\r\n")
     return Told(1, is_decoded)
+
+
+async def _write_in_turn(context: Context, wanted: Wanted, facts: Facts, lead: bytes) -> bool:
+    """What is decoded is in memory until the client has taken it: all clients together have so much room for it."""
+    if wanted.is_plain:
+        return await _write_item(context, wanted, facts, lead)
+    room, octets = context.desk.decoding, 2 * facts.size
+    await room.take(octets, context.account)
+    try:
+        return await _write_item(context, wanted, facts, lead)
+    finally:
+        room.give_back(octets, context.account)
 
 
 async def _write_item(context: Context, wanted: Wanted, facts: Facts, lead: bytes) -> bool:
@@ -183,7 +198,9 @@ async def _write_item(context: Context, wanted: Wanted, facts: Facts, lead: byte
     if made is None:
         return False
     context.write(lead)
-    context.write(made)
+    for start in range(0, len(made), _PIECE):
+        context.write(made[start : start + _PIECE])
+        await context.breathe()
     return True
 
 

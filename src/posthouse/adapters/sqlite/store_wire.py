@@ -42,14 +42,14 @@ _SQL = {
     WireColumn.HEAD: "CAST(e.prefix || e.head AS BLOB)",
     WireColumn.PREVIEW: "e.texts",
     WireColumn.OCTETS: (
-        f"CASE WHEN e.size <= {MAX_WIRE_OCTETS} THEN"
-        " (SELECT CAST(e.prefix || b.octets AS BLOB) FROM body b WHERE b.body = e.body) END"
+        f"CASE WHEN e.size <= {MAX_WIRE_OCTETS} THEN (SELECT CASE WHEN length(e.prefix) THEN"
+        " CAST(e.prefix || b.octets AS BLOB) ELSE b.octets END FROM body b WHERE b.body = e.body) END"
     ),
 }
 _NEVER_KEPT = {WireColumn.THREAD, WireColumn.OCTETS}
 _LONG = {WireColumn.ENVELOPE, WireColumn.STRUCTURE, WireColumn.HEAD, WireColumn.PREVIEW}
 _SLICE = 400  # rows
-_SLICE_OCTETS = 100  # rows with whole messages
+_SLICE_OCTETS = 170  # rows with whole messages
 _ROW_OCTETS = 150  # a tuple with numbers
 _PREVIEW = 5  # line of `texts`
 _decode_facts = msgspec.msgpack.Decoder(tuple[int, msgspec.Raw, msgspec.Raw, msgspec.Raw]).decode
@@ -95,11 +95,11 @@ class WireReader:
     def _select(
         self, account: AccountId, mailbox: MailboxId, uids: list[int], columns: Sequence[WireColumn]
     ) -> list[Row]:
-        source, bound = _source(uids)
+        source, *bound = _source(uids)
         chosen = ", ".join([_SQL[column] for column in columns])
         sql = f"SELECT p.uid, {chosen} FROM {source.replace(' WHERE ', _JOIN, 1)} ORDER BY p.uid"
         try:
-            rows = self._core.shard(account).watching.execute(sql, (account, mailbox, bound)).fetchall()
+            rows = self._core.shard(account).watching.execute(sql, (account, mailbox, *bound)).fetchall()
         except apsw.Error as error:
             raise StoreError(f"cannot read: {error}") from error
         return _finish(rows, columns)
@@ -119,11 +119,10 @@ class WireReader:
 _JOIN = " CROSS JOIN email e ON e.account = ?1 AND e.email = p.email WHERE "
 
 
-def _source(uids: list[int]) -> tuple[str, str | bytes | int]:
+def _source(uids: list[int]) -> tuple[str, *tuple[str | bytes | int, ...]]:
     """As `placements_in`. One range without a list: rows come in the order of UIDs by themselves."""
     if uids[-1] - uids[0] < len(uids):
-        where = f"p.account = ?1 AND p.mailbox = ?2 AND p.uid BETWEEN {uids[0]} AND ?3"
-        return f"placement p WHERE {where}", uids[-1]
+        return "placement p WHERE p.account = ?1 AND p.mailbox = ?2 AND p.uid BETWEEN ?3 AND ?4", uids[0], uids[-1]
     return placements_in(compress(uids))
 
 
