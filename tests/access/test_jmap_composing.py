@@ -160,6 +160,7 @@ def test_a_line_break_in_a_part_is_refused(name: str, letter: str) -> None:
         ({"messageId": "a@b"}, ["messageId"]),
         ({"messageId": ["<a@b>"]}, ["messageId"]),
         ({"sentAt": "now"}, ["sentAt"]),
+        ({"subject": "x" * 50_001}, ["subject"]),
         ({"subject": "a", "header:SUBJECT:asText": "b"}, ["header:SUBJECT:asText"]),
         ({"header:X:asText": "a", "header:x": "b"}, ["header:x"]),
         ({"header:From:asText": "a"}, ["header:From:asText"]),

@@ -314,7 +314,8 @@ def order(**parents: str | None) -> tuple[list[str], list[str]]:
         parent = record["parentId"]
         return parent if isinstance(parent, str) else None
 
-    return order_creates({name: {"parentId": parent} for name, parent in parents.items()}, refer)
+    records: dict[str, dict[str, object]] = {name: {"parentId": parent} for name, parent in parents.items()}
+    return order_creates(records, refer)
 
 
 def test_a_parent_is_created_before_its_child() -> None:

@@ -15,7 +15,7 @@ from posthouse.access.jmap.header_forms import HeaderFields, HeaderProperty, lis
 from posthouse.message.encoded_words import decode_value
 from posthouse.message.parsed import PartFacts
 from posthouse.message.sections import number_below
-from posthouse.message.text import decode_part
+from posthouse.message.text import decode_content
 from posthouse.protocol.jmap.json import JsonObject
 
 DEFAULT_BODY_PROPERTIES = (
@@ -212,7 +212,8 @@ class PartWriter:
         """Of the content with its encoding undone; of a multipart as it lies there."""
         if facts.encoding in _IDENTITY or facts.type.startswith("multipart/"):
             return facts.end - facts.body
-        return len(decode_part(self.octets[self.prefix_size :], facts))
+        start = self.prefix_size
+        return len(decode_content(self.octets[start + facts.body : start + facts.end], facts.encoding))
 
 
 _TEXTS: Mapping[str, Callable[[PartFacts], str]] = {

@@ -17,6 +17,7 @@ from posthouse.message.header import encode_phrase, make_field
 from posthouse.protocol.jmap.dates import read_zoned_date
 
 MAX_ITEMS = 2000
+MAX_TEXT = 50_000  # characters of one value
 _BREAKS = re.compile(r"[\r\n\x00]")
 _ATOMS = re.compile(r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+(?: [A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+)*", re.ASCII)
 _LOCAL = r"(?:[^\x00-\x20\x7f()<>\[\]:;@\\,\"]+|\"(?:[^\x00-\x1f\x7f\"\\]|\\[ -~])*\")"
@@ -51,6 +52,8 @@ def check_text(value: object) -> str:
         raise Wrong("It is a string")
     if _BREAKS.search(value):
         raise Wrong("No line break and no NUL may be in it")
+    if len(value) > MAX_TEXT:
+        raise Wrong("It is too long")
     return value
 
 

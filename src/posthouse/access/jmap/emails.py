@@ -256,13 +256,13 @@ class EmailPlan:
         if "bodyValues" in wanted:
             body = octets[prefix_size:] if prefix_size else octets
             told["bodyValues"] = {
-                part.part_id: read_body_value(body, part.facts, self.wish.max_body_value_bytes)
-                for part in self._pick_texts(root, lists)
+                part_id: read_body_value(body, facts, self.wish.max_body_value_bytes)
+                for part_id, facts in self._pick_texts(root, lists).items()
             }
         return told
 
-    def _pick_texts(self, root: Part, lists: BodyLists) -> Iterable[Part]:
-        """The text parts whose values are wanted; one that comes twice is the same."""
+    def _pick_texts(self, root: Part, lists: BodyLists) -> dict[str | None, PartFacts]:
+        """The text parts whose values are wanted, each once."""
         wish = self.wish
         picked: list[Part] = []
         if wish.fetch_all_body_values:
@@ -271,7 +271,7 @@ class EmailPlan:
             picked += lists.text
         if wish.fetch_html_body_values:
             picked += lists.html
-        return [part for part in picked if part.facts.type.startswith("text/")]
+        return {part.part_id: part.facts for part in picked if part.facts.type.startswith("text/")}
 
 
 def _header_end(row: EmailRow, octets: bytes) -> int:

@@ -15,8 +15,8 @@ from posthouse.protocol.jmap.arguments import Arguments
 from posthouse.protocol.jmap.json import JsonObject
 
 MAX_PREVIEW = 255  # octets (RFC 8621 §5)
-_MAX_LOOKED_AT = 1_048_576  # characters
-_MAX_TERMS = 50
+_MAX_LOOKED_AT = 262_144  # characters
+_MAX_TERMS = 20
 _BEFORE = 60  # characters shown before the first match
 _SPACES = re.compile(r"\s+")
 _OPEN, _CLOSE = "<mark>", "</mark>"

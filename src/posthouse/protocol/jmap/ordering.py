@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import TypeVar
 
 from posthouse.protocol.jmap.json import JsonObject
 
-_Record = TypeVar("_Record", bound=JsonObject)
-
 
 def order_creates(
-    records: Mapping[str, _Record], refer: Callable[[_Record], str | None]
+    records: Mapping[str, JsonObject], refer: Callable[[JsonObject], str | None]
 ) -> tuple[list[str], list[str]]:
     """Creation ids in order, and those that go in circles, which cannot be created.
 
