@@ -104,7 +104,7 @@ class Crowd:
 
     async def look(self) -> None:
         """Keep what the store has now."""
-        rows = await self.rows()
+        rows = self.truth.rows = await self.rows()
         self.truth.gone = {uid for uid, _ in self.truth.flags} - rows.keys()
         for uid, (flags, modseq) in rows.items():
             self.truth.note(uid, modseq, flags)

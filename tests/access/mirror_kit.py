@@ -66,6 +66,7 @@ class Truth:
     flags: dict[tuple[int, int], Flags] = field(default_factory=dict)
     ever: dict[int, set[Flags]] | None = None
     gone: set[int] = field(default_factory=set)  # UIDs
+    rows: dict[int, tuple[Flags, int]] = field(default_factory=dict)  # as they are now
 
     def note(self, uid: int, modseq: int, flags: Flags) -> None:
         known = self.flags.setdefault((uid, modseq), flags)
@@ -110,7 +111,6 @@ class Mirror:
         self.done: list[Sent] = []
         self.has_modseqs = bool({"CONDSTORE", "QRESYNC"} & set(kind.enables))
         self.is_idle = False
-        self.highest = 0
         self._tags = 0
 
     # -- what goes out
@@ -258,7 +258,7 @@ class Mirror:
             return  # a client that cares asks for it
         if modseq is not None:
             assert modseq >= row.modseq, f"it had {row.modseq}"
-            is_other = flags is not None and row.flags not in (None, flags) and uid not in self.truth.gone
+            is_other = flags is not None and row.flags not in (None, flags) and row.uid not in self.truth.gone
             assert not is_other or modseq > row.modseq, f"{row.flags} at {modseq}"
             row.modseq = modseq
         if flags is not None:
@@ -303,7 +303,7 @@ class Mirror:
     def _conclude(self, sent: Sent, response: bytes) -> None:
         highest = re.search(rb"\[HIGHESTMODSEQ (\d+)\]", response)
         if highest:
-            self.highest = int(highest[1])
+            self._check_highest(int(highest[1]))
         self.has_modseqs |= sent.brings_modseqs
         if sent.expect is None:
             return
@@ -316,6 +316,16 @@ class Mirror:
         for row in sent.rows:
             if row.flags is not None and id(row) not in left and id(row) not in sent.told:
                 row.flags = sent.expect(row.flags)
+
+    def _check_highest(self, highest: int) -> None:
+        """Whoever comes back from there has missed nothing up to it (RFC 7162 §3.2.9)."""
+        known = {row.uid: row for row in self.rows if row.uid}
+        for uid, (flags, modseq) in self.truth.rows.items():
+            if modseq <= highest:
+                row = known.get(uid)
+                assert row is not None or len(known) < len(self.rows), f"UID {uid} was not told"
+                assert row is None or row.modseq in (0, modseq), f"UID {uid} has {modseq}"
+                assert row is None or row.flags in (None, flags), f"UID {uid} has {flags}"
 
     # -- how it ends
 
