@@ -100,6 +100,17 @@ async def test_mail_expunged_before_it_was_indexed_never_gets_there(library: Lib
     assert [row & 0xFFFFFFFF for row in read_rows(library)] == [2, 3]
 
 
+async def test_an_account_whose_newest_mail_went_at_once_does_not_stop_the_index(library: Library) -> None:
+    await library.add(make_message("a robin"))
+    await library.index_all()
+    await library.add(make_message("a wren"))
+    await expunge(library, 2)
+    await library.index_all()  # there is nothing new, though a number was given
+    await library.add(make_message("a second robin"))
+    await library.index_all()
+    assert [row & 0xFFFFFFFF for row in read_rows(library)] == [1, 3]
+
+
 async def test_mail_erased_before_the_index_heard_of_it_leaves_it_all_the_same(library: Library) -> None:
     await library.add(*BIRDS)
     await library.index_all()

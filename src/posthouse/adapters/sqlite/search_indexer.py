@@ -256,7 +256,7 @@ def _read_batch(connection: apsw.Connection, folder: str, work: Sequence[Work]) 
             emails = _list_new(connection, account, at)
             if not filling.add_all(AccountId(account), emails):
                 return filling.batch
-            at = emails[-1] if len(emails) == _READ_EMAILS else max(last, *emails[-1:])
+            at = emails[-1] if len(emails) == _READ_EMAILS else max([last, *emails[-1:]])
             filling.batch.marks[account] = at
     return filling.batch
 
