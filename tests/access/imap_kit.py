@@ -158,6 +158,7 @@ class Office:
         default_factory=lambda: FakeDirectory(accounts={name: account for account, name in _NAMES.items()})
     )
     uploads: Uploads = field(default_factory=lambda: Uploads(64 << 20))
+    decoding: Uploads = field(default_factory=lambda: Uploads(64 << 20))
     compute: FakeCompute = field(default_factory=FakeCompute)
 
     def __post_init__(self) -> None:
@@ -188,6 +189,7 @@ class Office:
             parse=self.parse,
             compute=self.compute,
             uploads=self.uploads,
+            decoding=self.decoding,
             clock=self.clock,
             log=self.log,
             figures=self.figures,

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 
+from posthouse.ports.clock import FakeClock
 from tests.access.imap_kit import ALICE, BOB, letter, open_office
 from tests.access.wire_kit import HOME, settle
 
@@ -275,3 +277,49 @@ async def test_a_defect_of_ours_costs_one_command() -> None:
     assert await client.talk(b"a SELECT INBOX") == b"a NO [SERVERBUG] Internal error, the command was not done\r\n"
     assert office.log.events[-1][0] == "error"
     assert await client.talk(b"b NOOP") == b"b OK Completed\r\n"
+
+
+async def test_empty_lines_are_passed_over_a_few_times_and_no_more() -> None:
+    office = await open_office()
+    client = office.open()
+    await client.begin()
+    assert await client.say(b"\r\n" * 5 + b"a NOOP\r\n") == b"a OK Completed\r\n"
+    heard = await client.say(b"\r\n" * 1_000)
+    assert heard.count(b"* BAD An empty line is no command") >= office.settings.limits.errors - 1
+    assert client.wire.is_closing
+
+
+class TickingClock(FakeClock):
+    """Each look at it takes a tenth of a millisecond."""
+
+    def monotonic(self) -> float:
+        self.advance(0.0001)
+        return super().monotonic()
+
+
+async def test_what_is_pipelined_without_end_lets_others_have_their_turn() -> None:
+    office = await open_office()
+    office.clock = TickingClock()
+    client = await office.enter()
+    turns = 0
+
+    async def count() -> None:
+        nonlocal turns
+        while True:
+            turns += 1
+            await asyncio.sleep(0)
+
+    other = asyncio.ensure_future(count())
+    client.session.receive(b"a NOOP\r\n" * 2_000)
+    while client.wire.taken == len(client.wire.writes):
+        await asyncio.sleep(0)
+    other.cancel()
+    assert client.wire.take().count(b"a OK") == 2_000
+    assert 10 < turns < 1_000
+
+
+async def test_who_has_logged_in_slows_nobody_by_what_is_refused() -> None:
+    office = await open_office()
+    client = await office.enter()
+    await client.talk(b"a BOGUS", b"b SELECT Nowhere")
+    assert client.wire.errors == 0

@@ -7,12 +7,12 @@ import asyncio
 import pytest
 
 from posthouse.access.imap.uploads import Uploads
-from posthouse.message.mailbox import Role
+from posthouse.message.mailbox import AccountId, Role
 from posthouse.message.parse import parse_message
 from posthouse.message.parsed import ParsedMessage
 from posthouse.ports.store import Fields, OverQuota, StoreFull
 from posthouse.protocol.imap.server_events import ImapLimits
-from tests.access.imap_kit import ALICE, Client, Office, letter, open_office, uid_set
+from tests.access.imap_kit import ALICE, BOB, Client, Office, letter, open_office, uid_set
 
 ONE, TWO = letter("one"), letter("two")
 
@@ -237,26 +237,71 @@ async def test_a_message_beyond_the_limit_is_refused_and_passed_over() -> None:
     assert answer.startswith(b"b NO [TOOBIG] ") and answer.endswith(b"c OK Completed\r\n")
 
 
-async def test_turns_are_given_in_the_order_of_asking() -> None:
+async def take(uploads: Uploads, order: list[int], number: int, octets: int, account: AccountId = ALICE) -> None:
+    await uploads.take(octets, account)
+    order.append(number)
+
+
+async def test_room_is_given_in_the_order_of_asking_and_small_ones_go_by() -> None:
     uploads = Uploads(10)
-    await uploads.take(8)
+    await uploads.take(4, BOB)
     order: list[int] = []
+    waiting = [
+        asyncio.ensure_future(take(uploads, order, number, octets, AccountId(100 + number)))
+        for number, octets in enumerate((9, 8, 2))
+    ]
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)
+    assert order == [2]
+    uploads.give_back(4, BOB)
+    await asyncio.sleep(0)
+    assert order == [2, 1]
+    uploads.give_back(8, AccountId(101))
+    uploads.give_back(2, AccountId(102))
+    await asyncio.gather(*waiting)
+    assert order == [2, 1, 0]
 
-    async def take(number: int, octets: int) -> None:
-        await uploads.take(octets)
-        order.append(number)
 
-    waiting = [asyncio.ensure_future(take(number, octets)) for number, octets in enumerate((9, 2, 20))]
+async def test_a_large_one_is_not_gone_by_for_ever() -> None:
+    uploads = Uploads(10)
+    await uploads.take(4, BOB)
+    order: list[int] = []
+    large = asyncio.ensure_future(take(uploads, order, 0, 9, AccountId(7)))
+    await asyncio.sleep(0)
+    for _ in range(100):
+        await uploads.take(1, ALICE)
+        uploads.give_back(1, ALICE)
+    small = asyncio.ensure_future(take(uploads, order, 1, 1))
     await asyncio.sleep(0)
     assert order == []
-    waiting[1].cancel()
-    uploads.give_back(8)
+    uploads.give_back(4, BOB)
+    await asyncio.gather(large, small)
+    assert order == [0, 1]
+
+
+async def test_who_has_some_room_gets_half_of_it_at_most() -> None:
+    uploads = Uploads(10)
+    await uploads.take(4, ALICE)
+    order: list[int] = []
+    second = asyncio.ensure_future(take(uploads, order, 0, 3))
     await asyncio.sleep(0)
-    assert order == [0]
-    uploads.give_back(9)
+    assert order == []
+    await uploads.take(5, BOB)
+    second.cancel()
     await asyncio.sleep(0)
-    await asyncio.sleep(0)
-    assert order == [0, 2]  # larger than all there is: alone
+    uploads.give_back(4, ALICE)
+    uploads.give_back(5, BOB)
+    assert (uploads.taken, uploads.waiting) == (0, 0)
+
+
+async def test_who_stalls_in_the_middle_of_an_upload_is_timed_out_sooner() -> None:
+    office = await open_office(limits=ImapLimits(big_literal=1_000))
+    client = await office.enter()
+    assert await client.say(b"a APPEND INBOX {100000}\r\n") == b"+ OK\r\n"
+    assert client.wire.expected_s == 60.0
+    office.clock.advance(30)
+    await client.say(b"x" * 20_480)
+    assert client.wire.expected_s == 40.0
 
 
 async def test_pipelined_appends_keep_their_order_however_long_each_takes(office: Office) -> None:

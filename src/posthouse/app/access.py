@@ -132,7 +132,8 @@ class Readers:
         from posthouse.access.imap.uploads import Uploads
 
         context, world = self._context, self._world
-        uploads, sending = Uploads(self._settings.imap.uploads), self._make_sending()
+        uploads, decoding = Uploads(self._settings.imap.uploads), Uploads(self._settings.imap.uploads)
+        sending = self._make_sending()
         figures = ImapFigures(*self._figures("imap"))
 
         def make(listener: Listener) -> MakeSession:
@@ -147,6 +148,7 @@ class Readers:
                 parse=self._parse,
                 compute=world.compute,
                 uploads=uploads,
+                decoding=decoding,
                 clock=context.clock,
                 log=context.log,
                 figures=figures,

@@ -29,7 +29,7 @@ class ImapFigures:
 @dataclass(frozen=True, slots=True)
 class Desk:
     """`converse` gives a conversation that lets people in who may read. `parse` is message/parse.py, beside the loop
-    for large messages. `uploads` bounds what the worker's clients upload at once.
+    for large messages. `uploads` bounds what the worker's clients upload at once, `decoding` what is decoded for them.
     """
 
     settings: ImapSettings
@@ -42,6 +42,7 @@ class Desk:
     parse: Callable[[bytes], Awaitable[ParsedMessage]]
     compute: Compute
     uploads: Uploads
+    decoding: Uploads
     clock: Clock
     log: Log
     figures: ImapFigures

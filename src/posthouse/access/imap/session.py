@@ -23,6 +23,7 @@ from posthouse.access.imap.selecting import leave
 from posthouse.access.imap.sparse import fill_view
 from posthouse.access.imap.updates import tell_news
 from posthouse.access.imap.uploading import Turn, append_in_turn
+from posthouse.access.imap.uploads import Upload
 from posthouse.ports.access import ConnectionLost, Wire
 from posthouse.protocol.imap.commands import Append, Fetch, Request
 from posthouse.protocol.imap.render import write_status
@@ -41,6 +42,7 @@ from posthouse.protocol.wire.need_data import NEED_DATA
 _MAX_UNREAD = 1 << 20
 _MAX_APPENDS = 64
 _STOP_S = 5.0
+_SLICE_S = 0.005  # of the loop, for commands that wait for nothing
 
 Appending = asyncio.Task[Done | No | Bad | None]
 
@@ -48,11 +50,11 @@ Appending = asyncio.Task[Done | No | Bad | None]
 class ImapSession(Context):
     """`posthouse.ports.access.AccessSession`."""
 
-    __slots__ = ("_appends", "_has_ended", "_is_last", "_reason", "_task", "_turn", "_until", "uploading")
+    __slots__ = ("_appends", "_has_ended", "_is_last", "_reason", "_task", "_turn", "_until", "_upload")
 
     def __init__(self, wire: Wire, desk: Desk) -> None:
         super().__init__(wire, desk)
-        self.uploading = 0  # octets of `desk.uploads`
+        self._upload: Upload | None = None
         self._task: asyncio.Task[None] | None = None
         self._appends: list[tuple[bytes, Appending]] = []  # a few; no deque, which is large
         self._has_ended = False  # no more will come from the client
@@ -75,6 +77,8 @@ class ImapSession(Context):
         self.wire.expect(self.desk.settings.login_timeout_s)
 
     def receive(self, data: bytes) -> None:
+        if self._upload is not None:
+            self._upload.come += len(data)
         self._wait_anew()
         self.core.receive(data)
         if self._task is None:
@@ -83,9 +87,12 @@ class ImapSession(Context):
             self.wire.pause()
 
     def _wait_anew(self) -> None:
-        """Who has not logged in has so long for all of it."""
-        if self.login is not None:
-            self._until = self.desk.clock.monotonic() + self.desk.settings.timeout_s
+        """Who has not logged in has so long for all of it. Who holds memory for an upload must go on with it."""
+        if self.login is None:
+            return
+        self._until = self.desk.clock.monotonic() + self.desk.settings.timeout_s
+        if self._upload is not None:
+            self._until = min(self._until, self._upload.deadline)
 
     def end_of_input(self) -> None:
         self._has_ended = True
@@ -151,28 +158,36 @@ class ImapSession(Context):
             self._task = None
 
     async def _work(self) -> None:
-        while not self._is_last:
-            event = self.core.next_event()
-            output = self.core.take_output()
-            if output:
-                self.write(output)
-            if event is not NEED_DATA:
-                await self._take(event)
-                if self.core.state is State.LOGOUT:
-                    self._is_last = True
-            elif self._appends:
-                self.flush()
-                await self._answer_append()
-            elif self._reason:
-                self._say_bye(self._reason, b"UNAVAILABLE")
-            elif not await self._tell_unasked():
-                break
+        now = self.desk.clock.monotonic
+        until = now() + _SLICE_S
+        while not self._is_last and await self._step():
+            if now() > until:
+                await asyncio.sleep(0)  # others get their turn, however much one has pipelined
+                until = now() + _SLICE_S
         self.flush()
         if self._has_ended and not self._is_last:
             self.wire.close()
         elif not self._is_last:
             self.wire.expect(self._patience())
             self.wire.resume()
+
+    async def _step(self) -> bool:
+        """False: there is nothing to be done now."""
+        event = self.core.next_event()
+        output = self.core.take_output()
+        if output:
+            self.write(output)
+        if event is not NEED_DATA:
+            await self._take(event)
+            self._is_last = self._is_last or self.core.state is State.LOGOUT
+        elif self._appends:
+            self.flush()
+            await self._answer_append()
+        elif self._reason:
+            self._say_bye(self._reason, b"UNAVAILABLE")
+        else:
+            return await self._tell_unasked()
+        return True
 
     async def _tell_unasked(self) -> bool:
         """What a client that idles or wants to be notified is told while it asks nothing. False: nothing."""
@@ -277,7 +292,7 @@ class ImapSession(Context):
 
     def _refuse(self, tag: bytes, status: bytes, code: bytes, text: str) -> None:
         self.desk.figures.refused.inc()
-        if status == b"BAD" or self.login is None:
+        if self.login is None:  # who has logged in is known: others at that address are not slowed for it
             self.wire.note_error()
         self.write(write_status(tag, status, text, code))
 
@@ -313,14 +328,20 @@ class ImapSession(Context):
             self._refuse(event.tag, b"NO", b"OVERQUOTA", "The quota is used up")
             return
         self.flush()
-        await self.desk.uploads.take(event.size)
-        self.uploading += event.size
+        uploads = self.desk.uploads
+        if uploads.waiting:
+            self.desk.log.info("uploads wait for each other", account=self.user.name, octets=event.size)
+        await uploads.take(event.size, self.account)
+        if self._upload is None:
+            self._upload = Upload(self.account, self.desk.clock.monotonic())
+        self._upload.octets += event.size
+        self._wait_anew()
         self.core.accept_literal()
 
     def _give_back(self) -> None:
-        if self.uploading:
-            octets, self.uploading = self.uploading, 0
-            self.desk.uploads.give_back(octets)
+        upload, self._upload = self._upload, None
+        if upload is not None:
+            self.desk.uploads.give_back(upload.octets, upload.account)
 
 
 def _ignore(task: Appending) -> None:

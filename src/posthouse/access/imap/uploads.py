@@ -1,50 +1,108 @@
-"""How many octets of messages a worker's clients upload at once: memory is bounded however many they are.
+"""How much of a worker's memory its clients fill at once, with messages that they upload or have decoded.
 
-Who finds no room waits for it in the order of asking, before the octets are sent (RFC 9051 §4.3).
+Who finds no room waits for it. Small ones go by large ones that wait, a bounded number of times, so that a client that
+stalls in the middle of a large one does not stop everybody. An account that has some already gets half of the room at
+most.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections import deque
+from dataclasses import dataclass
+
+from posthouse.message.mailbox import AccountId
+
+_MOST_GONE_BY = 100
+
+
+_PATIENCE_S = 60.0
+_LEAST_RATE = 2_048  # octets a second
+
+
+@dataclass(slots=True)
+class Upload:
+    """What one session holds: `octets` of room, of which so many have `come` since then."""
+
+    account: AccountId
+    since: float
+    octets: int = 0
+    come: int = 0
+
+    @property
+    def deadline(self) -> float:
+        """Who holds room must go on with it."""
+        return self.since + _PATIENCE_S + self.come / _LEAST_RATE
+
+
+@dataclass(slots=True)
+class _Waiting:
+    octets: int
+    account: AccountId
+    turn: asyncio.Future[None]
+    gone_by: int = 0
 
 
 class Uploads:
     def __init__(self, limit: int) -> None:
         self._limit = limit
         self._taken = 0
-        self._waiting: deque[tuple[int, asyncio.Future[None]]] = deque()
+        self._of: dict[AccountId, int] = {}
+        self._waiting: list[_Waiting] = []
 
     @property
     def taken(self) -> int:
         return self._taken
 
-    async def take(self, octets: int) -> None:
+    @property
+    def waiting(self) -> int:
+        return len(self._waiting)
+
+    async def take(self, octets: int, account: AccountId) -> None:
         """Give them back. One that is larger than all of it waits until nobody else has any."""
-        if not self._waiting and self._fits(octets):
-            self._taken += octets
+        if self._fits(octets, account) and not any(each.gone_by >= _MOST_GONE_BY for each in self._waiting):
+            self._count_gone_by(len(self._waiting))
+            self._add(octets, account)
             return
-        turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._waiting.append((octets, turn))
+        waiting = _Waiting(octets, account, asyncio.get_running_loop().create_future())
+        self._waiting.append(waiting)
         try:
-            await turn
+            await waiting.turn
         except asyncio.CancelledError:
-            if turn.done() and not turn.cancelled():
-                self.give_back(octets)
+            if waiting in self._waiting:
+                self._waiting.remove(waiting)
+            else:
+                self.give_back(octets, account)
             raise
 
-    def give_back(self, octets: int) -> None:
-        self._taken -= octets
-        while self._waiting:
-            wanted, turn = self._waiting[0]
-            if turn.done():
-                self._waiting.popleft()
-            elif self._fits(wanted):
-                self._waiting.popleft()
-                self._taken += wanted
-                turn.set_result(None)
-            else:
+    def give_back(self, octets: int, account: AccountId) -> None:
+        self._add(-octets, account)
+        at = 0
+        while at < len(self._waiting):
+            first = self._waiting[at]
+            if self._fits(first.octets, first.account):
+                del self._waiting[at]
+                self._count_gone_by(at)
+                self._add(first.octets, first.account)
+                first.turn.set_result(None)
+            elif first.gone_by >= _MOST_GONE_BY:
                 return
+            else:
+                at += 1
 
-    def _fits(self, octets: int) -> bool:
-        return not self._taken or self._taken + octets <= self._limit
+    def _count_gone_by(self, count: int) -> None:
+        for each in self._waiting[:count]:
+            each.gone_by += 1
+
+    def _add(self, octets: int, account: AccountId) -> None:
+        self._taken += octets
+        of = self._of.get(account, 0) + octets
+        if of:
+            self._of[account] = of
+        else:
+            del self._of[account]
+
+    def _fits(self, octets: int, account: AccountId) -> bool:
+        if not self._taken:
+            return True
+        own = self._of.get(account, 0)
+        return self._taken + octets <= self._limit and (not own or own + octets <= self._limit // 2)

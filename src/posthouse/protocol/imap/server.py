@@ -40,6 +40,7 @@ _LONGEST_TEXT: Final = 200
 _MOST_LITERALS: Final = 1_000  # of one command
 _LONGEST_SKIP: Final = 4  # times the largest message: what a client sends without being asked
 
+_MOST_BLANK_LINES = 10
 
 class _Phase(enum.Enum):
     LINE = "a line of a command"
@@ -56,6 +57,7 @@ class ImapServer:
 
     __slots__ = (
         "_announced",
+        "_blank_lines",
         "_buffer",
         "_errors",
         "_is_binary",
@@ -82,6 +84,7 @@ class ImapServer:
         self._buffer = LineBuffer()
         self._output: list[bytes] = []
         self._errors = 0
+        self._blank_lines = 0  # in a row
         self._tag = b"*"  # of the command that came last
         self._begin_command()
 
@@ -244,7 +247,11 @@ class ImapServer:
         texts, literals = self._texts, self._literals
         self._begin_command()
         if len(texts) == 1 and not texts[0].strip():
-            return None  # empty lines are nothing
+            self._blank_lines += 1
+            if self._blank_lines <= _MOST_BLANK_LINES:
+                return None  # some programs end a literal with one too many
+            return Refused(b"*", b"BAD", b"", "An empty line is no command")
+        self._blank_lines = 0
         try:
             return Command(*parse_command(texts, literals, self))
         except SyntaxProblem as problem:
