@@ -27,7 +27,6 @@ _SEQUENCE_SET = re.compile(
     rb"(?:[1-9][0-9]{0,9}|\*)(?::(?:[1-9][0-9]{0,9}|\*))?"
     rb"(?:,(?:[1-9][0-9]{0,9}|\*)(?::(?:[1-9][0-9]{0,9}|\*))?)*+(?=[ )\]]|\Z)"
 )
-_RANGE = re.compile(rb"([0-9]+)(?::([0-9]+))?")
 _FLAG = re.compile(rb'\\?[^\x00-\x20\x7f-\xff(){%*"\\\]]+')
 _SPACES = re.compile(rb" *+\Z")
 _UNSHOWABLE = re.compile(rb"[^ -~]")
@@ -213,11 +212,15 @@ class Reader:
         found = self.match(_SEQUENCE_SET)
         if found is None:
             self.fail("numbers of messages")
-        parts = _RANGE.findall(found[0].replace(b"*", b"0"))
-        ranges = tuple([(int(low), int(high or low)) for low, high in parts])
-        if len(found[0]) > 9 and max(map(max, ranges)) > MAX_NUMBER:
+        text = found[0].replace(b"*", b"0")
+        colons = text.count(b":")
+        if colons and colons <= text.count(b","):  # some are ranges, some are not
+            text = b",".join([part if b":" in part else b"%b:%b" % (part, part) for part in text.split(b",")])
+        numbers = list(map(int, text.replace(b":", b",").split(b",")))
+        if len(text) > 9 and max(numbers) > MAX_NUMBER:
             raise SyntaxProblem("A number of a message is out of range")
-        return ranges
+        low, high = (numbers[::2], numbers[1::2]) if colons else (numbers, numbers)
+        return tuple(zip(low, high, strict=True))
 
     # -- lists
 
