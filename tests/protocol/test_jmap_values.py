@@ -35,6 +35,7 @@ from posthouse.protocol.jmap.arguments import (
     read_arguments,
     read_filter,
 )
+from posthouse.protocol.jmap.blobs import UploadResponse, check_media_type, write_disposition
 from posthouse.protocol.jmap.dates import read_date, read_utc_date, read_zoned_date, write_date, write_utc_date
 from posthouse.protocol.jmap.errors import ErrorType, MethodError, RecordRefused, SetError, invalid_properties
 from posthouse.protocol.jmap.ids import is_id, resolve_id
@@ -535,3 +536,40 @@ def test_a_response_names_its_request() -> None:
         "methodResponses": [["Core/echo", {"a": 1}, "b"]],
         "sessionState": "s",
     }
+
+
+# -- blobs
+
+
+@pytest.mark.parametrize(
+    ("text", "kind"),
+    [
+        ("image/PNG", "image/png"),
+        ("text/html; charset=utf-8", "text/html"),
+        ("", "application/octet-stream"),
+        ("text", "application/octet-stream"),
+        ("text/html\r\nX: y", "application/octet-stream"),
+        ("a/b/c", "application/octet-stream"),
+    ],
+)
+def test_types_of_downloads(text: str, kind: str) -> None:
+    assert check_media_type(text) == kind
+
+
+@pytest.mark.parametrize(
+    ("name", "disposition"),
+    [
+        ("a b.txt", 'attachment; filename="a b.txt"'),
+        ('../a"\r\nX: y', 'attachment; filename="_a_X: y"'),
+        ("", 'attachment; filename="file"'),
+        ("é.txt", "attachment; filename=\"_.txt\"; filename*=UTF-8''%C3%A9.txt"),
+    ],
+)
+def test_names_of_downloads(name: str, disposition: str) -> None:
+    assert write_disposition(name) == disposition
+
+
+def test_an_upload_is_answered() -> None:
+    """RFC 8620 §6.1."""
+    told = json.loads(encode_json(UploadResponse("A1", "U7", "image/png", 3)))
+    assert told == {"accountId": "A1", "blobId": "U7", "type": "image/png", "size": 3}
