@@ -24,7 +24,7 @@ async def test_a_mailbox_is_made_and_its_id_told() -> None:
     office, alice = await _enter()
     answer = await alice.talk(b"a CREATE Work")
     made = next(box for box in await office.store.mailboxes.list_all(ALICE) if box.name == "Work")
-    assert answer == b"a OK [MAILBOXID (F%d)] Mailbox made\r\n" % made.id
+    assert answer == b"a OK [MAILBOXID (F%d-%d)] Mailbox made\r\n" % (ALICE, made.id)
 
 
 async def test_what_is_missing_above_is_made_too() -> None:

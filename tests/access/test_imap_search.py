@@ -292,7 +292,7 @@ async def test_a_client_that_has_gone_ends_its_search() -> None:
 
 
 def resolve(key: ImapKey) -> SearchKey:
-    return Resolver(lambda numbered: (), 1_000.0).resolve(key).key
+    return Resolver(lambda numbered: (), 1_000.0, ALICE).resolve(key).key
 
 
 def test_a_chain_of_ors_is_one_of_many_parts() -> None:

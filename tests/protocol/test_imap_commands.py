@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from posthouse.message import search as s
-from posthouse.message.mailbox import EmailId, ThreadId
+from posthouse.message.mailbox import AccountId, EmailId, ThreadId
 from posthouse.protocol.imap import commands as c
 from posthouse.protocol.imap import values as v
 from posthouse.protocol.imap.server_events import Command, State
@@ -179,8 +179,8 @@ DAY = date(2020, 2, 1)
         (b"1,3:5,7:*", v.Numbered(SOME, False)),
         (b"UID $", v.Numbered(v.SAVED_RESULT, True)),
         (b'MODSEQ "/flags/\\\\draft" all 62', v.ModSeqFrom(62)),
-        (b"EMAILID M12", s.Emails(frozenset({EmailId(12)}))),
-        (b"THREADID T7", s.InThread(ThreadId(7))),
+        (b"EMAILID M3-12", v.OfAccount(AccountId(3), s.Emails(frozenset({EmailId(12)})))),
+        (b"THREADID T3-7", v.OfAccount(AccountId(3), s.InThread(ThreadId(7)))),
     ],
 )
 def test_search_keys_are_read(keys: bytes, found: v.ImapKey) -> None:

@@ -15,11 +15,11 @@ from typing import Any
 from posthouse.access.imap.context import Context
 from posthouse.access.imap.fetching_sections import Pick, Wanted, hide_nul, make_pick, want
 from posthouse.message.bodystructure import body_of
-from posthouse.message.mailbox import KeywordTable
+from posthouse.message.mailbox import AccountId, KeywordTable
 from posthouse.message.parse import HEAD_FIELDS
 from posthouse.message.wire_strings import write_nstring
 from posthouse.ports.store_wire import WireColumn
-from posthouse.protocol.imap.objectids import write_email_id, write_thread_id
+from posthouse.protocol.imap.objectids import open_email_id, open_thread_id
 from posthouse.protocol.imap.render import write_date, write_flags
 from posthouse.protocol.imap.values import Attribute, FetchItem, Section, Text
 
@@ -80,8 +80,9 @@ class Batch:
 def compile_plan(context: Context, items: Iterable[FetchItem]) -> Plan:
     quick: list[Item] = []
     wanted: list[Wanted] = []
+    owner = context.mailbox.place.owner
     for item in dict.fromkeys(items):
-        made = _make_item(item)
+        made = _make_item(item, owner)
         if isinstance(made, Item):
             quick.append(made)
         else:
@@ -124,7 +125,11 @@ def _fill(plan: Plan, item: Item, batch: Batch) -> Iterable[object]:
 # -- one item
 
 
-def _make_item(item: FetchItem) -> Item | Wanted:
+def _make_item(item: FetchItem, owner: AccountId) -> Item | Wanted:
+    if item is Attribute.EMAILID:
+        return Item(b"EMAILID (%b%%d)" % open_email_id(owner), (WireColumn.EMAIL,))
+    if item is Attribute.THREADID:
+        return Item(b"THREADID (%b%%d)" % open_thread_id(owner), (WireColumn.THREAD,))
     if isinstance(item, Attribute):
         return _ATTRIBUTES[item]
     if isinstance(item, Section) and item.text is Text.FIELDS and not item.part and HEAD_FIELDS.issuperset(item.fields):
@@ -187,8 +192,6 @@ _ATTRIBUTES: Mapping[Attribute, Item] = {
     Attribute.ENVELOPE: Item(b"ENVELOPE %b", (WireColumn.ENVELOPE,)),
     Attribute.BODYSTRUCTURE: Item(b"BODYSTRUCTURE %b", (WireColumn.STRUCTURE,)),
     Attribute.BODY: Item(b"BODY %b", (WireColumn.STRUCTURE,), body_of),
-    Attribute.EMAILID: Item(b"EMAILID (%b)", (WireColumn.EMAIL,), write_email_id),
-    Attribute.THREADID: Item(b"THREADID (%b)", (WireColumn.THREAD,), write_thread_id),
     Attribute.SAVEDATE: Item(b"SAVEDATE %b", (WireColumn.SAVED,), _write_saved),
     Attribute.PREVIEW: _PREVIEW,
     Attribute.PREVIEW_LAZY: _PREVIEW,

@@ -49,7 +49,7 @@ async def create(context: Context, request: Create) -> Done:
     name = SEPARATOR.join(parts)
     if context.rev2 and name != request.mailbox.rstrip(SEPARATOR):
         _tell_name(context, name, request.mailbox.rstrip(SEPARATOR))
-    return Done("Mailbox made", b"MAILBOXID (%b)" % write_mailbox_id(made.id))  # RFC 8474 §4.1
+    return Done("Mailbox made", b"MAILBOXID (%b)" % write_mailbox_id(area.owner, made.id))  # RFC 8474 §4.1
 
 
 def _read_new_name(context: Context, name: str) -> list[str]:

@@ -48,7 +48,7 @@ async def write_status_of(context: Context, place: Place, items: Sequence[Status
 async def _write_item(context: Context, place: Place, item: StatusItem) -> bytes:
     mailbox = place.mailbox
     if item is StatusItem.MAILBOXID:
-        return b"(%b)" % write_mailbox_id(mailbox.id)
+        return b"(%b)" % write_mailbox_id(place.owner, mailbox.id)
     counting = _COUNTING.get(item)
     if counting is not None:
         return b"%d" % await counting(context, place)

@@ -96,7 +96,7 @@ async def prepare(context: Context, key: ImapKey, *, is_uid: bool) -> Program:
     def number(numbered: Numbered) -> UidSet:
         return selected.uids_of(numbered.messages, is_uid=numbered.is_uid)
 
-    program = Resolver(number, context.desk.clock.now()).resolve(key)
+    program = Resolver(number, context.desk.clock.now(), selected.place.owner).resolve(key)
     if program.has_modseq:
         context.condstore = True
     return program

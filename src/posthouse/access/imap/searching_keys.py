@@ -10,9 +10,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from posthouse.access.imap.answers import Bad
-from posthouse.message.mailbox import ModSeq, UidSet
-from posthouse.message.search import And, Contains, ModifiedSince, Not, Or, ReceivedAt, SearchKey, Side, Uids
-from posthouse.protocol.imap.values import AllOf, AnyOf, ImapKey, ModSeqFrom, NoneOf, Numbered, Within
+from posthouse.message.mailbox import AccountId, ModSeq, UidSet
+from posthouse.message.search import All, And, Contains, ModifiedSince, Not, Or, ReceivedAt, SearchKey, Side, Uids
+from posthouse.protocol.imap.values import AllOf, AnyOf, ImapKey, ModSeqFrom, NoneOf, Numbered, OfAccount, Within
 
 _DEPTH = 60
 
@@ -29,12 +29,14 @@ class Program:
 
 
 class Resolver:
-    """Of one command. `numbers` says what a set means; `now` in seconds since 1970. Raises Bad."""
+    """Of one command and the mailboxes of `owner`. `numbers` says what a set means; `now` in seconds since 1970. Raises
+    Bad.
+    """
 
-    __slots__ = ("_has_modseq", "_is_fuzzy", "_now", "_numbers")
+    __slots__ = ("_has_modseq", "_is_fuzzy", "_now", "_numbers", "_owner")
 
-    def __init__(self, numbers: Numbers, now: float) -> None:
-        self._numbers, self._now = numbers, now
+    def __init__(self, numbers: Numbers, now: float, owner: AccountId) -> None:
+        self._numbers, self._now, self._owner = numbers, now, owner
         self._has_modseq = self._is_fuzzy = False
 
     def resolve(self, key: ImapKey) -> Program:
@@ -61,12 +63,14 @@ class Resolver:
         found = self._resolve(inner, depth + 1)
         return Not(found) if is_negative else found
 
-    def _resolve_leaf(self, key: SearchKey | Numbered | Within | ModSeqFrom | AllOf | AnyOf | NoneOf) -> SearchKey:
+    def _resolve_leaf(self, key: ImapKey) -> SearchKey:
         match key:
             case Numbered():
                 return Uids(self._numbers(key))
             case Within(seconds, is_younger):
                 return ReceivedAt(Side.SINCE if is_younger else Side.BEFORE, self._now - seconds)
+            case OfAccount(account, wanted):
+                return wanted if account == self._owner else Not(All())
             case ModSeqFrom(modseq):
                 self._has_modseq = True
                 return ModifiedSince(ModSeq(modseq))

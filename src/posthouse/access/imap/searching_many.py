@@ -16,7 +16,7 @@ from posthouse.access.imap.searching_keys import Program, Resolver
 from posthouse.access.imap.searching_results import Answer, Found, check_returns, keep_known, make_found, write_extended
 from posthouse.access.imap.updates import tell_news
 from posthouse.access.imap.watching import is_within
-from posthouse.message.mailbox import UidSet
+from posthouse.message.mailbox import AccountId, UidSet
 from posthouse.ports.access import ConnectionLost
 from posthouse.ports.store import NoSuchMailbox
 from posthouse.protocol.imap.commands import Search
@@ -46,7 +46,7 @@ async def search_many(context: Context, request: Search) -> Done:
         raise Bad("No mailbox is selected")
     if Return.SAVE in options:
         raise Bad("Results of several mailboxes cannot be saved")  # RFC 7377 §2.1
-    program = Resolver(_refuse_numbers, context.desk.clock.now()).resolve(request.key)
+    program = _resolve(context, request, context.account)
     check_returns(request.returns, is_fuzzy=program.is_fuzzy)
     if Return.RELEVANCY in options:
         raise No("Relevance does not compare between mailboxes", b"CANNOT")
@@ -56,9 +56,15 @@ async def search_many(context: Context, request: Search) -> Done:
     places = await _find_places(context, request.sources)
     for number, place in enumerate(places):
         context.tell_progress(number, len(places))
+        if place.owner != context.account:
+            program = _resolve(context, request, place.owner)
         await _search_one(context, request, program, place)
         await context.breathe()
     return Done("Search completed")
+
+
+def _resolve(context: Context, request: Search, owner: AccountId) -> Program:
+    return Resolver(_refuse_numbers, context.desk.clock.now(), owner).resolve(request.key)
 
 
 def _refuse_numbers(numbered: Numbered) -> UidSet:

@@ -64,7 +64,7 @@ def _describe(context: Context, selected: Selected, asked: str) -> None:
         (b"UIDVALIDITY %d" % view.uidvalidity, "UIDs are valid"),
         (b"UIDNEXT %d" % view.uidnext, "The next UID"),
         (b"HIGHESTMODSEQ %d" % max(view.highest, 1), "The highest modification sequence"),
-        (b"MAILBOXID (%b)" % write_mailbox_id(mailbox.id), "The mailbox"),
+        (b"MAILBOXID (%b)" % write_mailbox_id(selected.place.owner, mailbox.id), "The mailbox"),
     ):
         context.write(write_status(b"*", b"OK", text, code))
     if context.rev2:

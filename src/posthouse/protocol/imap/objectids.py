@@ -2,26 +2,20 @@
 
 from __future__ import annotations
 
-from posthouse.message.mailbox import EmailId, MailboxId, ThreadId
-from posthouse.message.objectids import read_email_id, read_mailbox_id, read_thread_id
+from posthouse.message.mailbox import AccountId, MailboxId
+from posthouse.message.objectids import name_mailbox, parse_email_name, parse_thread_name
 
-__all__ = [
-    "read_email_id",
-    "read_mailbox_id",
-    "read_thread_id",
-    "write_email_id",
-    "write_mailbox_id",
-    "write_thread_id",
-]
+__all__ = ["open_email_id", "open_thread_id", "parse_email_name", "parse_thread_name", "write_mailbox_id"]
 
 
-def write_email_id(email: EmailId) -> bytes:
-    return b"M%d" % email
+def open_email_id(owner: AccountId) -> bytes:
+    """All of them but the number."""
+    return b"M%d-" % owner
 
 
-def write_thread_id(thread: ThreadId) -> bytes:
-    return b"T%d" % thread
+def open_thread_id(owner: AccountId) -> bytes:
+    return b"T%d-" % owner
 
 
-def write_mailbox_id(mailbox: MailboxId) -> bytes:
-    return b"F%d" % mailbox
+def write_mailbox_id(owner: AccountId, mailbox: MailboxId) -> bytes:
+    return name_mailbox(owner, mailbox).encode("ascii")

@@ -31,7 +31,7 @@ from posthouse.message.search import (
     Where,
 )
 from posthouse.protocol.imap.commands import CancelUpdate, Search, Sort, Thread
-from posthouse.protocol.imap.objectids import read_email_id, read_thread_id
+from posthouse.protocol.imap.objectids import parse_email_name, parse_thread_name
 from posthouse.protocol.imap.parse_access import parse_source
 from posthouse.protocol.imap.parse_messages import messages_of, parse_partial
 from posthouse.protocol.imap.reader import MAX_NUMBER64, Reader, SyntaxProblem
@@ -43,6 +43,7 @@ from posthouse.protocol.imap.values import (
     ModSeqFrom,
     NoneOf,
     Numbered,
+    OfAccount,
     PartialRange,
     Return,
     Scope,
@@ -220,13 +221,13 @@ def _modseq(keys: _Keys) -> ImapKey:
 
 
 def _object_id(keys: _Keys) -> ImapKey:
-    email = read_email_id(keys.reader.astring("an EMAILID"))
-    return _NOTHING if email is None else Emails(frozenset({email}))
+    found = parse_email_name(keys.reader.astring("an EMAILID"))
+    return _NOTHING if found is None else OfAccount(found[0], Emails(frozenset({found[1]})))
 
 
 def _thread_id(keys: _Keys) -> ImapKey:
-    thread = read_thread_id(keys.reader.astring("a THREADID"))
-    return _NOTHING if thread is None else InThread(thread)
+    found = parse_thread_name(keys.reader.astring("a THREADID"))
+    return _NOTHING if found is None else OfAccount(found[0], InThread(found[1]))
 
 
 _ARGUMENTS: Mapping[str, Callable[[_Keys], ImapKey]] = {

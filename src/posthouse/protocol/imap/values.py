@@ -9,7 +9,8 @@ from __future__ import annotations
 import enum
 from dataclasses import dataclass
 
-from posthouse.message.search import SearchKey
+from posthouse.message.mailbox import AccountId
+from posthouse.message.search import Emails, InThread, SearchKey
 
 STAR = 0  # "*" in a sequence set: the largest number there is
 
@@ -121,6 +122,14 @@ class ModSeqFrom:
 
 
 @dataclass(frozen=True, slots=True)
+class OfAccount:
+    """EMAILID or THREADID (RFC 8474 §5.2): in mailboxes of any other account it matches nothing."""
+
+    account: AccountId
+    key: Emails | InThread
+
+
+@dataclass(frozen=True, slots=True)
 class AllOf:
     of: tuple[ImapKey, ...]
 
@@ -137,7 +146,7 @@ class NoneOf:
     of: ImapKey
 
 
-ImapKey = SearchKey | Numbered | Within | ModSeqFrom | AllOf | AnyOf | NoneOf
+ImapKey = SearchKey | Numbered | Within | ModSeqFrom | OfAccount | AllOf | AnyOf | NoneOf
 """A search as it was written; keys that mean the same everywhere are those of message/search.py. RECENT and NEW match
 nothing and OLD everything (RFC 9051 has no \\Recent)."""
 
