@@ -6,6 +6,8 @@ and moving its messages is the business of IMAP.
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 import apsw
 
 from posthouse.adapters.sqlite.store_base import StoreCore
@@ -34,6 +36,7 @@ from posthouse.ports.store import (
 MAX_NAME_OCTETS = 255
 MAX_DEPTH = 50
 _FEW = 100
+_SELECT = f"SELECT {MAILBOX_COLUMNS} FROM mailbox WHERE account = ?"
 
 
 class SqliteMailboxes:
@@ -81,13 +84,19 @@ class SqliteMailboxes:
 def _read_few(connection: apsw.Connection, account: AccountId) -> list[Mailbox] | None:
     """None: they are too many to be read in the event loop."""
     made = read_number(connection, "SELECT next_mailbox FROM account WHERE account = ?", (account,)) or 0
-    return read_mailboxes(connection, account) if made <= _FEW else None
+    if made > _FEW:
+        return None
+    rows = connection.execute(_SELECT, (account,)).fetchall()
+    return list(map(_as_mailbox, rows))
+
+
+@lru_cache(maxsize=4096)  # asked for every APPEND, and most of them have not changed
+def _as_mailbox(row: tuple[object, ...]) -> Mailbox:
+    return MailboxState(row[1:]).as_value()
 
 
 def read_mailboxes(connection: apsw.Connection, account: AccountId) -> list[Mailbox]:
-    rows = select_rows(
-        connection, MAILBOX_COLUMNS, f"SELECT {MAILBOX_COLUMNS} FROM mailbox WHERE account = ?", (account,)
-    )
+    rows = select_rows(connection, MAILBOX_COLUMNS, _SELECT, (account,))
     return [MailboxState(row[1:]).as_value() for row in rows]
 
 
@@ -95,7 +104,7 @@ def read_mailbox(connection: apsw.Connection, account: AccountId, mailbox: Mailb
     rows = select_rows(
         connection,
         MAILBOX_COLUMNS,
-        f"SELECT {MAILBOX_COLUMNS} FROM mailbox WHERE account = ? AND mailbox = ?",
+        f"{_SELECT} AND mailbox = ?",
         (account, mailbox),
     )
     if not rows:
