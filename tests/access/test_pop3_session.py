@@ -555,3 +555,10 @@ def fail(office: PostOffice, port: str, method: str, error: Exception) -> None:
         raise error
 
     setattr(getattr(office.store, port), method, raise_it)
+
+
+async def test_who_has_logged_in_slows_nobody_by_what_is_refused() -> None:
+    office = await open_office(letter("one"))
+    talk = await office.enter()
+    await talk.say(b"RETR 99\r\nBOGUS\r\n")
+    assert talk.wire.errors == 0

@@ -134,6 +134,9 @@ def test_a_route_may_have_one_next_hop_or_a_list() -> None:
         ("[outbound]\nfirst_connections = 30", "must not be above connections_per_site"),
         ("[smtp]\nsoft_errors = 30", "must not be above max_errors"),
         ("[queue]\nslow_above = 2_000_000", "must not be above refuse_above"),
+        ('[imap]\noutbox = "Sent"', "a mailbox that mail is kept in"),
+        ('[imap]\noutbox = "a/b%"', "the name of one mailbox"),
+        ('[imap]\nhide = ["imap4rev1"]', "cannot be hidden"),
     ],
 )
 def test_settings_that_contradict_each_other_are_refused(text: str, words: str) -> None:

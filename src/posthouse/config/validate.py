@@ -5,10 +5,13 @@ from urllib.parse import urlsplit
 
 from posthouse.config.lines import Path
 from posthouse.config.settings import Listener, Route, Settings
+from posthouse.config.settings_access import Imap
 from posthouse.config.settings_login import LoginSettings
+from posthouse.message.mailbox import Role
 from posthouse.message.nexthop import HostHop, MaildirHop
 
 Conflict = tuple[Path, str]
+_NEVER_HIDDEN = frozenset({"IMAP4REV1", "IMAP4REV2"})
 
 
 def find_conflicts(settings: Settings) -> Iterator[Conflict]:
@@ -20,7 +23,20 @@ def find_conflicts(settings: Settings) -> Iterator[Conflict]:
     yield from _check_hosted_twice(settings.route)
     for key, words in _check_login(settings.login):
         yield ("login", key), words
+    for key, words in _check_imap(settings.imap):
+        yield ("imap", key), words
     yield from _check_others(settings)
+
+
+def _check_imap(imap: Imap) -> Iterator[tuple[str, str]]:
+    name = imap.outbox
+    if not name or any(letter in "/%*" or not letter.isprintable() for letter in name):
+        yield "outbox", "the name of one mailbox, without / % *"
+    if name.lower() in {role.value for role in Role}:
+        yield "outbox", f"{name} is a mailbox that mail is kept in; what is put into the Outbox is sent"
+    for hidden in imap.hide:
+        if hidden.upper() in _NEVER_HIDDEN:
+            yield "hide", f"{hidden} cannot be hidden"
 
 
 def _check_listeners(listeners: tuple[Listener, ...]) -> Iterator[Conflict]:

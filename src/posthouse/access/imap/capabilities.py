@@ -41,7 +41,7 @@ def list_capabilities(context: Context) -> list[str]:
         if not context.is_compressed:
             names.append("COMPRESS=DEFLATE")
     hidden = context.desk.settings.hidden
-    return [name for name in names if name not in hidden] if hidden else names
+    return [name for name in names if name.upper() not in hidden] if hidden else names
 
 
 def _before_login(context: Context) -> Iterator[str]:

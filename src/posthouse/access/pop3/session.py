@@ -187,5 +187,6 @@ class Pop3Session(Context):
         self.desk.figures.refused.inc()
         if refusal.is_mistake:
             self.core.count_error()
-            self.wire.note_error()
+            if self.login is None:  # who has logged in is known: others at that address are not slowed for it
+                self.wire.note_error()
         self.write(write_err(refusal.text, refusal.code))
