@@ -85,6 +85,21 @@ async def test_both_sides_ask_many_things_at_a_time() -> None:
     assert answers == [{"n": number} for number in range(20) for _ in range(2)]
 
 
+async def test_a_peer_that_died_unheard_is_told_nothing() -> None:
+    """Between the end of its socket and the moment in which `run` hears of it."""
+    import socket
+
+    one, two = socket.socketpair()
+    reader, writer = await asyncio.open_connection(sock=one)
+    channel = Channel(reader, writer, Handlers(), FakeLog(), "there")
+    two.close()
+    writer.transport.abort()
+    assert not channel.notify("news", {})
+    with pytest.raises(LinkError):
+        await channel.call("echo", {}, 5.0)
+    channel.close()
+
+
 async def test_an_error_of_the_asker_is_told_and_a_defect_is_logged() -> None:
     async def refuse(args: Arguments) -> object:
         raise ValueError("no such message")

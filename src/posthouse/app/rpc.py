@@ -132,7 +132,9 @@ class Channel:
         return self._send(Frame(op=op, args=dict(args)))
 
     def _send(self, frame: Frame) -> bool:
-        if not self._is_open or self._writer.transport.get_write_buffer_size() > _MAX_UNSENT:
+        transport = self._writer.transport
+        # The other side may have died and `run` not have heard of it: uvloop raises then.
+        if not self._is_open or transport.is_closing() or transport.get_write_buffer_size() > _MAX_UNSENT:
             return False
         try:
             self._writer.write(encode_frame(frame))
