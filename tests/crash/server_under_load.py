@@ -87,7 +87,7 @@ class Server:
         self._process = subprocess.Popen(
             [*CLI, "-c", str(self.config), "serve"], env=ENVIRONMENT, stderr=log, stdout=log
         )
-        wait_until(self.answers, 30, "the server answers")
+        wait_until(self.answers, 60, "the server answers")  # a busy machine
 
     @property
     def pid(self) -> int:
