@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import base64
 
+from posthouse.access.imap.capabilities import HIDDEN_ENTRY
 from posthouse.ports.clock import FakeClock
 from tests.access.imap_kit import ALICE, BOB, letter, open_office
 from tests.access.wire_kit import HOME, settle
@@ -244,6 +245,17 @@ async def test_hidden_capabilities_are_not_announced() -> None:
     assert b"AUTH=PLAIN" not in await client.begin()
     answer = await client.talk(b"a LOGIN alice@example.org right")
     assert b" IDLE " not in answer and b" SORT " not in answer
+
+
+async def test_an_account_is_not_shown_what_is_hidden_from_it() -> None:
+    office = await open_office()
+    await office.store.annotations.write(ALICE, None, ALICE, {HIDDEN_ENTRY: b"notify Condstore"})
+    client = office.open()
+    assert b" ENABLE " in await client.begin()
+    answer = await client.talk(b"a LOGIN alice@example.org right")
+    assert b" NOTIFY " not in answer and b" CONDSTORE " not in answer and b" QRESYNC " in answer
+    assert await client.talk(b"b ENABLE CONDSTORE") == b"* ENABLED\r\nb OK Completed\r\n"
+    assert b" CONDSTORE " in await (await office.enter(BOB)).talk(b"c CAPABILITY")
 
 
 async def test_many_errors_end_the_session() -> None:

@@ -6,7 +6,7 @@ A running server hears of what is committed here as of any commit of another pro
 from __future__ import annotations
 
 import contextlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 
@@ -84,3 +84,12 @@ async def turn_outbox(settings: Settings, login: str, *, is_on: bool) -> None:
     async with open_office(settings, login) as office:
         store = office.store.store
         await outbox.turn(store.annotations, store.mailboxes, office.id, settings.imap.outbox, is_on=is_on)
+
+
+async def hide_capabilities(settings: Settings, login: str, names: Sequence[str]) -> None:
+    """Of IMAP, from that account's programs; none given: nothing. Raises StoreError, DirectoryError, NoSuchAccount."""
+    from posthouse.access.imap.capabilities import HIDDEN_ENTRY
+
+    async with open_office(settings, login) as office:
+        value = " ".join(names).encode("ascii", "replace") or None
+        await office.store.store.annotations.write(office.id, None, office.id, {HIDDEN_ENTRY: value})

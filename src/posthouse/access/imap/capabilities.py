@@ -6,7 +6,7 @@ A listener or an account may hide some (`ImapSettings.hidden`); what is hidden i
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from posthouse.access.imap.context import Context
 from posthouse.trust.login import SaslConversation
@@ -26,6 +26,13 @@ _LOGGED_IN = (
     *("THREAD=ORDEREDSUBJECT", "THREAD=REFERENCES", "THREAD=REFS"),
 )
 
+HIDDEN_ENTRY = "/shared/vendor/posthouse/hide"  # of an account, set by an administrator: names with spaces between
+
+
+def read_hidden(entries: Mapping[str, bytes]) -> frozenset[str]:
+    """What an account hides from its own programs."""
+    return frozenset(entries.get(HIDDEN_ENTRY, b"").decode("ascii", "replace").upper().split())
+
 
 def list_capabilities(context: Context) -> list[str]:
     names = [*_ALWAYS]
@@ -40,7 +47,7 @@ def list_capabilities(context: Context) -> list[str]:
             names.append(f"MESSAGELIMIT={context.desk.settings.message_limit}")
         if not context.is_compressed:
             names.append("COMPRESS=DEFLATE")
-    hidden = context.desk.settings.hidden
+    hidden = context.desk.settings.hidden | context.hidden
     return [name for name in names if name.upper() not in hidden] if hidden else names
 
 

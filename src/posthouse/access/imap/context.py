@@ -38,6 +38,7 @@ class Context:
         "core",
         "desk",
         "has_outbox",
+        "hidden",
         "idle_tag",
         "is_compressed",
         "login",
@@ -61,6 +62,7 @@ class Context:
         self.auth_tag = self.idle_tag = b""  # of an AUTHENTICATE or IDLE that is not over
         self.conversation: SaslConversation | None = None
         self.is_compressed = False
+        self.hidden: frozenset[str] = frozenset()  # capabilities, by the account
         self.has_outbox = False  # the account's Outbox was open when it logged in
         self.notifying: Notifying | None = None
         self.forget_enabled()

@@ -9,7 +9,7 @@ from __future__ import annotations
 import base64
 
 from posthouse.access.imap.answers import Bad, Done, No
-from posthouse.access.imap.capabilities import write_capabilities
+from posthouse.access.imap.capabilities import read_hidden, write_capabilities
 from posthouse.access.imap.context import Context
 from posthouse.access.imap.notifying import stop_notifying
 from posthouse.access.imap.selecting import leave
@@ -86,12 +86,13 @@ async def _enter(context: Context, turn: Turn) -> Done:
         raise No(text, code)
     assert isinstance(turn, Accepted)
     login, address = turn.login, context.wire.peer.address
+    has_outbox = await context.desk.sending.is_outbox_on(login.account)
+    entries = await context.desk.store.annotations.read(login.account, None, login.account)
     refusal = context.desk.slots.enter(login.account, address)
     if refusal is not None:
         raise No(refusal, b"LIMIT")
-    context.login = login
-    context.conversation = None
-    context.has_outbox = await context.desk.sending.is_outbox_on(login.account)
+    context.login, context.conversation = login, None
+    context.has_outbox, context.hidden = has_outbox, read_hidden(entries)
     context.core.state = State.AUTHENTICATED
     context.core.reset_errors()
     context.wire.note_login(login)
@@ -113,6 +114,7 @@ async def unauthenticate(context: Context, request: Unauthenticate) -> Done:
     stop_notifying(context)
     forget_login(context)
     context.forget_enabled()
+    context.hidden = frozenset()
     context.core.state = State.NOT_AUTHENTICATED
     return Done("Unauthenticated", write_capabilities(context))
 

@@ -312,6 +312,19 @@ def turn_outbox(context: Context, address: str, state: str) -> None:
     click.echo(f"The Outbox of {address} is {state}")
 
 
+@account.command("hide")
+@click.argument("address", metavar="ADDRESS")
+@click.argument("names", metavar="[CAPABILITY...]", nargs=-1)
+@click.pass_obj
+def hide_capabilities(context: Context, address: str, names: tuple[str, ...]) -> None:
+    """Hide capabilities of IMAP from an account's programs, from the next login on; without names none."""
+    from posthouse.app.cli.transfer import run_command
+    from posthouse.app.transfer import hide_capabilities as hide
+
+    run_command(hide(context.load_as_user(), address, names))
+    click.echo(f"{address} is not shown {', '.join(names)}" if names else f"{address} is shown everything")
+
+
 @account.group("address")
 def addresses() -> None:
     """More addresses of an account."""
