@@ -6,12 +6,24 @@ import json
 from typing import Any
 
 from posthouse.access.jmap.emails import EmailGetArguments, plan_emails
-from posthouse.message.mailbox import EmailId, Flag, FlagBits, KeywordTable, MailboxId, ModSeq, Placement, ThreadId, Uid
+from posthouse.message.mailbox import (
+    AccountId,
+    EmailId,
+    Flag,
+    FlagBits,
+    KeywordTable,
+    MailboxId,
+    ModSeq,
+    Placement,
+    ThreadId,
+    Uid,
+)
 from posthouse.message.parse import parse_message
 from posthouse.ports.store import EmailRow
 from posthouse.protocol.jmap.arguments import read_arguments
 from posthouse.protocol.jmap.json import JsonObject, encode_json
 
+OWNER = AccountId(1)
 KEYWORDS = KeywordTable(("$Forwarded", "Work"))
 
 
@@ -38,7 +50,7 @@ def make_row(octets: bytes, prefix: bytes = b"", flags: int = Flag.SEEN) -> Emai
 def show(octets: bytes, *properties: str, prefix: bytes = b"", **wishes: Any) -> JsonObject:
     """The Email object, as it is read by a client."""
     asked: JsonObject = {"accountId": "A1", "properties": list(properties) or None, **wishes}
-    plan = plan_emails(read_arguments(EmailGetArguments, asked))
+    plan = plan_emails(read_arguments(EmailGetArguments, asked), OWNER)
     row = make_row(octets, prefix)
     whole = prefix + octets if plan.needs_octets(row) else None
     told: JsonObject = json.loads(encode_json(plan.make(row, whole, KEYWORDS)))

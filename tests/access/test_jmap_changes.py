@@ -15,9 +15,10 @@ from posthouse.access.jmap.mailbox_changes import (
 )
 from posthouse.access.jmap.mailboxes import DEFAULT_PROPERTIES, ThreadCounts, make_mailbox
 from posthouse.access.jmap.threads import Thread, collapse_threads, make_thread
-from posthouse.message.mailbox import EmailId, Mailbox, MailboxId, ModSeq, Role, ThreadId, Uid, UidValidity
+from posthouse.message.mailbox import AccountId, EmailId, Mailbox, MailboxId, ModSeq, Role, ThreadId, Uid, UidValidity
 from posthouse.protocol.jmap.errors import RecordRefused, SetError
 
+OWNER = AccountId(1)
 ONE, TWO, THREE = MailboxId(1), MailboxId(2), MailboxId(3)
 
 
@@ -30,8 +31,8 @@ def refused(call: Callable[[], object]) -> SetError:
 # -- emails
 
 CURRENT: dict[str, object] = {
-    "id": "M7",
-    "mailboxIds": {"F1": True, "F2": True},
+    "id": "M1-7",
+    "mailboxIds": {"F1-1": True, "F1-2": True},
     "keywords": {"$seen": True, "work": True},
     "subject": "x",
 }
@@ -47,49 +48,49 @@ SEEN_WORK = frozenset({"\\Seen", "work"})
         ({"keywords/none": None}, EmailChange((), (), None)),
         ({"keywords": {"$draft": True}}, EmailChange((), (), frozenset({"\\Draft"}))),
         ({"keywords": None}, EmailChange((), (), frozenset())),
-        ({"mailboxIds/F3": True}, EmailChange((THREE,), (), None)),
-        ({"mailboxIds/F1": None}, EmailChange((), (ONE,), None)),
-        ({"mailboxIds": {"F3": True}}, EmailChange((THREE,), (ONE, TWO), None)),
-        ({"mailboxIds/#new": True, "mailboxIds/F2": None}, EmailChange((THREE,), (TWO,), None)),
-        ({"mailboxIds": {"#new": True, "F1": True}}, EmailChange((THREE,), (TWO,), None)),
-        ({"subject": "x", "id": "M7"}, EmailChange((), (), None)),
+        ({"mailboxIds/F1-3": True}, EmailChange((THREE,), (), None)),
+        ({"mailboxIds/F1-1": None}, EmailChange((), (ONE,), None)),
+        ({"mailboxIds": {"F1-3": True}}, EmailChange((THREE,), (ONE, TWO), None)),
+        ({"mailboxIds/#new": True, "mailboxIds/F1-2": None}, EmailChange((THREE,), (TWO,), None)),
+        ({"mailboxIds": {"#new": True, "F1-1": True}}, EmailChange((THREE,), (TWO,), None)),
+        ({"subject": "x", "id": "M1-7"}, EmailChange((), (), None)),
     ],
 )
 def test_changes_of_emails(patch: Mapping[str, object], change: EmailChange) -> None:
-    assert read_change(CURRENT, patch, {"new": "F3"}) == change
+    assert read_change(OWNER, CURRENT, patch, {"new": "F1-3"}) == change
 
 
 @pytest.mark.parametrize(
     ("patch", "kind", "properties"),
     [
         ({"subject": "y"}, "invalidProperties", ["subject"]),
-        ({"id": "M8"}, "invalidProperties", ["id"]),
+        ({"id": "M1-8"}, "invalidProperties", ["id"]),
         ({"colour": "red"}, "invalidProperties", ["colour"]),
         ({"mailboxIds": {}}, "invalidProperties", ["mailboxIds"]),
         ({"mailboxIds": None}, "invalidProperties", ["mailboxIds"]),
-        ({"mailboxIds/F1": None, "mailboxIds/F2": None}, "invalidProperties", ["mailboxIds"]),
-        ({"mailboxIds/F3": False}, "invalidProperties", ["mailboxIds/F3"]),
+        ({"mailboxIds/F1-1": None, "mailboxIds/F1-2": None}, "invalidProperties", ["mailboxIds"]),
+        ({"mailboxIds/F1-3": False}, "invalidProperties", ["mailboxIds/F1-3"]),
         ({"mailboxIds/x": True}, "invalidProperties", ["mailboxIds/x"]),
         ({"mailboxIds/#old": True}, "invalidProperties", ["mailboxIds/#old"]),
         ({"keywords/$seen": False}, "invalidProperties", ["keywords/$seen"]),
         ({"keywords/a b": True}, "invalidProperties", ["keywords/a b"]),
         ({"keywords": {}, "keywords/$seen": True}, "invalidPatch", []),
         ({"keywords/$seen/x": True}, "invalidPatch", []),
-        ({"mailboxIds": {f"F{number}": True for number in range(1, 1002)}}, "tooManyMailboxes", []),
+        ({"mailboxIds": {f"F1-{number}": True for number in range(1, 1002)}}, "tooManyMailboxes", []),
     ],
 )
 def test_changes_of_emails_that_cannot_be(patch: Mapping[str, object], kind: str, properties: list[str]) -> None:
-    error = refused(lambda: read_change(CURRENT, patch, {"new": "F3"}))
+    error = refused(lambda: read_change(OWNER, CURRENT, patch, {"new": "F1-3"}))
     assert (error.type, list(error.properties or ())) == (kind, properties)
 
 
 def test_where_a_new_email_goes() -> None:
     record = {"mailboxIds": {"#new": True}, "keywords": {"$Draft": True}, "receivedAt": "1970-01-01T00:01:00Z"}
-    assert read_placing(record, {"new": "F3"}) == Placing((THREE,), frozenset({"\\Draft"}), 60.0)
-    assert read_placing({"mailboxIds": {"F1": True}}, {}) == Placing((ONE,), frozenset(), None)
-    assert refused(lambda: read_placing({}, {})).properties == ("mailboxIds",)
-    late = {"mailboxIds": {"F1": True}, "receivedAt": "late"}
-    assert refused(lambda: read_placing(late, {})).properties == ("receivedAt",)
+    assert read_placing(OWNER, record, {"new": "F1-3"}) == Placing((THREE,), frozenset({"\\Draft"}), 60.0)
+    assert read_placing(OWNER, {"mailboxIds": {"F1-1": True}}, {}) == Placing((ONE,), frozenset(), None)
+    assert refused(lambda: read_placing(OWNER, {}, {})).properties == ("mailboxIds",)
+    late = {"mailboxIds": {"F1-1": True}, "receivedAt": "late"}
+    assert refused(lambda: read_placing(OWNER, late, {})).properties == ("receivedAt",)
 
 
 # -- mailboxes
@@ -104,9 +105,9 @@ BOXES = {box.id: box for box in (make(1, "INBOX", role=Role.INBOX), make(2, "wor
 
 
 def test_a_new_mailbox() -> None:
-    assert read_mailbox({"name": "e\u0301t"}, BOXES, {}) == MailboxWish("ét", None, None, 0, True)
+    assert read_mailbox(OWNER, {"name": "e\u0301t"}, BOXES, {}) == MailboxWish("ét", None, None, 0, True)
     record = {"name": "old", "parentId": "#k", "role": "archive", "sortOrder": 3, "isSubscribed": False}
-    assert read_mailbox(record, BOXES, {"k": "F3"}) == MailboxWish("old", THREE, Role.ARCHIVE, 3, False)
+    assert read_mailbox(OWNER, record, BOXES, {"k": "F1-3"}) == MailboxWish("old", THREE, Role.ARCHIVE, 3, False)
 
 
 @pytest.mark.parametrize(
@@ -118,7 +119,7 @@ def test_a_new_mailbox() -> None:
         ({"name": "a\nb"}, ["name"]),
         ({"name": "é" * 128}, ["name"]),
         ({"name": "work"}, ["name"]),
-        ({"name": "a", "parentId": "F9"}, ["parentId"]),
+        ({"name": "a", "parentId": "F1-9"}, ["parentId"]),
         ({"name": "a", "parentId": "?"}, ["parentId"]),
         ({"name": "a", "parentId": "#k"}, ["parentId"]),
         ({"name": "a", "role": "inbox"}, ["role"]),
@@ -126,17 +127,17 @@ def test_a_new_mailbox() -> None:
         ({"name": "a", "sortOrder": -1}, ["sortOrder"]),
         ({"name": "a", "sortOrder": True}, ["sortOrder"]),
         ({"name": "a", "isSubscribed": None}, ["isSubscribed"]),
-        ({"name": "a", "id": "F7", "totalEmails": 1}, ["id", "totalEmails"]),
+        ({"name": "a", "id": "F1-7", "totalEmails": 1}, ["id", "totalEmails"]),
     ],
 )
 def test_new_mailboxes_that_cannot_be(record: Mapping[str, object], properties: list[str]) -> None:
-    error = refused(lambda: read_mailbox(record, BOXES, {}))
+    error = refused(lambda: read_mailbox(OWNER, record, BOXES, {}))
     assert (error.type, list(error.properties or ())) == ("invalidProperties", properties)
 
 
 def change(number: MailboxId, patch: Mapping[str, object]) -> MailboxWish:
-    shown = make_mailbox(BOXES[number], ThreadCounts(), DEFAULT_PROPERTIES)
-    return read_mailbox_change(BOXES[number], shown, patch, BOXES, {})
+    shown = make_mailbox(OWNER, BOXES[number], ThreadCounts(), DEFAULT_PROPERTIES)
+    return read_mailbox_change(OWNER, BOXES[number], shown, patch, BOXES, {})
 
 
 def test_changes_of_mailboxes() -> None:
@@ -148,8 +149,8 @@ def test_changes_of_mailboxes() -> None:
 @pytest.mark.parametrize(
     ("number", "patch", "properties"),
     [
-        (TWO, {"parentId": "F2"}, ["parentId"]),
-        (TWO, {"parentId": "F3"}, ["parentId"]),  # its own child
+        (TWO, {"parentId": "F1-2"}, ["parentId"]),
+        (TWO, {"parentId": "F1-3"}, ["parentId"]),  # its own child
         (TWO, {"totalEmails": 7}, ["totalEmails"]),
         (TWO, {"myRights/mayDelete": False}, ["myRights"]),
         (THREE, {"parentId": None, "name": "work"}, ["name"]),
@@ -177,6 +178,6 @@ def test_which_mailboxes_may_go() -> None:
 
 
 def test_threads() -> None:
-    assert make_thread(ThreadId(4), [EmailId(1), EmailId(2)]) == Thread("T4", ["M1", "M2"])
+    assert make_thread(OWNER, ThreadId(4), [EmailId(1), EmailId(2)]) == Thread("T1-4", ["M1-1", "M1-2"])
     threads = {EmailId(1): ThreadId(1), EmailId(2): ThreadId(2), EmailId(3): ThreadId(1)}
     assert collapse_threads([EmailId(3), EmailId(2), EmailId(1)], threads) == [3, 2]

@@ -20,7 +20,7 @@ from posthouse.message.parse import parse_message
 from posthouse.ports.store import Fields
 from posthouse.protocol.jmap.arguments import read_arguments
 from posthouse.protocol.jmap.errors import MethodError, RecordRefused
-from tests.access.jmap_email_kit import KEYWORDS, make_row, place, show, show_one
+from tests.access.jmap_email_kit import KEYWORDS, OWNER, make_row, place, show, show_one
 
 
 def head(*lines: str) -> bytes:
@@ -130,13 +130,13 @@ def test_properties_that_there_are_not(name: str) -> None:
     with pytest.raises(BadProperty):
         parse_header_property(name)
     with pytest.raises(MethodError) as caught:
-        plan_emails(read_arguments(EmailGetArguments, {"accountId": "A1", "properties": [name]}))
+        plan_emails(read_arguments(EmailGetArguments, {"accountId": "A1", "properties": [name]}), OWNER)
     assert caught.value.kind == "invalidArguments"
 
 
 def test_an_unknown_property_of_parts_is_refused() -> None:
     with pytest.raises(MethodError):
-        plan_emails(read_arguments(EmailGetArguments, {"accountId": "A1", "bodyProperties": ["subject"]}))
+        plan_emails(read_arguments(EmailGetArguments, {"accountId": "A1", "bodyProperties": ["subject"]}), OWNER)
 
 
 def test_a_field_nobody_defined_has_all_forms() -> None:
@@ -155,10 +155,10 @@ LETTER = (
 def test_the_properties_of_a_letter() -> None:
     told = show(LETTER, fetchTextBodyValues=True)
     assert told == {
-        "id": "M7",
+        "id": "M1-7",
         "blobId": "B7",
-        "threadId": "T9",
-        "mailboxIds": {"F3": True},
+        "threadId": "T1-9",
+        "mailboxIds": {"F1-3": True},
         "keywords": {"$seen": True},
         "size": len(LETTER),
         "receivedAt": "2014-10-30T06:12:00Z",
@@ -200,14 +200,14 @@ PART = {
 
 def test_a_list_of_messages_needs_no_message() -> None:
     names = ["threadId", "mailboxIds", "keywords", "from", "to", "subject", "receivedAt", "preview", "hasAttachment"]
-    plan = plan_emails(read_arguments(EmailGetArguments, {"accountId": "A1", "properties": names}))
+    plan = plan_emails(read_arguments(EmailGetArguments, {"accountId": "A1", "properties": names}), OWNER)
     assert not plan.needs_octets(make_row(LETTER))
     assert plan.fields == Fields.DATES | Fields.HEAD | Fields.TEXTS
 
 
 @pytest.mark.parametrize("name", ["headers", "header:X-Mood", "bodyStructure", "textBody"])
 def test_what_needs_the_message(name: str) -> None:
-    plan = plan_emails(read_arguments(EmailGetArguments, {"accountId": "A1", "properties": [name]}))
+    plan = plan_emails(read_arguments(EmailGetArguments, {"accountId": "A1", "properties": [name]}), OWNER)
     assert plan.needs_octets(make_row(LETTER))
 
 
@@ -229,7 +229,7 @@ def test_a_blob_that_is_a_message_has_no_place() -> None:
         EmailParseArguments,
         {"accountId": "A1", "blobIds": [], "properties": ["id", "blobId", "threadId", "textBody", "subject"]},
     )
-    told = plan_emails(asked).make_parsed(parse_message(LETTER), LETTER, BlobId(upload="x").below("2"))
+    told = plan_emails(asked, OWNER).make_parsed(parse_message(LETTER), LETTER, BlobId(upload="x").below("2"))
     assert (told["id"], told["threadId"], told["blobId"], told["subject"]) == (None, None, "Ux-2", "World domination")
     body = told["textBody"]
     assert isinstance(body, list) and body[0]["blobId"] == "Ux-2-1"
@@ -237,7 +237,7 @@ def test_a_blob_that_is_a_message_has_no_place() -> None:
 
 def test_a_head_that_is_not_kept_is_read_from_the_message() -> None:
     octets = b"Subject: " + b"x" * 20_000 + b"\r\nFrom: a@b\r\n\r\nSubject: not this\r\n"
-    plan = plan_emails(read_arguments(EmailGetArguments, {"accountId": "A1", "properties": ["from", "subject"]}))
+    plan = plan_emails(read_arguments(EmailGetArguments, {"accountId": "A1", "properties": ["from", "subject"]}), OWNER)
     row = make_row(octets)
     assert row.message is not None and not row.message.head and plan.needs_octets(row)
     row.message = replace(row.message, header_size=0)  # as the store gives it, which was not asked for the structure
@@ -247,7 +247,7 @@ def test_a_head_that_is_not_kept_is_read_from_the_message() -> None:
 
 def test_what_is_told_of_a_parsed_blob_unasked() -> None:
     """RFC 8621 §4.9."""
-    plan = plan_emails(read_arguments(EmailParseArguments, {"accountId": "A1", "blobIds": ["U1"]}))
+    plan = plan_emails(read_arguments(EmailParseArguments, {"accountId": "A1", "blobIds": ["U1"]}), OWNER)
     assert set(plan.make_parsed(parse_message(LETTER), LETTER, BlobId(upload="1"))) == {
         *("messageId", "inReplyTo", "references", "sender", "from", "to", "cc", "bcc", "replyTo", "subject", "sentAt"),
         *("hasAttachment", "preview", "bodyValues", "textBody", "htmlBody", "attachments"),
@@ -255,9 +255,9 @@ def test_what_is_told_of_a_parsed_blob_unasked() -> None:
 
 
 def test_what_an_import_brings() -> None:
-    emails = {"a": {"blobId": "U1", "mailboxIds": {"F1": True}}}
+    emails = {"a": {"blobId": "U1", "mailboxIds": {"F1-1": True}}}
     asked = read_arguments(EmailImportArguments, {"accountId": "A1", "emails": emails})
-    assert asked.emails["a"].mailbox_ids == {"F1": True}
+    assert asked.emails["a"].mailbox_ids == {"F1-1": True}
     with pytest.raises(MethodError):
         read_arguments(EmailImportArguments, {"accountId": "A1", "emails": {"a": {"mailboxIds": {}}}})
 
@@ -298,7 +298,7 @@ def test_blob_ids_are_read_as_they_were_written(blob: BlobId) -> None:
     assert read_blob_id(str(blob)) == blob
 
 
-@pytest.mark.parametrize("text", ["", "B", "B0", "M7", "B7-", "B7-1.2", "B7-_1", "U", "Ua b", "B7\n", "B7-1" * 90])
+@pytest.mark.parametrize("text", ["", "B", "B0", "M1-7", "B7-", "B7-1.2", "B7-_1", "U", "Ua b", "B7\n", "B7-1" * 90])
 def test_blob_ids_that_cannot_be(text: str) -> None:
     assert read_blob_id(text) is None
 

@@ -45,7 +45,7 @@ async def open_store(*letters: bytes) -> MemoryStore:
 
 async def get(store: MemoryStore, email: EmailId, *properties: str, **wishes: bool) -> JsonObject:
     asked: JsonObject = {"accountId": "A1", "properties": list(properties), **wishes}
-    plan = plan_emails(read_arguments(EmailGetArguments, asked))
+    plan = plan_emails(read_arguments(EmailGetArguments, asked), ALICE)
     row = (await store.messages.load_emails(ALICE, [email], plan.fields))[0]
     octets = await store.blobs.read(ALICE, email) if plan.needs_octets(row) else None
     return plan.make(row, octets, await store.messages.keywords(ALICE))
@@ -53,14 +53,14 @@ async def get(store: MemoryStore, email: EmailId, *properties: str, **wishes: bo
 
 async def find(store: MemoryStore, members: JsonObject, *sort: Comparator) -> list[EmailId]:
     boxes = [box.id for box in await store.mailboxes.list_all(ALICE)]
-    program = make_search(read_filter(members), boxes)
+    program = make_search(read_filter(members), ALICE, boxes)
     return (await store.search.search(ALICE, program, sort=make_sort(sort))).emails
 
 
 PROPERTIES = {
-    "id": "M1",
-    "threadId": "T1",
-    "mailboxIds": {"F1": True},
+    "id": "M1-1",
+    "threadId": "T1-1",
+    "mailboxIds": {"F1-1": True},
     "keywords": {},
     "receivedAt": "2014-05-13T16:53:20Z",
     "from": [{"name": "Ann", "email": "ann@example.com"}],
@@ -95,18 +95,18 @@ async def test_filters_and_sorts_find_emails() -> None:
     assert await find(store, {"subject": "tea"}, Comparator("receivedAt", is_ascending=False)) == [3, 1]
     assert await find(store, {"text": '"tea and"'}) == [3]
     assert await find(store, {"body": "cake"}, Comparator("subject")) == [2, 3]
-    assert await find(store, {"inMailbox": "F1", "notKeyword": "$seen", "after": "2014-05-13T16:53:21Z"}) == [2, 3]
+    assert await find(store, {"inMailbox": "F1-1", "notKeyword": "$seen", "after": "2014-05-13T16:53:21Z"}) == [2, 3]
     assert await find(store, {"header": ["X-Mood", "GOOD"], "from": "ann"}) == [1, 2, 3]
-    assert await find(store, {"inMailboxOtherThan": ["F1"]}) == []
+    assert await find(store, {"inMailboxOtherThan": ["F1-1"]}) == []
 
 
 async def test_a_change_is_one_the_store_can_make() -> None:
     store = await open_store(write_letter("tea"))
     archive = await store.mailboxes.open_role(ALICE, Role.ARCHIVE)
     current = await get(store, EmailId(1), "mailboxIds", "keywords")
-    patch: JsonObject = {"mailboxIds/F1": None, "mailboxIds/#new": True, "keywords/$flagged": True}
-    change = read_change(current, patch, {"new": f"F{archive.id}"})
+    patch: JsonObject = {"mailboxIds/F1-1": None, "mailboxIds/#new": True, "keywords/$flagged": True}
+    change = read_change(ALICE, current, patch, {"new": f"F1-{archive.id}"})
     assert change.out_of == (MailboxId(1),)
     await store.messages.place(ALICE, EmailId(1), change.into, change.out_of, change.flags)
     told = await get(store, EmailId(1), "mailboxIds", "keywords")
-    assert (told["mailboxIds"], told["keywords"]) == ({f"F{archive.id}": True}, {"$flagged": True})
+    assert (told["mailboxIds"], told["keywords"]) == ({f"F1-{archive.id}": True}, {"$flagged": True})

@@ -20,7 +20,7 @@ from posthouse.access.jmap.mailboxes import (
     write_rights,
 )
 from posthouse.access.jmap.snippets import make_snippet, mark_preview, mark_text
-from posthouse.message.mailbox import Mailbox, MailboxId, ModSeq, Role, Uid, UidValidity
+from posthouse.message.mailbox import AccountId, Mailbox, MailboxId, ModSeq, Role, Uid, UidValidity
 from posthouse.message.search import (
     All,
     And,
@@ -44,11 +44,12 @@ from posthouse.ms.search import NOTHING
 from posthouse.protocol.jmap.arguments import Comparator, read_filter
 from posthouse.protocol.jmap.errors import MethodError
 
+OWNER = AccountId(1)
 BOXES = [MailboxId(1), MailboxId(2), MailboxId(3)]
 
 
 def search(members: Mapping[str, object] | None) -> SearchKey:
-    return make_search(read_filter(members), BOXES)
+    return make_search(read_filter(members), OWNER, BOXES)
 
 
 @pytest.mark.parametrize(
@@ -56,10 +57,10 @@ def search(members: Mapping[str, object] | None) -> SearchKey:
     [
         (None, All()),
         ({}, All()),
-        ({"inMailbox": "F2"}, InMailbox(MailboxId(2))),
+        ({"inMailbox": "F1-2"}, InMailbox(MailboxId(2))),
         ({"inMailbox": "?"}, InMailbox(MailboxId(0))),
-        ({"inMailboxOtherThan": ["F2"]}, Or((InMailbox(MailboxId(1)), InMailbox(MailboxId(3))))),
-        ({"inMailboxOtherThan": ["F1", "F2", "F3"]}, NOTHING),
+        ({"inMailboxOtherThan": ["F1-2"]}, Or((InMailbox(MailboxId(1)), InMailbox(MailboxId(3))))),
+        ({"inMailboxOtherThan": ["F1-1", "F1-2", "F1-3"]}, NOTHING),
         ({"before": "1970-01-01T00:01:00Z"}, ReceivedAt(Side.BEFORE, 60.0)),
         ({"after": "1970-01-01T00:01:00Z"}, ReceivedAt(Side.SINCE, 60.0)),
         ({"minSize": 10}, Larger(9)),
@@ -194,9 +195,9 @@ TREE = [
 
 def test_a_mailbox() -> None:
     """RFC 8621 §2."""
-    told = make_mailbox(INBOX, ThreadCounts(7, 2), DEFAULT_PROPERTIES)
+    told = make_mailbox(OWNER, INBOX, ThreadCounts(7, 2), DEFAULT_PROPERTIES)
     assert told == {
-        "id": "F1",
+        "id": "F1-1",
         "name": "INBOX",
         "parentId": None,
         "role": "inbox",
@@ -208,9 +209,9 @@ def test_a_mailbox() -> None:
         "myRights": dict.fromkeys(RIGHTS, True) | {"mayRename": False, "mayDelete": False},
         "isSubscribed": True,
     }
-    assert make_mailbox(TREE[2], ThreadCounts(), ("id", "parentId", "role")) == {
-        "id": "F3",
-        "parentId": "F2",
+    assert make_mailbox(OWNER, TREE[2], ThreadCounts(), ("id", "parentId", "role")) == {
+        "id": "F1-3",
+        "parentId": "F1-2",
         "role": None,
     }
 
@@ -250,7 +251,7 @@ def test_rights(rights: str, may: set[str]) -> None:
 def query(
     members: Mapping[str, object] | None, *sort: Comparator, sort_as_tree: bool = False, filter_as_tree: bool = False
 ) -> list[int]:
-    return [*query_mailboxes(TREE, read_filter(members), sort, as_tree=(sort_as_tree, filter_as_tree))]
+    return [*query_mailboxes(OWNER, TREE, read_filter(members), sort, as_tree=(sort_as_tree, filter_as_tree))]
 
 
 @pytest.mark.parametrize(
@@ -258,7 +259,7 @@ def query(
     [
         (None, [1, 2, 3, 4, 5]),
         ({"parentId": None}, [1, 2, 5]),
-        ({"parentId": "F2"}, [3, 4]),
+        ({"parentId": "F1-2"}, [3, 4]),
         ({"parentId": "?"}, []),
         ({"name": "A"}, [3, 4, 5]),
         ({"role": "trash"}, [5]),
@@ -266,7 +267,7 @@ def query(
         ({"hasAnyRole": True}, [1, 5]),
         ({"isSubscribed": False}, []),
         ({"hasAnyRole": False, "name": "ALPHA"}, [3]),
-        ({"operator": "NOT", "conditions": [{"hasAnyRole": True}, {"parentId": "F2"}]}, [2]),
+        ({"operator": "NOT", "conditions": [{"hasAnyRole": True}, {"parentId": "F1-2"}]}, [2]),
         ({"operator": "OR", "conditions": [{"role": "inbox"}, {"name": "beta"}]}, [1, 4]),
     ],
 )
@@ -296,7 +297,9 @@ def test_mailbox_filters_that_cannot_be(members: Mapping[str, object]) -> None:
 
 
 def test_counters_do_not_count_what_is_deleted() -> None:
-    assert make_mailbox(replace(INBOX, total=5, deleted=5), ThreadCounts(), ("totalEmails",)) == {"totalEmails": 0}
+    assert make_mailbox(OWNER, replace(INBOX, total=5, deleted=5), ThreadCounts(), ("totalEmails",)) == {
+        "totalEmails": 0
+    }
 
 
 # -- snippets

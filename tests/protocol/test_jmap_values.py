@@ -9,15 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from posthouse.message.mailbox import EmailId, MailboxId, ThreadId
-from posthouse.message.objectids import (
-    read_email_id,
-    read_mailbox_id,
-    read_thread_id,
-    show_email_id,
-    show_mailbox_id,
-    show_thread_id,
-)
+from posthouse.message.mailbox import AccountId, EmailId, MailboxId
+from posthouse.message.objectids import find_email, find_mailbox, find_thread, name_email, name_mailbox
 from posthouse.protocol.jmap.arguments import (
     Arguments,
     ChangesArguments,
@@ -383,9 +376,12 @@ def test_ids() -> None:
 
 
 def test_object_ids_are_those_of_imap() -> None:
-    assert show_email_id(EmailId(7)) == "M7" and read_email_id("M7") == 7 and read_email_id("T7") is None
-    assert show_thread_id(ThreadId(7)) == "T7" and read_thread_id("T7") == 7 and read_thread_id("T07") is None
-    assert show_mailbox_id(MailboxId(7)) == "F7" and read_mailbox_id("F7") == 7 and read_mailbox_id("F") is None
+    assert name_email(AccountId(3), EmailId(7)) == "M3-7" and is_id("M3-7")
+    assert find_mailbox(AccountId(3), name_mailbox(AccountId(3), MailboxId(7))) == 7
+    assert find_email(AccountId(3), "M3-7") == find_thread(AccountId(3), "T3-7") == 7
+    assert find_email(AccountId(4), "M3-7") is None and find_thread(AccountId(3), "M3-7") is None
+    for text in ("F4-7", "F3-07", "F3", "M3-7", "", "F3-7 "):
+        assert find_mailbox(AccountId(3), text) is None
 
 
 # -- session

@@ -1,6 +1,7 @@
-"""Object ids as clients see them: a letter for the kind, then the store's number (RFC 8474 §4, RFC 8620 §1.2).
+"""Object ids as clients see them: a letter for the kind, the account, the store's number (RFC 8474 §4, RFC 8620 §1.2).
 
-IMAP and JMAP write the same, so that a program that speaks both knows an email by either. Pure.
+One of a kind on the server, as shared mailboxes stand beside one's own (RFC 8474 §4.1). IMAP and JMAP write the same,
+so that a program that speaks both knows an email by either (RFC 9698). Pure.
 """
 
 from __future__ import annotations
@@ -8,36 +9,6 @@ from __future__ import annotations
 import re
 
 from posthouse.message.mailbox import AccountId, EmailId, MailboxId, ThreadId
-
-_ID = re.compile(r"[MTF]([1-9][0-9]{0,17})", re.ASCII)
-
-
-def show_email_id(email: EmailId) -> str:
-    return f"M{email}"
-
-
-def show_thread_id(thread: ThreadId) -> str:
-    return f"T{thread}"
-
-
-def show_mailbox_id(mailbox: MailboxId) -> str:
-    return f"F{mailbox}"
-
-
-def read_email_id(text: str) -> EmailId | None:
-    """None: no email can have that id."""
-    return EmailId(int(text[1:])) if text.startswith("M") and _ID.fullmatch(text) else None
-
-
-def read_thread_id(text: str) -> ThreadId | None:
-    return ThreadId(int(text[1:])) if text.startswith("T") and _ID.fullmatch(text) else None
-
-
-def read_mailbox_id(text: str) -> MailboxId | None:
-    return MailboxId(int(text[1:])) if text.startswith("F") and _ID.fullmatch(text) else None
-
-
-# -- with the account in them: one of a kind on the server (RFC 8474 §4.1: shared mailboxes stand beside one's own)
 
 _OF_ACCOUNT = re.compile(r"([MTF])([1-9][0-9]{0,17})-([1-9][0-9]{0,17})", re.ASCII)
 
@@ -72,3 +43,19 @@ def parse_mailbox_name(text: str) -> tuple[AccountId, MailboxId] | None:
 def _parse(text: str, kind: str) -> tuple[AccountId, int] | None:
     found = _OF_ACCOUNT.fullmatch(text)
     return None if found is None or found[1] != kind else (AccountId(int(found[2])), int(found[3]))
+
+
+def find_email(owner: AccountId, text: str) -> EmailId | None:
+    """The email of that account; None: none of its emails can have that id."""
+    found = parse_email_name(text)
+    return found[1] if found is not None and found[0] == owner else None
+
+
+def find_thread(owner: AccountId, text: str) -> ThreadId | None:
+    found = parse_thread_name(text)
+    return found[1] if found is not None and found[0] == owner else None
+
+
+def find_mailbox(owner: AccountId, text: str) -> MailboxId | None:
+    found = parse_mailbox_name(text)
+    return found[1] if found is not None and found[0] == owner else None

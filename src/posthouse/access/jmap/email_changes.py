@@ -11,8 +11,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from posthouse.access.jmap.keywords import read_keywords
-from posthouse.message.mailbox import MailboxId
-from posthouse.message.objectids import read_mailbox_id
+from posthouse.message.mailbox import AccountId, MailboxId
+from posthouse.message.objectids import find_mailbox
 from posthouse.protocol.jmap.dates import read_utc_date
 from posthouse.protocol.jmap.errors import SetErrorType, invalid_properties, refuse_record
 from posthouse.protocol.jmap.ids import resolve_id
@@ -40,9 +40,9 @@ class EmailChange:
     flags: frozenset[str] | None
 
 
-def read_placing(record: Mapping[str, object], created: Mapping[str, str]) -> Placing:
+def read_placing(owner: AccountId, record: Mapping[str, object], created: Mapping[str, str]) -> Placing:
     """`created`: ids by creation id."""
-    mailboxes = _read_mailboxes(record.get("mailboxIds"), created)
+    mailboxes = _read_mailboxes(owner, record.get("mailboxIds"), created)
     received = record.get("receivedAt")
     instant = read_utc_date(received) if isinstance(received, str) else None
     if received is not None and instant is None:
@@ -50,7 +50,9 @@ def read_placing(record: Mapping[str, object], created: Mapping[str, str]) -> Pl
     return Placing(mailboxes, read_keywords(record.get("keywords")), instant)
 
 
-def read_change(current: Mapping[str, object], patch: Mapping[str, object], created: Mapping[str, str]) -> EmailChange:
+def read_change(
+    owner: AccountId, current: Mapping[str, object], patch: Mapping[str, object], created: Mapping[str, str]
+) -> EmailChange:
     """`current`: the email as an object with all that the client may see of `mailboxIds` and `keywords`.
 
     A property that cannot change may be given as it is (RFC 8620 §5.3), so `current` may have more.
@@ -61,8 +63,8 @@ def read_change(current: Mapping[str, object], patch: Mapping[str, object], crea
     wrong = [name for name in names - _CHANGEABLE if name not in current or changed.get(name) != current[name]]
     if wrong:
         raise invalid_properties(sorted(wrong), "It cannot be changed")
-    before = _read_mailboxes(current.get("mailboxIds"), {})
-    after = _read_mailboxes(changed.get("mailboxIds"), created)
+    before = _read_mailboxes(owner, current.get("mailboxIds"), {})
+    after = _read_mailboxes(owner, changed.get("mailboxIds"), created)
     return EmailChange(
         tuple([mailbox for mailbox in after if mailbox not in before]),
         tuple([mailbox for mailbox in before if mailbox not in after]),
@@ -92,7 +94,7 @@ def _resolve_pointers(patch: Mapping[str, object], created: Mapping[str, str]) -
     return resolved
 
 
-def _read_mailboxes(value: object, created: Mapping[str, str]) -> tuple[MailboxId, ...]:
+def _read_mailboxes(owner: AccountId, value: object, created: Mapping[str, str]) -> tuple[MailboxId, ...]:
     if not isinstance(value, Mapping) or not value:
         raise invalid_properties(["mailboxIds"], "An email is in one mailbox at least")
     if len(value) > MAX_MAILBOXES:
@@ -101,7 +103,7 @@ def _read_mailboxes(value: object, created: Mapping[str, str]) -> tuple[MailboxI
     wrong: list[str] = []
     for text, is_set in value.items():
         known = resolve_id(text, created)
-        mailbox = read_mailbox_id(known) if known is not None else None
+        mailbox = find_mailbox(owner, known) if known is not None else None
         if mailbox is None or is_set is not True:
             wrong.append(f"mailboxIds/{text}")
         else:

@@ -1,6 +1,6 @@
 """Email objects (RFC 8621 §4.1): what of them is asked for, and made of the rows of the store. Pure.
 
-    plan = plan_emails(arguments)           once for a call; refuses what there is not
+    plan = plan_emails(arguments, owner)      once for a call; refuses what there is not
     rows = ... load_emails(..., plan.fields)
     plan.make(row, octets, keywords)        for each; octets only where plan.needs_octets(row)
 
@@ -36,8 +36,8 @@ from posthouse.access.jmap.header_forms import (
 from posthouse.access.jmap.keywords import write_keywords
 from posthouse.message.envelope_wire import HEAD_FIELDS
 from posthouse.message.header import find_header_end
-from posthouse.message.mailbox import EmailId, KeywordTable
-from posthouse.message.objectids import show_email_id, show_mailbox_id, show_thread_id
+from posthouse.message.mailbox import AccountId, EmailId, KeywordTable
+from posthouse.message.objectids import name_email, name_mailbox, name_thread
 from posthouse.message.parsed import ParsedMessage, PartFacts
 from posthouse.ms.keywords import is_visible
 from posthouse.ports.store import EmailRow, Fields
@@ -123,8 +123,8 @@ class EmailImportArguments(Arguments, kw_only=True):
     emails: dict[Id, EmailImport]
 
 
-def plan_emails(arguments: EmailGetArguments | EmailParseArguments) -> EmailPlan:
-    """Raises MethodError (invalidArguments) for properties that there are not."""
+def plan_emails(arguments: EmailGetArguments | EmailParseArguments, owner: AccountId) -> EmailPlan:
+    """`owner`: the account that the emails are of. Raises MethodError (invalidArguments) for what there is not."""
     names = list(_default_of(arguments) if arguments.properties is None else arguments.properties)
     if isinstance(arguments, EmailGetArguments):
         names.insert(0, "id")
@@ -138,6 +138,7 @@ def plan_emails(arguments: EmailGetArguments | EmailParseArguments) -> EmailPlan
         _read_headers(body_names, BODY_PROPERTIES),
         arguments,
         _is_whole(names, headers.values()),
+        owner,
     )
 
 
@@ -169,6 +170,7 @@ class EmailPlan:
     body_headers: Mapping[str, HeaderProperty]
     wish: EmailGetArguments | EmailParseArguments
     is_whole: bool  # messages are read for it
+    owner: AccountId
 
     @property
     def fields(self) -> Fields:
@@ -219,14 +221,14 @@ class EmailPlan:
     def _write_property(self, row: EmailRow, name: str, octets: bytes | None, keywords: KeywordTable) -> object:
         match name:
             case "id":
-                return show_email_id(row.email)
+                return name_email(self.owner, row.email)
             case "blobId":
                 return str(BlobId(row.email))
             case "threadId":
-                return show_thread_id(row.thread)
+                return name_thread(self.owner, row.thread)
             case "mailboxIds":
                 visible = [mailbox for mailbox, placed in row.placements.items() if is_visible(placed.flags)]
-                return {show_mailbox_id(mailbox): True for mailbox in visible}
+                return {name_mailbox(self.owner, mailbox): True for mailbox in visible}
             case "keywords":
                 return write_keywords(row.placements.values(), keywords)
             case "size":

@@ -14,8 +14,8 @@ from typing import Annotated
 import msgspec
 
 from posthouse.access.jmap.keywords import flag_of, is_keyword
-from posthouse.message.mailbox import MailboxId
-from posthouse.message.objectids import read_mailbox_id
+from posthouse.message.mailbox import AccountId, MailboxId
+from posthouse.message.objectids import find_mailbox
 from posthouse.message.search import (
     All,
     Contains,
@@ -102,21 +102,21 @@ class _Condition(msgspec.Struct, rename="camel", forbid_unknown_fields=True):
     header: _HeaderTest | None = None
 
 
-def make_search(wanted: Filter | None, mailboxes: Sequence[MailboxId]) -> SearchKey:
-    """`mailboxes`: all of the account, for `inMailboxOtherThan`."""
+def make_search(wanted: Filter | None, owner: AccountId, mailboxes: Sequence[MailboxId]) -> SearchKey:
+    """`owner`: the account. `mailboxes`: all of it, for `inMailboxOtherThan`."""
     match wanted:
         case None:
             return All()
         case FilterOperator(operator, conditions):
-            keys = [make_search(condition, mailboxes) for condition in conditions]
+            keys = [make_search(condition, owner, mailboxes) for condition in conditions]
             if operator == "AND":
                 return join_and(keys)
             return join_or(keys) if operator == "OR" else negate(join_or(keys))
         case FilterCondition(members):
-            return join_and(_read_condition(members, mailboxes))
+            return join_and(_read_condition(members, owner, mailboxes))
 
 
-def _read_condition(members: Mapping[str, object], mailboxes: Sequence[MailboxId]) -> list[SearchKey]:
+def _read_condition(members: Mapping[str, object], owner: AccountId, mailboxes: Sequence[MailboxId]) -> list[SearchKey]:
     refused = [name for name in _OF_THREADS if name in members]
     if refused:
         raise MethodError(ErrorType.UNSUPPORTED_FILTER, f"There is no search for {refused[0]}")
@@ -129,20 +129,12 @@ def _read_condition(members: Mapping[str, object], mailboxes: Sequence[MailboxId
         value = getattr(condition, member)
         if value is not None:
             keys.append(make(value))
+    if condition.in_mailbox is not None:
+        keys.insert(0, InMailbox(find_mailbox(owner, condition.in_mailbox) or MailboxId(0)))
     if condition.in_mailbox_other_than is not None:
-        keys.append(_make_other_than(condition.in_mailbox_other_than, mailboxes))
+        left_out = {find_mailbox(owner, text) for text in condition.in_mailbox_other_than}
+        keys.append(join_or([InMailbox(mailbox) for mailbox in mailboxes if mailbox not in left_out]))
     return keys
-
-
-def _make_mailbox(text: str) -> SearchKey:
-    mailbox = read_mailbox_id(text)
-    return InMailbox(mailbox if mailbox is not None else MailboxId(0))
-
-
-def _make_other_than(texts: Sequence[str], mailboxes: Sequence[MailboxId]) -> SearchKey:
-    """In any mailbox that is not one of these."""
-    left_out = set(map(read_mailbox_id, texts))
-    return join_or([InMailbox(mailbox) for mailbox in mailboxes if mailbox not in left_out])
 
 
 def _make_date(side: Side) -> Callable[[str], SearchKey]:
@@ -190,7 +182,6 @@ def split_text(text: str) -> list[str]:
 
 
 _MAKERS: Mapping[str, Callable[..., SearchKey]] = {
-    "in_mailbox": _make_mailbox,
     "before": _make_date(Side.BEFORE),
     "after": _make_date(Side.SINCE),
     "min_size": lambda octets: Larger(octets - 1),

@@ -10,8 +10,8 @@ import unicodedata
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
-from posthouse.message.mailbox import Mailbox, MailboxId, Role
-from posthouse.message.objectids import read_mailbox_id, show_mailbox_id
+from posthouse.message.mailbox import AccountId, Mailbox, MailboxId, Role
+from posthouse.message.objectids import find_mailbox
 from posthouse.protocol.jmap.arguments import SetArguments
 from posthouse.protocol.jmap.errors import SetErrorType, invalid_properties, refuse_record
 from posthouse.protocol.jmap.ids import resolve_id
@@ -42,16 +42,20 @@ class MailboxWish:
 
 
 def read_mailbox(
-    record: Mapping[str, object], mailboxes: Mapping[MailboxId, Mailbox], created: Mapping[str, str]
+    owner: AccountId,
+    record: Mapping[str, object],
+    mailboxes: Mapping[MailboxId, Mailbox],
+    created: Mapping[str, str],
 ) -> MailboxWish:
     """Of a create."""
     unknown = sorted(record.keys() - _CHANGEABLE)
     if unknown:
         raise invalid_properties(unknown, "It is ours to say, or there is none")
-    return _check(_read({**_DEFAULTS, **record}, created), None, mailboxes)
+    return _check(_read(owner, {**_DEFAULTS, **record}, created), None, mailboxes)
 
 
 def read_mailbox_change(
+    owner: AccountId,
     mailbox: Mailbox,
     shown: Mapping[str, object],
     patch: Mapping[str, object],
@@ -64,7 +68,7 @@ def read_mailbox_change(
     wrong = [name for name in names - _CHANGEABLE if name not in shown or changed.get(name) != shown[name]]
     if wrong:
         raise invalid_properties(sorted(wrong), "It cannot be changed")
-    wish = _read(changed, created)
+    wish = _read(owner, changed, created)
     if mailbox.role is Role.INBOX and (wish.name, wish.parent, wish.role) != (mailbox.name, None, Role.INBOX):
         raise invalid_properties(sorted(names & {"name", "parentId", "role"}), "The inbox stays what it is")
     return _check(wish, mailbox, mailboxes)
@@ -80,7 +84,7 @@ def check_removal(mailbox: Mailbox, mailboxes: Collection[Mailbox], *, removes_e
         raise refuse_record(SetErrorType.MAILBOX_HAS_EMAIL)
 
 
-def _read(record: Mapping[str, object], created: Mapping[str, str]) -> MailboxWish:
+def _read(owner: AccountId, record: Mapping[str, object], created: Mapping[str, str]) -> MailboxWish:
     order, is_subscribed = record.get("sortOrder"), record.get("isSubscribed")
     if not isinstance(order, int) or isinstance(order, bool) or not 0 <= order <= _MAX_SORT_ORDER:
         raise invalid_properties(["sortOrder"])
@@ -88,7 +92,7 @@ def _read(record: Mapping[str, object], created: Mapping[str, str]) -> MailboxWi
         raise invalid_properties(["isSubscribed"])
     return MailboxWish(
         _read_name(record.get("name")),
-        _read_parent(record.get("parentId"), created),
+        _read_parent(owner, record.get("parentId"), created),
         _read_role(record.get("role")),
         order,
         is_subscribed,
@@ -109,11 +113,11 @@ def _is_control(letter: str) -> bool:
     return unicodedata.category(letter) in ("Cc", "Cs", "Zl", "Zp")
 
 
-def _read_parent(value: object, created: Mapping[str, str]) -> MailboxId | None:
+def _read_parent(owner: AccountId, value: object, created: Mapping[str, str]) -> MailboxId | None:
     if value is None:
         return None
     text = resolve_id(value, created) if isinstance(value, str) else None
-    parent = read_mailbox_id(text) if text is not None else None
+    parent = find_mailbox(owner, text) if text is not None else None
     if parent is None:
         raise invalid_properties(["parentId"], "There is no such mailbox")
     return parent
@@ -139,7 +143,7 @@ def _check(wish: MailboxWish, mailbox: Mailbox | None, mailboxes: Mapping[Mailbo
     depth, parent = 1, wish.parent
     while parent is not None:
         if parent not in mailboxes:
-            raise invalid_properties(["parentId"], f"There is no mailbox {show_mailbox_id(parent)}")
+            raise invalid_properties(["parentId"], "There is no such mailbox")
         if parent == own or depth == MAX_DEPTH:
             raise invalid_properties(["parentId"], "It would be inside of itself, or too deep")
         depth, parent = depth + 1, mailboxes[parent].parent

@@ -13,8 +13,8 @@ from dataclasses import dataclass
 import msgspec
 
 from posthouse.message.casemap import fold_case
-from posthouse.message.mailbox import Mailbox, MailboxId
-from posthouse.message.objectids import read_mailbox_id, show_mailbox_id
+from posthouse.message.mailbox import AccountId, Mailbox, MailboxId
+from posthouse.message.objectids import find_mailbox, name_mailbox
 from posthouse.protocol.jmap.arguments import (
     Comparator,
     Filter,
@@ -77,18 +77,18 @@ class MailboxQueryArguments(QueryArguments):
 
 
 def make_mailbox(
-    mailbox: Mailbox, counts: ThreadCounts, properties: Sequence[str], rights: str = OWNER_RIGHTS
+    owner: AccountId, mailbox: Mailbox, counts: ThreadCounts, properties: Sequence[str], rights: str = OWNER_RIGHTS
 ) -> JsonObject:
     """The object, with the properties that are asked for."""
-    return {name: _write_property(mailbox, counts, name, rights) for name in properties}
+    return {name: _write_property(owner, mailbox, counts, name, rights) for name in properties}
 
 
-def _write_property(mailbox: Mailbox, counts: ThreadCounts, name: str, rights: str) -> object:
+def _write_property(owner: AccountId, mailbox: Mailbox, counts: ThreadCounts, name: str, rights: str) -> object:
     match name:
         case "id":
-            return show_mailbox_id(mailbox.id)
+            return name_mailbox(owner, mailbox.id)
         case "parentId":
-            return None if mailbox.parent is None else show_mailbox_id(mailbox.parent)
+            return None if mailbox.parent is None else name_mailbox(owner, mailbox.parent)
         case "role":
             return None if mailbox.role is None else mailbox.role.value
         case "name":
@@ -131,11 +131,16 @@ class _Condition(msgspec.Struct, rename="camel", forbid_unknown_fields=True):
 
 
 def query_mailboxes(
-    mailboxes: Sequence[Mailbox], wanted: Filter | None, sort: Sequence[Comparator], *, as_tree: tuple[bool, bool]
+    owner: AccountId,
+    mailboxes: Sequence[Mailbox],
+    wanted: Filter | None,
+    sort: Sequence[Comparator],
+    *,
+    as_tree: tuple[bool, bool],
 ) -> list[MailboxId]:
     """The ids in order. `as_tree`: sortAsTree, filterAsTree. Raises MethodError."""
     sort_as_tree, filter_as_tree = as_tree
-    test = _compile(wanted) if wanted is not None else lambda mailbox: True
+    test = _compile(wanted, owner) if wanted is not None else lambda mailbox: True
     ordered = sorted(mailboxes, key=lambda mailbox: mailbox.id)
     for comparator in reversed(sort):
         key = _SORTS.get(comparator.property)
@@ -181,20 +186,20 @@ def _whole_branches(mailboxes: Sequence[Mailbox], matches: set[MailboxId]) -> se
 _Test = Callable[[Mailbox], bool]
 
 
-def _compile(wanted: Filter) -> _Test:
+def _compile(wanted: Filter, owner: AccountId) -> _Test:
     match wanted:
         case FilterOperator(operator, conditions):
-            tests = [_compile(condition) for condition in conditions]
+            tests = [_compile(condition, owner) for condition in conditions]
             if operator == "AND":
                 return lambda mailbox: all(test(mailbox) for test in tests)
             if operator == "OR":
                 return lambda mailbox: any(test(mailbox) for test in tests)
             return lambda mailbox: not any(test(mailbox) for test in tests)
         case FilterCondition(members):
-            return _compile_condition(members)
+            return _compile_condition(members, owner)
 
 
-def _compile_condition(members: Mapping[str, object]) -> _Test:
+def _compile_condition(members: Mapping[str, object], owner: AccountId) -> _Test:
     try:
         condition = convert(dict(members), _Condition)
     except msgspec.ValidationError as problem:
@@ -203,7 +208,7 @@ def _compile_condition(members: Mapping[str, object]) -> _Test:
     if condition.parent_id is None:
         tests.append(lambda mailbox: mailbox.parent is None)
     elif isinstance(condition.parent_id, str):
-        parent = read_mailbox_id(condition.parent_id)
+        parent = find_mailbox(owner, condition.parent_id)
         tests.append(lambda mailbox: mailbox.parent is not None and mailbox.parent == parent)
     if isinstance(condition.name, str):
         text = fold_case(condition.name)

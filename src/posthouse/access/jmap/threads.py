@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 
 import msgspec
 
-from posthouse.message.mailbox import EmailId, ThreadId
-from posthouse.message.objectids import show_email_id, show_thread_id
+from posthouse.message.mailbox import AccountId, EmailId, ThreadId
+from posthouse.message.objectids import name_email, name_thread
 
 
 class Thread(msgspec.Struct, frozen=True, rename="camel"):
@@ -17,8 +17,8 @@ class Thread(msgspec.Struct, frozen=True, rename="camel"):
     email_ids: Sequence[str]
 
 
-def make_thread(thread: ThreadId, emails: Sequence[EmailId]) -> Thread:
-    return Thread(show_thread_id(thread), [show_email_id(email) for email in emails])
+def make_thread(owner: AccountId, thread: ThreadId, emails: Sequence[EmailId]) -> Thread:
+    return Thread(name_thread(owner, thread), [name_email(owner, email) for email in emails])
 
 
 def collapse_threads(emails: Sequence[EmailId], threads: Mapping[EmailId, ThreadId]) -> list[EmailId]:
