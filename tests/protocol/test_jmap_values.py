@@ -378,7 +378,7 @@ def test_ids() -> None:
 def test_object_ids_are_those_of_imap() -> None:
     assert name_email(AccountId(3), EmailId(7)) == "M3-7" and is_id("M3-7")
     assert find_mailbox(AccountId(3), name_mailbox(AccountId(3), MailboxId(7))) == 7
-    assert find_email(AccountId(3), "M3-7") == find_thread(AccountId(3), "T3-7") == 7
+    assert find_email(AccountId(3), "M3-7") == 7 and find_thread(AccountId(3), "T3-7") == 7
     assert find_email(AccountId(4), "M3-7") is None and find_thread(AccountId(3), "M3-7") is None
     for text in ("F4-7", "F3-07", "F3", "M3-7", "", "F3-7 "):
         assert find_mailbox(AccountId(3), text) is None
