@@ -8,7 +8,7 @@ import pytest
 
 from posthouse.message.mailbox import MAX_KEYWORDS
 from posthouse.ports.store import FlagMode
-from tests.access.imap_kit import BOB, Client, Office, letter, open_office
+from tests.access.imap_kit import ALICE, BOB, Client, Office, letter, open_office
 
 
 async def open_client(count: int = 3, **settings: object) -> tuple[Office, Client]:
@@ -315,3 +315,32 @@ async def test_a_readers_seen_is_its_own() -> None:
     await say(bob, "STORE 1 -FLAGS (\\Seen)")
     assert "\\Seen" in (await office.flags())[1]
     await office.flag(1, "\\Seen", mode=FlagMode.REMOVE)
+
+
+async def test_a_keyword_of_a_change_that_was_refused_is_not_made() -> None:
+    office, client = await open_client(1)
+    await office.flag(1, "\\Flagged")
+    lines = await say(client, "STORE 1 (UNCHANGEDSINCE 1) +FLAGS (never)")
+    assert lines[-1] == b"a OK [MODIFIED 1] Some had been changed"
+    assert not any(b"never" in line for line in lines)
+    assert (await office.store.messages.keywords(ALICE)).names == ()
+
+
+async def test_a_system_flag_that_is_none_is_named() -> None:
+    _, client = await open_client(1)
+    assert await say(client, "STORE 1 +FLAGS (\\Nope \\Seen)") == [b"a BAD There is no system flag \\Nope"]
+
+
+# -- QRESYNC
+
+
+@pytest.mark.parametrize("since", ["", " (UNCHANGEDSINCE 9)"])
+async def test_with_qresync_ones_own_changes_are_told_with_uid_and_modseq(since: str) -> None:
+    """RFC 7162 §3.2.4."""
+    _, client = await open_client(2)
+    await client.enable("QRESYNC")
+    assert (await say(client, f"STORE 2{since} +FLAGS (\\Flagged)"))[
+        0
+    ] == b"* 2 FETCH (UID 2 FLAGS (\\Flagged) MODSEQ (3))"
+    assert (await say(client, f"STORE 2{since} +FLAGS.SILENT (\\Draft)"))[0] == b"* 2 FETCH (UID 2 MODSEQ (4))"
+    assert (await say(client, "FETCH 1 BODY[]"))[0].startswith(b"* 1 FETCH (UID 1 FLAGS (\\Seen) MODSEQ (5) BODY[] ")

@@ -255,6 +255,16 @@ async def test_an_unused_keyword_makes_room_for_another_and_a_used_one_does_not(
     assert [table.flags_of(bits) for bits in snapshot.flags[:2]] == [["k0", "another"], ["k1"]]
 
 
+async def test_a_keyword_that_nothing_gets_is_not_made(store: SqliteStore) -> None:
+    await fill(store, 2)
+    changed = await store.messages.set_flags(ACCOUNT, INBOX, one(1), add_flags("known"))
+    late = FlagEdit(FlagMode.ADD, frozenset(["late"]), ModSeq(changed.modseq - 1))
+    assert (await store.messages.set_flags(ACCOUNT, INBOX, one(1), late)).modified == one(1)
+    assert (await store.messages.keywords(ACCOUNT)).names == ("known",)
+    assert (await store.messages.set_flags(ACCOUNT, INBOX, (UidRange(1, 2),), late)).changed == one(2)
+    assert (await store.messages.keywords(ACCOUNT)).names == ("known", "late")
+
+
 # -- threads
 
 

@@ -212,8 +212,8 @@ class MemoryMessages:
         state = self._doors.write(account)
         box = find_box(state, mailbox)
         targets = rows_in(box, uids)
-        bits = state.bits_of(edit.flags, makes=edit.mode is not FlagMode.REMOVE and bool(targets))
         modified = [uid for uid in targets if is_newer(box.rows[uid], edit.unchanged_since)]
+        bits = state.bits_of(edit.flags, makes=edit.mode is not FlagMode.REMOVE and len(targets) > len(modified))
         wanted: dict[Uid, int] = {}
         for uid in sorted(set(targets) - set(modified)):
             old = state.flags_for(box, box.rows[uid], viewer)

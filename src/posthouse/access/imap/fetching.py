@@ -120,7 +120,7 @@ async def _tell_vanished(context: Context, asked: UidSet, since: int) -> None:
 def _complete(context: Context, request: Fetch, *, is_told: bool) -> list[FetchItem]:
     """What was asked for, and what belongs to it."""
     items = list(request.items)
-    if request.is_uid and not context.uid_only:
+    if (request.is_uid or (is_told and context.qresync)) and not context.uid_only:  # RFC 7162 §3.2.4
         items.insert(0, Attribute.UID)
     if is_told:
         items.append(Attribute.FLAGS)

@@ -59,7 +59,8 @@ def _make_edits(place: Place, keywords: KeywordTable, request: Store) -> list[Fl
     since = None if request.unchanged_since is None else ModSeq(min(request.unchanged_since, _MODSEQ_MAX))
     given = frozenset(request.flags)
     if any(flag.startswith("\\") and flag not in SYSTEM_FLAGS for flag in given):
-        raise Bad("Of system flags there are those that FLAGS names")  # \Recent too is nothing to be set
+        nope = min(flag for flag in given if flag.startswith("\\") and flag not in SYSTEM_FLAGS)
+        raise Bad(f"There is no system flag {nope}")  # \Recent too is nothing to be set
     allowed = frozenset(flag for flag in given if _may_touch(place, flag))
     if given and not allowed:
         raise No("You may not change such flags in this mailbox", b"NOPERM")
@@ -116,7 +117,7 @@ def _foresee(edits: Sequence[FlagEdit], keywords: KeywordTable) -> Callable[[int
 
 async def _tell_all(context: Context, uids: Sequence[int], *, is_uid: bool) -> None:
     """Of every message of the command, whether it changed or not."""
-    items = [Attribute.UID] if is_uid and not context.uid_only else []
+    items = [Attribute.UID] if (is_uid or context.qresync) and not context.uid_only else []  # RFC 7162 §3.2.4
     items += [Attribute.FLAGS, Attribute.MODSEQ] if context.condstore else [Attribute.FLAGS]
     plan = compile_plan(context, items)
     view = context.mailbox.view

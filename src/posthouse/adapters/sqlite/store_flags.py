@@ -25,12 +25,12 @@ _MAX_NOTED = 64  # ranges of one change: the rows say what really changed
 def set_flags(unit: Unit, mailbox: int, uids: UidSet, edit: FlagEdit, reader: AccountId | None) -> FlagResult:
     """`reader`: who is not the owner."""
     box = unit.state.mailbox(mailbox)
-    bits = unit.book.flag_bits(unit.connection, unit.state, edit.flags, make=edit.mode is not FlagMode.REMOVE)
-    add, keep = _as_masks(edit.mode, bits)
     modified: UidSet = ()
     if edit.unchanged_since is not None:
         modified = compress(_list_uids(unit, box, uids, f"AND p.modseq > {int(edit.unchanged_since)}"))
         uids = subtract(uids, modified)
+    makes = edit.mode is not FlagMode.REMOVE and not (modified and not _list_uids(unit, box, uids))
+    add, keep = _as_masks(edit.mode, unit.book.flag_bits(unit.connection, unit.state, edit.flags, make=makes))
     seen: list[int] = []
     if reader is not None:
         seen = _set_seen(unit, box, _list_uids(unit, box, uids), (add, keep), reader)
