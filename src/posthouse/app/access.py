@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING
 from posthouse.adapters.memory import give_back_memory
 from posthouse.app.maildrops import WorkerMaildrops
 from posthouse.app.session_slots import SlotLimits, WorkerSlots
+from posthouse.app.session_states import SessionStates
 from posthouse.app.wiring import door_figures
 from posthouse.app.worker_context import WorkerContext
 from posthouse.config.settings import Listener, Settings
@@ -70,6 +71,7 @@ class Readers:
         settings = context.settings
         self._context, self._settings, self._world = context, settings, world
         limits = SlotLimits(settings.imap.sessions_per_account, settings.imap.sessions_per_account_and_address)
+        self._states = SessionStates(context.metrics)
         self._slots = WorkerSlots(context.link, limits, context.worker_count)
         self._maildrops = WorkerMaildrops(context.link)
         self._unchecked: list[Connection] = []
@@ -81,8 +83,10 @@ class Readers:
     def tell(self) -> None:
         self._slots.tell()
 
-    def look_after(self, services: Sequence[Service]) -> None:
+    def look_after(self, named: Sequence[tuple[str, Service]]) -> None:
         """Every second."""
+        services = [service for _, service in named]
+        self._states.count(named)
         self._end_what_is_over(services)
         self._give_back(services)
 

@@ -362,7 +362,7 @@ class Worker:
     async def _sweep(self) -> None:
         for door in self._doors:
             door.service.sweep()
-        self._readers.look_after([door.service for door in self._doors])
+        self._readers.look_after([(door.listener.settings.service, door.service) for door in self._doors])
         for meter in self._rates:
             meter.sample()
         self._planner.forget_idle_sites(self._context.clock.now())
