@@ -196,7 +196,8 @@ async def test_the_last_outcome_makes_it_final(office: Office) -> None:
 
 async def test_taking_it_out_of_scheduled_cancels_it(office: Office) -> None:
     submissions = office.store.submissions
-    scheduled = [await submissions.submit(ALICE, make_new(filed=filed(Role.SCHEDULED))) for _ in range(4)]
+    later = make_new(filed=filed(Role.SCHEDULED), send_at=office.clock.now() + 600)
+    scheduled = [await submissions.submit(ALICE, later) for _ in range(4)]
     mailbox = (await office.store.mailboxes.open_role(ALICE, Role.SCHEDULED)).id
     assert await submissions.change(ALICE, scheduled[3].id, SubmissionState.QUEUED)
     uids = [item.uid for item in scheduled]
@@ -243,3 +244,48 @@ async def test_when_all_has_ended_recipients_that_no_outcome_names_end_too(offic
     assert row is not None
     merged = RecipientFate("carol@example.net", "relayed", "250 2.0.0 ok", bob.at)
     assert (row.state, row.recipients) == (SubmissionState.FINAL, [bob, merged])
+
+
+async def test_what_waits_in_scheduled_is_found_and_released(office: Office) -> None:
+    submissions, later = office.store.submissions, office.clock.now() + 600
+    made = await submissions.submit(ALICE, make_new(filed=filed(Role.SCHEDULED), send_at=later))
+    assert made.email is not None and made.mailbox is not None
+    found = await submissions.waiting(ALICE, made.email)
+    assert found is not None and (found.id, found.send_at) == (made.id, pytest.approx(later))
+    assert await submissions.due([SHARD], office.clock.now(), 10) == []
+    assert await submissions.release(ALICE, made.id)
+    assert await submissions.waiting(ALICE, made.email) is None
+    assert not await submissions.release(ALICE, made.id)
+    assert [(one.id, one.send_at) for one in await submissions.due([SHARD], office.clock.now(), 10)] == [(made.id, 0)]
+
+
+async def test_what_was_released_is_not_taken_back_by_leaving_scheduled(office: Office) -> None:
+    submissions, later = office.store.submissions, office.clock.now() + 600
+    made = await submissions.submit(ALICE, make_new(filed=filed(Role.SCHEDULED), send_at=later))
+    assert made.mailbox is not None
+    await submissions.release(ALICE, made.id)
+    drafts = await office.store.mailboxes.open_role(ALICE, Role.DRAFTS)
+    await office.store.messages.move(ALICE, made.mailbox, uid_set(1), ALICE, drafts.id)
+    row = await submissions.get(ALICE, made.id)
+    assert row is not None and row.state is SubmissionState.PENDING
+
+
+async def test_what_was_sent_at_once_or_canceled_cannot_be_released(office: Office) -> None:
+    submissions = office.store.submissions
+    at_once = await submissions.submit(ALICE, make_new())
+    assert not await submissions.release(ALICE, at_once.id)
+    later = await submissions.submit(ALICE, make_new(send_at=office.clock.now() + 600))
+    await submissions.change(ALICE, later.id, SubmissionState.CANCELED)
+    assert not await submissions.release(ALICE, later.id)
+    assert not await submissions.release(ALICE, SubmissionId(4711))
+
+
+async def test_a_key_is_known_until_its_time_is_over_or_it_was_taken_back(office: Office) -> None:
+    submissions, now, key = office.store.submissions, office.clock.now(), b"k" * 16
+    made = await submissions.submit(ALICE, make_new(key=key, key_expires=now + 60))
+    assert await submissions.is_known(ALICE, key, now)
+    assert not await submissions.is_known(ALICE, b"l" * 16, now)
+    assert not await submissions.is_known(BOB, key, now)
+    assert not await submissions.is_known(ALICE, key, now + 61)
+    await submissions.change(ALICE, made.id, SubmissionState.CANCELED)
+    assert not await submissions.is_known(ALICE, key, now)

@@ -166,6 +166,7 @@ def make_submission(
         replace(filed, body=wire),
         key=bytes([number] * 16) if key is None else key,
         key_expires=actor.clock.now() + DAY,
+        send_at=actor.clock.now() + DAY if role is Role.SCHEDULED else 0.0,
     )
 
 

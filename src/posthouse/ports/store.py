@@ -515,6 +515,17 @@ class Submissions(Protocol):
         it returns. `spool_shard`: another one takes it.
         """
 
+    async def waiting(self, account: AccountId, email: EmailId) -> Submission | None:
+        """The one that waits in Scheduled for its time, if this is its email."""
+
+    async def release(self, account: AccountId, submission: SubmissionId) -> bool:
+        """It waits no longer: its `send_at` becomes 0, and leaving Scheduled does not cancel it any more. Durable when
+        it returns. False when it is not PENDING or did not wait.
+        """
+
+    async def is_known(self, account: AccountId, key: bytes, now: float) -> bool:
+        """`submit` with this key would be a repeat."""
+
     async def record(
         self,
         account: AccountId,

@@ -340,7 +340,7 @@ class AccountState:
         """Out of Scheduled is out of the post."""
         for stored in self.submissions.values():
             is_open = stored.row.state in (SubmissionState.PENDING, SubmissionState.HELD)
-            if stored.row.email == email and is_open:
+            if stored.row.email == email and is_open and stored.row.send_at:
                 self.set_submission(modseq, stored, SubmissionState.CANCELED)
 
     def flags_for(self, box: Box, row: Placement, viewer: AccountId | None) -> int:

@@ -109,6 +109,30 @@ class MemorySubmissions:
         owner.set_submission(owner.begin(), stored, state)
         return True
 
+    async def waiting(self, account: AccountId, email: EmailId) -> Submission | None:
+        found = [
+            stored.row
+            for stored in self._doors.read(account).submissions.values()
+            if stored.row.email == email and _is_waiting(stored.row)
+        ]
+        return deepcopy(max(found, key=lambda row: row.id)) if found else None
+
+    async def release(self, account: AccountId, submission: SubmissionId) -> bool:
+        owner = self._doors.write(account)
+        stored = owner.submissions.get(submission)
+        if stored is None or not _is_waiting(stored.row):
+            return False
+        stored.row.send_at = 0.0
+        owner.set_submission(owner.begin(), stored, stored.row.state)
+        return True
+
+    async def is_known(self, account: AccountId, key: bytes, now: float) -> bool:
+        state = self._doors.read(account)
+        known = state.keys.get(key)
+        if known is None or known.expires <= now:
+            return False
+        return state.submissions[known.submission].row.state is not SubmissionState.CANCELED
+
     async def record(
         self,
         account: AccountId,
@@ -126,6 +150,10 @@ class MemorySubmissions:
             row.recipients = [fate if fate.outcome else replace(rest, address=fate.address) for fate in row.recipients]
         is_final = row.state is SubmissionState.QUEUED and all(fate.outcome for fate in row.recipients)
         owner.set_submission(owner.begin(), stored, SubmissionState.FINAL if is_final else row.state)
+
+
+def _is_waiting(row: Submission) -> bool:
+    return row.state is SubmissionState.PENDING and row.send_at > 0
 
 
 def _make_submitted(row: Submission, added: Added | None) -> Submitted:

@@ -142,11 +142,12 @@ def _note_emails(unit: Unit, box: MailboxState, going: Sequence[tuple[int, int, 
 
 
 def cancel_submissions(unit: Unit, emails: set[int]) -> None:
+    """Of what still waits: one that was released (`send_at` 0) goes, wherever its email is put."""
     rows = select_rows(
         unit.connection,
         "submission, wire",
         f"SELECT submission, wire FROM submission WHERE account = ? AND email {IN_LIST}"
-        " AND state IN ('pending', 'held')",
+        " AND state IN ('pending', 'held') AND send_at > 0",
         (unit.account, numbers_json(emails)),
     )
     for submission, wire in cast("list[tuple[int, int]]", rows):

@@ -39,6 +39,10 @@ _COLUMNS = (
     "account, submission, state, spool_shard, send_at, created, modseq, email, wire, envelope, source, message_id"
 )
 _BODY = "(SELECT body FROM email WHERE account = ?1 AND email = ?8)"
+_REPEAT = (
+    "SELECT submission, email FROM submission_key JOIN submission USING (account, submission)"
+    " WHERE account = ? AND key = ? AND expires > ? AND state <> 'canceled'"
+)
 _ENDS = (SubmissionState.FINAL, SubmissionState.CANCELED)
 _ENDED = frozenset(state.value for state in _ENDS)
 _encode = msgspec.json.Encoder().encode
@@ -118,6 +122,17 @@ class SqliteSubmissions:
 
         return await self._core.shard(account).write(account, call, undoes=False)
 
+    async def waiting(self, account: AccountId, email: EmailId) -> Submission | None:
+        where = "email = ? AND state = 'pending' AND send_at > 0"
+        found = await self._core.read(account, _read_some, where, (email,), 1)
+        return found[0] if found else None
+
+    async def release(self, account: AccountId, submission: SubmissionId) -> bool:
+        return await self._core.shard(account).write(account, lambda unit: _release(unit, submission), undoes=False)
+
+    async def is_known(self, account: AccountId, key: bytes, now: float) -> bool:
+        return await self._core.read(account, _is_known, key, int(now * 1e6))
+
     async def record(
         self,
         account: AccountId,
@@ -185,11 +200,7 @@ def _check_email(unit: Unit, email: EmailId) -> None:
 
 def _find_repeat(unit: Unit, key: bytes) -> Submitted | None:
     """What was taken back was not sent: the same again is no repeat of it."""
-    found = unit.connection.execute(
-        "SELECT submission, email FROM submission_key JOIN submission USING (account, submission)"
-        " WHERE account = ? AND key = ? AND expires > ? AND state <> 'canceled'",
-        (unit.account, key, unit.now_us),
-    ).fetchone()
+    found = unit.connection.execute(_REPEAT, (unit.account, key, unit.now_us)).fetchone()
     if found is None:
         return None
     number, email = cast("tuple[int, int | None]", found)
@@ -210,6 +221,10 @@ def _find_repeat(unit: Unit, key: bytes) -> Submitted | None:
         UidValidity(unit.state.mailbox(mailbox).uidvalidity),
         is_repeat=True,
     )
+
+
+def _is_known(connection: apsw.Connection, account: AccountId, key: bytes, now_us: int) -> bool:
+    return connection.execute(_REPEAT, (account, key, now_us)).fetchone() is not None
 
 
 def _find_wire(connection: apsw.Connection, account: AccountId, submission: SubmissionId) -> tuple[int, int]:
@@ -290,6 +305,16 @@ def _change(unit: Unit, submission: int, state: SubmissionState, spool_shard: in
         " WHERE account = ? AND submission = ?",
         (state.value, spool_shard, unit.modseq, unit.account, submission),
     )
+    unit.book.note(unit.state, unit.modseq, SUBMISSIONS_CHANGED, 0, ((submission, submission),))
+    return True
+
+
+def _release(unit: Unit, submission: int) -> bool:
+    key = (unit.account, submission)
+    where = "account = ? AND submission = ? AND state = 'pending' AND send_at > 0"
+    if unit.connection.execute(f"SELECT 1 FROM submission WHERE {where}", key).fetchone() is None:
+        return False
+    unit.connection.execute(f"UPDATE submission SET send_at = 0, modseq = ? WHERE {where}", (unit.modseq, *key))
     unit.book.note(unit.state, unit.modseq, SUBMISSIONS_CHANGED, 0, ((submission, submission),))
     return True
 
