@@ -173,6 +173,7 @@ class Readers:
                 mailboxes=store.mailboxes,
                 blobs=store.blobs,
                 annotations=store.annotations,
+                changes=store.changes,
                 clock=context.clock,
                 hostname=self._settings.hostname,
                 outbox=self._settings.imap.outbox,

@@ -7,21 +7,21 @@ nothing went; what the store refuses between two of them is told with how many h
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from posthouse.message.address import Address, AddressError, parse_address
 from posthouse.message.envelope import Envelope, Recipient
-from posthouse.message.mailbox import AccountId, EmailId, MailboxId
+from posthouse.message.mailbox import AccountId, EmailId, MailboxId, ModSeq, Role
 from posthouse.message.reply import Reply
 from posthouse.message.trace import Origin, hidden_prefix
 from posthouse.msa import outbox
-from posthouse.msa.rails import refuse_for_outbox
+from posthouse.msa.rails import OUTBOX_IS_OFF, refuse_for_outbox
 from posthouse.msa.sent import SentParts, file_upload
 from posthouse.msa.submit import Refused, SubmitOptions, Submitted, Submitter
 from posthouse.ports.clock import Clock
-from posthouse.ports.login import Login
+from posthouse.ports.login import Login, Scope
 from posthouse.ports.sending import SendRefused, SentCopy, WantedEnvelope
-from posthouse.ports.store import Added, Addition, Annotations, Blobs, Mailboxes
+from posthouse.ports.store import Added, Addition, Annotations, Blobs, Changes, Fields, Mailboxes, Submission
 from posthouse.protocol.smtp.grammar import CommandError
 from posthouse.protocol.smtp.params import parse_mail_parameters, parse_rcpt_parameters
 
@@ -37,6 +37,7 @@ class DoorParts:
     mailboxes: Mailboxes
     blobs: Blobs
     annotations: Annotations
+    changes: Changes
     clock: Clock
     hostname: str
     outbox: str = "Outbox"
@@ -49,41 +50,100 @@ class Doors:
     def __init__(self, parts: DoorParts) -> None:
         self._parts = parts
         self._prefix = hidden_prefix(Origin(parts.hostname, "", "", "", ""))
+        self._busy: set[tuple[AccountId, EmailId]] = set()  # what `send_stored` is at
 
     # -- the Outbox
 
     async def is_outbox_on(self, account: AccountId) -> bool:
         return await outbox.is_open(self._parts.annotations, account)
 
+    def check_annotation(self, login: Login, entry: str, value: bytes | None) -> None:
+        if entry != outbox.ENTRY:
+            return
+        if Scope.SEND not in login.scopes:
+            raise SendRefused(
+                "5.7.1 This password may not be used to send mail, nor to open the Outbox", is_policy=True
+            )
+        if value is not None and value.strip().lower() not in outbox.STATES:
+            raise SendRefused('5.5.4 The Outbox is "on" or "off"')
+
     async def note_annotation(self, account: AccountId, entry: str) -> None:
         if entry == outbox.ENTRY:
             is_on = await self.is_outbox_on(account)
             await outbox.follow(self._parts.mailboxes, account, self._parts.outbox, is_on=is_on)
 
-    async def send(self, login: Login, messages: Sequence[bytes], source: str) -> list[SentCopy]:
+    async def send(
+        self, login: Login, messages: Sequence[bytes], source: str, emails: Sequence[EmailId] = ()
+    ) -> list[SentCopy]:
         parts = self._parts
         is_on, now = await self.is_outbox_on(login.account), parts.clock.now()
-        for message in messages:
+        waiting = [await parts.sent.submissions.waiting(login.account, email) for email in emails]
+        waiting += [None] * (len(messages) - len(waiting))
+        fresh = [message for message, one in zip(messages, waiting, strict=True) if one is None]
+        if not is_on and not fresh:
+            _refuse(OUTBOX_IS_OFF)
+        for message in fresh:
             _refuse(refuse_for_outbox(message, len(messages), now, is_on=is_on))
-            _refuse(parts.submitter.check(login, message))
+        _refuse(await parts.submitter.check(login, fresh))
         sent: list[SentCopy] = []
-        for message in messages:
-            options = SubmitOptions(undo_s=parts.undo_s, prefix=self._prefix, protocol="IMAP")
-            result = await parts.submitter.submit(login, message, None, options, source)
-            if isinstance(result, Refused):
-                raise _make_refusal(result.reply, len(sent))
-            sent.append(_describe(result))
+        for message, one in zip(messages, waiting, strict=True):
+            try:
+                copy = None if one is None else await self._release(login, one)
+                sent.append(copy or await self._send_fresh(login, message, source))
+            except SendRefused as refusal:
+                raise _tell_gone(refusal, len(sent)) from None
         return sent
+
+    async def _send_fresh(self, login: Login, message: bytes, source: str) -> SentCopy:
+        options = SubmitOptions(undo_s=self._parts.undo_s, prefix=self._prefix, protocol="IMAP")
+        return _describe(await self._parts.submitter.submit(login, message, None, options, source))
+
+    async def _release(self, login: Login, waiting: Submission) -> SentCopy | None:
+        result = await self._parts.submitter.release(login, waiting)
+        return None if result is None else replace(_describe(result), is_released=True)
+
+    async def note_removed(self, account: AccountId, since: ModSeq) -> None:
+        changed = await self._parts.changes.in_account(account, since)
+        await self._parts.submitter.handover.trace_canceled(account, changed.submissions_changed)
 
     # -- what lies in the store
 
-    async def send_stored(self, login: Login, email: EmailId, envelope: WantedEnvelope, source: str) -> SentCopy:
-        octets = await self._parts.blobs.read(login.account, email)
-        options = SubmitOptions(existing=email, prefix=self._prefix, protocol="IMAP")
-        result = await self._parts.submitter.submit(login, octets, _make_envelope(login, envelope), options, source)
-        if isinstance(result, Refused):
-            raise _make_refusal(result.reply)
-        return _describe(result)
+    async def send_stored(
+        self, login: Login, email: EmailId, envelope: WantedEnvelope, source: str, *, files: bool = False
+    ) -> SentCopy:
+        key = login.account, email
+        if key in self._busy:
+            raise SendRefused("5.5.0 That message is being submitted in this moment", is_race=True)
+        self._busy.add(key)
+        try:
+            return await self._send_stored(login, email, envelope, source, files)
+        finally:
+            self._busy.discard(key)
+
+    async def _send_stored(
+        self, login: Login, email: EmailId, envelope: WantedEnvelope, source: str, files: bool
+    ) -> SentCopy:
+        parts, wanted = self._parts, _make_envelope(login, envelope)
+        waiting = await parts.sent.submissions.waiting(login.account, email) if files and wanted is None else None
+        copy = None if waiting is None else await self._release(login, waiting)
+        if copy is not None:
+            return copy
+        octets = await parts.blobs.read(login.account, email)
+        is_filed = not files or await self._is_in_sent(login.account, email)
+        options = SubmitOptions(
+            undo_s=0.0 if is_filed else parts.undo_s,
+            existing=email if is_filed else None,
+            prefix=self._prefix,
+            protocol="IMAP",
+            identity=f"email {email}" if files else "",
+        )
+        return _describe(await parts.submitter.submit(login, octets, wanted, options, source))
+
+    async def _is_in_sent(self, account: AccountId, email: EmailId) -> bool:
+        boxes = await self._parts.mailboxes.list_all(account)
+        sent = next((box.id for box in boxes if box.role is Role.SENT), None)
+        rows = await self._parts.sent.messages.load_emails(account, [email], Fields.NONE)
+        return sent is not None and bool(rows) and sent in rows[0].placements
 
     async def file_upload(self, login: Login, mailbox: MailboxId, octets: bytes, addition: Addition) -> Added:
         return await file_upload(self._parts.sent, login, mailbox, octets, addition)
@@ -94,15 +154,28 @@ def _refuse(reply: Reply | None) -> None:
         raise _make_refusal(reply)
 
 
-def _make_refusal(reply: Reply, gone: int = 0) -> SendRefused:
-    text = f"{reply.enhanced} {reply.text}"
+def _make_refusal(reply: Reply) -> SendRefused:
+    is_temporary = reply.code < 500
+    is_about_policy = ".7." in reply.enhanced
+    return SendRefused(
+        f"{reply.enhanced} {reply.text}",
+        is_policy=is_about_policy and not is_temporary,
+        is_temporary=is_temporary,
+        is_limit=is_about_policy and is_temporary,
+    )
+
+
+def _tell_gone(refusal: SendRefused, gone: int) -> SendRefused:
     if gone:
-        text += f" ({gone} of them were sent before this one)"
-    return SendRefused(text, is_policy=".7." in reply.enhanced, is_temporary=reply.code < 500)
+        refusal.text += f" ({gone} of them were sent before this one)"
+    return refusal
 
 
-def _describe(result: Submitted) -> SentCopy:
-    return SentCopy(result.mailbox, result.uid, result.uidvalidity, result.is_repeat)
+def _describe(result: Submitted | Refused) -> SentCopy:
+    """Raises SendRefused."""
+    if isinstance(result, Refused):
+        raise _make_refusal(result.reply)
+    return SentCopy(result.mailbox, result.uid, result.uidvalidity, result.is_repeat, result.send_at)
 
 
 def _make_envelope(login: Login, wanted: WantedEnvelope) -> Envelope | None:

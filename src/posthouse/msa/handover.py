@@ -57,6 +57,7 @@ from posthouse.ports.store import (
 )
 
 SUBMIT_FAILED = "$SubmitFailed"
+COPY_IN_SENT = "$CopyInSent"  # on what waits in Scheduled: the program has put its own copy into Sent already
 _REPLAY_LIMIT = 200
 _SLICE = 256 * 1024
 _RECORD_TRIES = 5
@@ -257,9 +258,8 @@ class HandOver:
     async def _replay(self, one: Submission, spool: Spool) -> None:
         parts = self._parts
         try:
-            if one.send_at and await self._is_withdrawn(one):
-                await parts.submissions.change(one.account, one.id, SubmissionState.CANCELED)
-                parts.journal.record("canceled", f"{one.account}.{one.id}", message_id=one.message_id)
+            if one.send_at and await self.is_withdrawn(one):
+                await self.cancel(one.account, one.id)
                 return
             ticket = self._hold_of_disabled(one, decode_ticket(one.envelope))
             found = await spool.find_submission(SubmissionKey(one.account, one.id))
@@ -270,7 +270,7 @@ class HandOver:
             parts.log.warning("hand-over put off", submission=f"{one.account}.{one.id}", error=str(error))
             return
         fresh = Fresh(one.account, one.id, ticket, one.message_id, one.source, body, spool, spool.reserve_id())
-        fresh.email, fresh.is_scheduled = one.email, bool(one.send_at)
+        fresh.email, fresh.is_scheduled = one.email, one.email is not None  # it may have been released
         await self._hand_over(fresh, found)
 
     def _hold_of_disabled(self, one: Submission, ticket: Ticket) -> Ticket:
@@ -282,13 +282,18 @@ class HandOver:
             return ticket
         return msgspec.structs.replace(ticket, hold="the account is disabled")
 
-    async def _is_withdrawn(self, one: Submission) -> bool:
-        """Rule 8: it was moved out of Scheduled, or deleted. An email that was never filed cannot be."""
+    async def is_withdrawn(self, one: Submission) -> bool:
+        """Rule 8: it was moved out of Scheduled, or deleted. An email that was never filed cannot be; one that was
+        released in this moment has left, too.
+        """
         if one.email is None:
             return False
         scheduled = await self._find_scheduled(one.account)
         rows = await self._parts.messages.load_emails(one.account, [one.email], Fields.NONE)
-        return scheduled is None or not rows or scheduled.id not in rows[0].placements
+        if scheduled is not None and rows and scheduled.id in rows[0].placements:
+            return False
+        known = await self._parts.submissions.get(one.account, one.id)
+        return known is not None and known.send_at > 0
 
     async def _find_scheduled(self, account: AccountId) -> Mailbox | None:
         boxes = await self._parts.mailboxes.list_all(account)
@@ -305,16 +310,40 @@ class HandOver:
         if placement is None:
             return
         uids = (UidRange(placement.uid, placement.uid),)
-        if ticket.keeps:
+        table = await messages.keywords(account)
+        if ticket.keeps and COPY_IN_SENT not in table.flags_of(placement.flags):
             sent = await self._parts.mailboxes.open_role(account, Role.SENT)
             await messages.move(account, scheduled.id, uids, account, sent.id)
         else:
             await messages.set_flags(account, scheduled.id, uids, FlagEdit(FlagMode.ADD, frozenset({"\\Deleted"})))
             await messages.expunge(account, scheduled.id, uids)
 
+    async def release(self, waiting: Submission) -> bool:
+        """It need not wait for its time. False: it is not waiting any more. `replay` sends it within a second.
+
+        From the first commit on it goes, wherever its email is put; a crash before the move to Sent: `replay` makes it.
+        """
+        if not await self._parts.submissions.release(waiting.account, waiting.id):
+            return False
+        self._parts.journal.record(
+            "released", f"{waiting.account}.{waiting.id}", message_id=waiting.message_id, was_for=waiting.send_at
+        )
+        await self.file_sent(waiting.account, waiting.email, decode_ticket(waiting.envelope))
+        return True
+
     async def cancel(self, account: AccountId, submission: SubmissionId) -> bool:
         """Take it back, while it is pending. The email stays where it lies."""
-        return await self._parts.submissions.change(account, submission, SubmissionState.CANCELED)
+        is_taken_back = await self._parts.submissions.change(account, submission, SubmissionState.CANCELED)
+        if is_taken_back:
+            await self.trace_canceled(account, [submission])
+        return is_taken_back
+
+    async def trace_canceled(self, account: AccountId, submissions: Sequence[SubmissionId]) -> None:
+        """Those of them that are canceled: the store does it itself when their email leaves Scheduled."""
+        for submission in submissions:
+            known = await self._parts.submissions.get(account, submission)
+            if known is not None and known.state is SubmissionState.CANCELED:
+                self._parts.journal.record("canceled", f"{account}.{submission}", message_id=known.message_id)
 
     # -- for the runner
 
@@ -345,7 +374,7 @@ class HandOver:
         if known.state is SubmissionState.HELD:  # an administrator released it
             await parts.submissions.change(account, submission, SubmissionState.QUEUED)
             parts.conducts.forget(account)
-        if known.send_at:
+        if known.email is not None:
             await self.file_sent(account, known.email, decode_ticket(known.envelope))
         return True
 

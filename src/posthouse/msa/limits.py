@@ -135,13 +135,13 @@ def network_of(source: str) -> str:
     return str(ipaddress.ip_network((address, length), strict=False))
 
 
-def plan_limit(conduct: Conduct, now: Instant, recipients: int, limits: SendLimits) -> Reply | None:
-    """What the program hears when this is too much now."""
+def plan_limit(conduct: Conduct, now: Instant, recipients: int, limits: SendLimits, messages: int = 1) -> Reply | None:
+    """What the program hears when this is too much now. Of several `messages`: all their recipients."""
     most = limits.recipients_per_message
-    if most and recipients > most:
+    if most and recipients > most and messages == 1:
         return Reply(550, "5.7.1", f"One message may have {most} recipients here")
     checks = (
-        (conduct.messages, limits.messages_per_hour, 1, "messages an hour"),
+        (conduct.messages, limits.messages_per_hour, messages, "messages an hour"),
         (conduct.hourly, limits.recipients_per_hour, recipients, "recipients an hour"),
         (conduct.daily, limits.recipients_per_day, recipients, "recipients a day"),
     )
@@ -149,13 +149,18 @@ def plan_limit(conduct: Conduct, now: Instant, recipients: int, limits: SendLimi
         if not limit:
             continue
         if amount > limit:
-            return Reply(550, "5.7.1", f"This account may send to {limit} {what}; send to fewer people at a time")
+            fewer = "send fewer at a time" if window is conduct.messages else "send to fewer people at a time"
+            return Reply(550, "5.7.1", f"This account may send {_to(what)}{limit} {what}; {fewer}")
         ready = window.room_at(now, limit, amount)
         if ready > now:
             minutes = max(1, round((ready - now) / 60))
-            text = f"This account may send {'to ' if amount != 1 or 'recip' in what else ''}{limit} {what}"
+            text = f"This account may send {_to(what)}{limit} {what}"
             return Reply(450, "4.7.1", f"{text}; try again in {minutes} min")
     return None
+
+
+def _to(what: str) -> str:
+    return "to " if what.startswith("recipients") else ""
 
 
 def plan_hold(conduct: Conduct, now: Instant, recipients: Sequence[str], network: str, limits: SendLimits) -> str:

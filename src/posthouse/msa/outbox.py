@@ -13,6 +13,7 @@ from posthouse.ports.store import Annotations, Mailboxes, MailboxExists, StoreRe
 
 ENTRY = "/private/vendor/posthouse/outbox"
 ON = b"on"
+STATES = (ON, b"off")  # in any case
 
 
 async def is_open(annotations: Annotations, account: AccountId) -> bool:

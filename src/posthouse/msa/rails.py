@@ -11,6 +11,7 @@ from posthouse.message.instant import Instant
 from posthouse.message.reply import Reply
 from posthouse.msa.header import Unfit, split_message
 
+OUTBOX_IS_OFF = Reply(550, "5.7.1", "Sending by the Outbox is off for this account")
 MAX_AT_ONCE = 20
 MAX_AGE_S = 3 * 86400.0
 _DELIVERED = (b"received", b"delivered-to", b"return-path")
@@ -19,7 +20,7 @@ _DELIVERED = (b"received", b"delivered-to", b"return-path")
 def refuse_for_outbox(data: bytes, count: int, now: Instant, *, is_on: bool) -> Reply | None:
     """`data`: header at least. `count`: messages of the whole command. `is_on`: the account turned its Outbox on."""
     if not is_on:
-        return Reply(550, "5.7.1", "Sending by the Outbox is off for this account")
+        return OUTBOX_IS_OFF
     if count > MAX_AT_ONCE:
         return Reply(550, "5.7.1", f"The Outbox takes {MAX_AT_ONCE} messages at a time, these are {count}")
     try:

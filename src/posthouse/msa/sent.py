@@ -1,7 +1,8 @@
 """One copy in Sent: when a program uploads its own copy of what the server has filed, the program's takes its place.
 
 `file_upload` is what IMAP APPEND calls for the mailbox whose role is Sent. The upload is stored first and the server's
-copy expunged then: a crash in between leaves both, never none. Matched by Message-ID, and by the octets without Bcc
+copy expunged then: a crash in between leaves both, never none. A copy that waits in Scheduled stays there, with a mark
+that it is not to be put into Sent when it goes. Matched by Message-ID, and by the octets without Bcc
 and without what programs note for themselves; what differs is another message and is simply stored.
 """
 
@@ -11,6 +12,7 @@ from dataclasses import dataclass
 
 from posthouse.message.instant import Instant
 from posthouse.message.mailbox import AccountId, MailboxId, Uid, UidRange
+from posthouse.msa.handover import COPY_IN_SENT
 from posthouse.msa.header import Unfit, repair_head, split_message
 from posthouse.ports.clock import Clock
 from posthouse.ports.login import Login, SaveSent
@@ -19,13 +21,16 @@ from posthouse.ports.store import (
     Added,
     Addition,
     Blobs,
+    EmailRow,
     Fields,
     FlagEdit,
     FlagMode,
     Messages,
     StoreError,
     StoreRefusal,
+    Submission,
     Submissions,
+    SubmissionState,
 )
 
 _LOOK_BACK = 50  # submissions
@@ -59,14 +64,23 @@ async def file_upload(parts: SentParts, login: Login, mailbox: MailboxId, octets
     (added,) = await parts.messages.add(login.account, [addition])
     if filed is not None:
         try:
-            await _take_away(parts, login.account, mailbox, filed)
+            await _yield_to_upload(parts, login.account, mailbox, octets, filed)
         except (StoreError, StoreRefusal) as error:
             parts.log.warning("copy in Sent is doubled", account=login.name, error=str(error))
     return added
 
 
-async def find_filed_copy(parts: SentParts, account: AccountId, mailbox: MailboxId, octets: bytes) -> Uid | None:
-    """The server's own copy of this message in that mailbox."""
+@dataclass(frozen=True, slots=True)
+class Filed:
+    """Where the server's copy is. `is_waiting`: in Scheduled, and will come into Sent."""
+
+    mailbox: MailboxId
+    uid: Uid
+    is_waiting: bool
+
+
+async def find_filed_copy(parts: SentParts, account: AccountId, mailbox: MailboxId, octets: bytes) -> Filed | None:
+    """The server's own copy of this message: in that mailbox, or where it waits."""
     wanted = normalise(octets)
     if wanted is None:
         return None
@@ -75,10 +89,33 @@ async def find_filed_copy(parts: SentParts, account: AccountId, mailbox: Mailbox
         if one.message_id != wanted[0] or one.email is None or one.created < since:
             continue
         rows = await parts.messages.load_emails(account, [one.email], Fields.NONE)
-        placement = rows[0].placements.get(mailbox) if rows else None
-        if placement is not None and normalise(await parts.blobs.read(account, one.email)) == wanted:
-            return placement.uid
+        filed = _find_place(one, rows[0], mailbox) if rows else None
+        if filed is not None and normalise(await parts.blobs.read(account, one.email)) == wanted:
+            return filed
     return None
+
+
+def _find_place(one: Submission, row: EmailRow, mailbox: MailboxId) -> Filed | None:
+    """What is pending and has a time lies in Scheduled alone."""
+    placement = row.placements.get(mailbox)
+    if placement is not None:
+        return Filed(mailbox, placement.uid, is_waiting=False)
+    if one.state is not SubmissionState.PENDING or not one.send_at:
+        return None
+    return next((Filed(box, each.uid, is_waiting=True) for box, each in row.placements.items()), None)
+
+
+async def _yield_to_upload(
+    parts: SentParts, account: AccountId, mailbox: MailboxId, octets: bytes, filed: Filed
+) -> None:
+    if filed.is_waiting:
+        edit = FlagEdit(FlagMode.ADD, frozenset({COPY_IN_SENT}))
+        await parts.messages.set_flags(account, filed.mailbox, (UidRange(filed.uid, filed.uid),), edit)
+        found = await find_filed_copy(parts, account, mailbox, octets)  # its time may have come just now
+        if found is None or found.is_waiting:
+            return
+        filed = found
+    await _take_away(parts, account, mailbox, filed.uid)
 
 
 async def _take_away(parts: SentParts, account: AccountId, mailbox: MailboxId, uid: Uid) -> None:

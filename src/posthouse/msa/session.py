@@ -244,6 +244,9 @@ class SubmissionSession:
 
 
 def describe_result(result: Submitted) -> Reply:
+    if result.is_repeat and result.send_at:
+        when = format_rfc3339(Instant(result.send_at))
+        return Reply(250, "2.0.0", f"Ok: this message was submitted before, it will be sent at {when}")
     if result.is_repeat:
         return Reply(250, "2.0.0", "Ok: this message was submitted before, it is not sent again")
     if result.send_at:

@@ -26,7 +26,7 @@ from posthouse.message.reply import Reply
 from posthouse.msa.conduct import Conducts
 from posthouse.msa.handover import Fresh, HandOver
 from posthouse.msa.header import Head, Unfit, derive_recipients, find_senders, repair_head, split_message
-from posthouse.msa.limits import fold_address, network_of, plan_hold, plan_limit
+from posthouse.msa.limits import Conduct, fold_address, network_of, plan_hold, plan_limit
 from posthouse.msa.ticket import encode_ticket, make_ticket
 from posthouse.ports.clock import Clock
 from posthouse.ports.directory import Accounts, Directory, DirectoryError, Standing
@@ -41,6 +41,7 @@ from posthouse.ports.store import (
     StoreError,
     StoreFull,
     StoreRefusal,
+    Submission,
     Submissions,
     SubmissionState,
 )
@@ -64,7 +65,8 @@ class SubmitOptions:
     """`send_at`, seconds since 1970, or `undo_s` from now: until then it lies in Scheduled and can be taken back.
 
     `existing`: an email of the account's that is sent; no other copy is filed. `prefix`, `protocol`: how the Received
-    field begins (message/trace.py).
+    field begins (message/trace.py). `identity`: what the message is known by when it has no Message-ID or Date; whoever
+    gives one wants no double, whatever the credential says.
     """
 
     send_at: float = 0.0
@@ -73,13 +75,14 @@ class SubmitOptions:
     prefix: bytes = b""
     protocol: str = "ESMTPSA"
     deduplicates: bool = True
+    identity: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class Submitted:
     """`queue_id` "" unless it goes out now. `is_repeat`: it was here already, nothing is sent again.
 
-    `send_at` 0: at once. `hold`: why it waits for an administrator, "" if it does not.
+    `send_at` 0: at once; of a repeat: it still waits for that time. `hold`: why it waits for an administrator, "" if it does not.
     """
 
     id: SubmissionId
@@ -231,7 +234,9 @@ def make_key(account: AccountId, envelope: Envelope, wire: bytes) -> bytes:
     return digest.digest()
 
 
-def plan_submission(parts: SubmitParts, login: Login, data: bytes, envelope: Envelope | None) -> Plan:
+def plan_submission(
+    parts: SubmitParts, login: Login, data: bytes, envelope: Envelope | None, identity: str = ""
+) -> Plan:
     """Rules 1 to 4 and 6. Raises Unfit."""
     accounts, directory = parts.accounts, parts.directory
     _refuse(check_login(login, accounts))
@@ -252,7 +257,8 @@ def plan_submission(parts: SubmitParts, login: Login, data: bytes, envelope: Env
     filed = fixed.filed + rest
     wire = filed if fixed.wire is fixed.filed else fixed.wire + rest
     chosen = describe_body(chosen, wire, fixed.wire)
-    key = make_key(login.account, chosen, wire) if fixed.is_known else b""
+    known_by = wire if fixed.is_known else identity.encode("ascii")
+    key = make_key(login.account, chosen, known_by) if known_by else b""
     return Plan(chosen, filed, wire, fixed.message_id, key, [fold_address(str(r.address)) for r in chosen.recipients])
 
 
@@ -276,6 +282,10 @@ class Submitter:
     def __init__(self, parts: SubmitParts) -> None:
         self._parts = parts
 
+    @property
+    def handover(self) -> HandOver:
+        return self._parts.handover
+
     async def submit(
         self,
         login: Login,
@@ -287,11 +297,13 @@ class Submitter:
         """`message` in CRLF form. `source`: the address it came from, or words such as "jmap". Never raises."""
         parts, options = self._parts, options or SubmitOptions()
         try:
-            plan = plan_submission(parts, login, message, envelope)
+            plan = plan_submission(parts, login, message, envelope, options.identity)
             conduct = await parts.conducts.of(login.account)
             now = parts.clock.now()
             limits = parts.conducts.limits
-            _refuse(plan_limit(conduct, now, len(plan.folded), limits))
+            refusal = plan_limit(conduct, now, len(plan.folded), limits)
+            if refusal is not None and not await self._is_repeat(login, plan, options):
+                raise Unfit(refusal.code, refusal.enhanced, refusal.text)
             hold = plan_hold(conduct, now, plan.folded, network_of(source), limits)
             result = await self._store(login, plan, options, source, hold)
         except Unfit as unfit:
@@ -301,17 +313,67 @@ class Submitter:
         self._note(login, plan, source, result)
         return result
 
-    def check(self, login: Login, message: bytes, envelope: Envelope | None = None) -> Reply | None:
-        """What `submit` would refuse by the message alone. Never raises."""
+    async def check(self, login: Login, messages: Sequence[bytes]) -> Reply | None:
+        """What would be refused of these messages, which are sent one after the other. Never raises."""
+        parts = self._parts
         try:
-            plan_submission(self._parts, login, message, envelope)
+            _refuse(check_login(login, parts.accounts))
+            plans = [plan_submission(parts, login, message, None) for message in messages]
+            conduct = await parts.conducts.of(login.account)
+            if self._plan_limits(conduct, plans) is not None:
+                fresh = [plan for plan in plans if not await self._is_repeat(login, plan, SubmitOptions())]
+                _refuse(self._plan_limits(conduct, fresh))
         except Unfit as unfit:
             return self._note_refused(login, unfit.reply).reply
-        except DirectoryError as error:
+        except (StoreError, StoreRefusal, DirectoryError) as error:
             return self._note_refused(login, reply_for(error), error).reply
         return None
 
+    def _plan_limits(self, conduct: Conduct, plans: Sequence[Plan]) -> Reply | None:
+        """Each for itself, and all together."""
+        now, limits = self._parts.clock.now(), self._parts.conducts.limits
+        for plan in plans:
+            refusal = plan_limit(conduct, now, len(plan.folded), limits)
+            if refusal is not None:
+                return refusal
+        total = sum(len(plan.folded) for plan in plans)
+        return plan_limit(conduct, now, total, limits, len(plans)) if len(plans) > 1 else None
+
+    async def _is_repeat(self, login: Login, plan: Plan, options: SubmitOptions) -> bool:
+        """A repeat sends nothing, so no limit holds it up."""
+        if not _uses_key(login, plan, options):
+            return False
+        return await self._parts.submissions.is_known(login.account, plan.key, self._parts.clock.now())
+
+    async def release(self, login: Login, waiting: Submission) -> Submitted | Refused | None:
+        """What waits in Scheduled is sent now, and its copy is in Sent. None: it was taken back meanwhile."""
+        parts = self._parts
+        try:
+            _refuse(check_login(login, parts.accounts))
+            if not await parts.handover.release(waiting):
+                known = await parts.submissions.get(waiting.account, waiting.id)
+                if known is None or known.state is SubmissionState.CANCELED:
+                    return None
+        except Unfit as unfit:
+            return self._note_refused(login, unfit.reply)
+        except (StoreError, StoreRefusal, DirectoryError, ValueError) as error:
+            return self._note_refused(login, reply_for(error), error)
+        return Submitted(waiting.id, None, waiting.email)
+
     async def _store(self, login: Login, plan: Plan, options: SubmitOptions, source: str, hold: str) -> Submitted:
+        """A repeat of what waits in Scheduled is no loss only while it will go from there."""
+        parts = self._parts
+        result = await self._store_once(login, plan, options, source, hold)
+        if not result.is_repeat:
+            return result
+        known = await parts.submissions.get(login.account, result.id)
+        if known is None or known.state is not SubmissionState.PENDING or not known.send_at:
+            return result
+        if await parts.handover.is_withdrawn(known) and await parts.handover.cancel(login.account, known.id):
+            return await self._store_once(login, plan, options, source, hold)
+        return replace(result, send_at=known.send_at)
+
+    async def _store_once(self, login: Login, plan: Plan, options: SubmitOptions, source: str, hold: str) -> Submitted:
         """Rule 5: one transaction, then the hand-over."""
         parts, now = self._parts, self._parts.clock.now()
         send_at = plan_time(options, now)
@@ -320,7 +382,7 @@ class Submitter:
         spool = parts.handover.spool()
         wire = await self._make_body(login.account, plan.wire)
         filed = await self._make_addition(login.account, plan, wire, send_at, keeps, options)
-        uses_key = plan.key and options.deduplicates and login.deduplicates
+        uses_key = _uses_key(login, plan, options)
         new = NewSubmission(
             encode_ticket(ticket),
             tuple(str(one.address) for one in plan.envelope.recipients),
@@ -402,6 +464,10 @@ class Submitter:
         reason = {} if error is None else {"error": str(error) or type(error).__name__}
         self._parts.log.info("submission refused", account=login.name, reply=str(reply), **reason)
         return Refused(reply)
+
+
+def _uses_key(login: Login, plan: Plan, options: SubmitOptions) -> bool:
+    return bool(plan.key and (options.identity or (options.deduplicates and login.deduplicates)))
 
 
 def _make_result(stored: StoredSubmission, send_at: float, hold: str) -> Submitted:

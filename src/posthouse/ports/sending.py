@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from posthouse.message.mailbox import AccountId, EmailId, MailboxId, Uid, UidValidity
+from posthouse.message.mailbox import AccountId, EmailId, MailboxId, ModSeq, Uid, UidValidity
 from posthouse.ports.login import Login
 from posthouse.ports.store import Added, Addition
 
@@ -14,24 +14,37 @@ from posthouse.ports.store import Added, Addition
 class SendRefused(Exception):
     """Nothing was stored or sent. The text begins with the enhanced code and names the address at fault.
 
-    `is_policy`: it is about who may send what (`POLICYDENIED`); `is_temporary`: later it may go.
+    `is_policy`: it is about who may send what (`POLICYDENIED`); `is_limit`: too much now (`LIMIT`); `is_temporary`:
+    later it may go; `is_race`: it is being submitted in this moment.
     """
 
-    def __init__(self, text: str, *, is_policy: bool = False, is_temporary: bool = False) -> None:
+    def __init__(
+        self,
+        text: str,
+        *,
+        is_policy: bool = False,
+        is_temporary: bool = False,
+        is_limit: bool = False,
+        is_race: bool = False,
+    ) -> None:
         super().__init__(text)
         self.text, self.is_policy, self.is_temporary = text, is_policy, is_temporary
+        self.is_limit, self.is_race = is_limit, is_race
 
 
 @dataclass(frozen=True, slots=True)
 class SentCopy:
     """Where the copy in Sent (or Scheduled) is; all None where the account keeps none. `is_repeat`: it was sent before
-    and is not sent again (sending.md rule 6).
+    and is not sent again (sending.md rule 6). `send_at`: it waits in Scheduled until then; 0: it does not wait.
+    `is_released`: it lay in Scheduled and has left it for Sent.
     """
 
     mailbox: MailboxId | None = None
     uid: Uid | None = None
     uidvalidity: UidValidity | None = None
     is_repeat: bool = False
+    send_at: float = 0.0
+    is_released: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,14 +64,29 @@ class Sending(Protocol):
     async def note_annotation(self, account: AccountId, entry: str) -> None:
         """Somebody has set or removed this entry of the account (METADATA): it may open or shut the Outbox."""
 
-    async def send(self, login: Login, messages: Sequence[bytes], source: str) -> list[SentCopy]:
+    def check_annotation(self, login: Login, entry: str, value: bytes | None) -> None:
+        """Whether this login may give the account's entry that value. Raises SendRefused."""
+
+    async def send(
+        self, login: Login, messages: Sequence[bytes], source: str, emails: Sequence[EmailId] = ()
+    ) -> list[SentCopy]:
         """By the Outbox: every one is checked before the first is sent. Raises SendRefused.
 
+        `emails`: what the messages are, where they lie in the account: one that waits in Scheduled is sent now.
         When a later one of several is refused by the store, the answer names how many had gone.
         """
 
-    async def send_stored(self, login: Login, email: EmailId, envelope: WantedEnvelope, source: str) -> SentCopy:
-        """An email that lies in the account is sent as it is (UID SUBMIT, JMAP). Raises SendRefused."""
+    async def send_stored(
+        self, login: Login, email: EmailId, envelope: WantedEnvelope, source: str, *, files: bool = False
+    ) -> SentCopy:
+        """An email that lies in the account is sent as it is. Raises SendRefused.
+
+        `files`: with a copy in Sent and the undo time, as mail that comes by any other door (UID SUBMIT); without,
+        where it lies is the program's business (JMAP).
+        """
+
+    async def note_removed(self, account: AccountId, since: ModSeq) -> None:
+        """Mail has left Scheduled since then: what is canceled by it is traced."""
 
     async def file_upload(self, login: Login, mailbox: MailboxId, octets: bytes, addition: Addition) -> Added:
         """A program's own copy of what it sent comes into Sent: it takes the place of the server's (rule 7).

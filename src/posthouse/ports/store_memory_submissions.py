@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from copy import deepcopy
 from dataclasses import replace
 
-from posthouse.message.mailbox import AccountId, SubmissionId
+from posthouse.message.mailbox import AccountId, EmailId, SubmissionId
 from posthouse.ports.spool import Body
 from posthouse.ports.store import (
     SUBMISSION_MOVES,
