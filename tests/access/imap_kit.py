@@ -22,7 +22,7 @@ from posthouse.access.imap.selected import Selected
 from posthouse.access.imap.session import ImapSession
 from posthouse.access.imap.settings import ImapSettings
 from posthouse.access.imap.uploads import Uploads
-from posthouse.message.mailbox import AccountId, EmailId, MailboxId, Role, UidRange, UidSet
+from posthouse.message.mailbox import AccountId, EmailId, MailboxId, ModSeq, Role, UidRange, UidSet
 from posthouse.message.parse import parse_message
 from posthouse.message.parsed import ParsedMessage
 from posthouse.message.peer import Peer
@@ -85,6 +85,9 @@ class FakeSending:
         self.sent: list[bytes] = []
         self.stored: list[tuple[EmailId, WantedEnvelope]] = []
         self.entries: list[str] = []
+        self.copies: dict[bytes, SentCopy] = {}  # what `send` answers for a message
+        self.emails: list[list[EmailId]] = []
+        self.removals: list[ModSeq] = []
         self._memory = memory
 
     async def is_outbox_on(self, account: AccountId) -> bool:
@@ -93,13 +96,25 @@ class FakeSending:
     async def note_annotation(self, account: AccountId, entry: str) -> None:
         self.entries.append(entry)
 
-    async def send(self, login: Login, messages: Sequence[bytes], source: str) -> list[SentCopy]:
+    def check_annotation(self, login: Login, entry: str, value: bytes | None) -> None:
+        if self.error is not None:
+            raise self.error
+
+    async def send(
+        self, login: Login, messages: Sequence[bytes], source: str, emails: Sequence[EmailId] = ()
+    ) -> list[SentCopy]:
         if self.error is not None:
             raise self.error
         self.sent += messages
-        return [SentCopy() for _ in messages]
+        self.emails.append(list(emails))
+        return [self.copies.get(message, SentCopy()) for message in messages]
 
-    async def send_stored(self, login: Login, email: EmailId, envelope: WantedEnvelope, source: str) -> SentCopy:
+    async def note_removed(self, account: AccountId, since: ModSeq) -> None:
+        self.removals.append(since)
+
+    async def send_stored(
+        self, login: Login, email: EmailId, envelope: WantedEnvelope, source: str, *, files: bool = False
+    ) -> SentCopy:
         if self.error is not None:
             raise self.error
         self.stored.append((email, envelope))

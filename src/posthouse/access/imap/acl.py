@@ -11,6 +11,7 @@ from posthouse.access.imap.answers import Bad, Done, No
 from posthouse.access.imap.context import Context
 from posthouse.access.imap.place import ALL_RIGHTS, Place
 from posthouse.access.imap.places import find_place
+from posthouse.access.imap.sending import is_like_outbox
 from posthouse.message.mailbox import AccountId
 from posthouse.message.wire_strings import write_string
 from posthouse.ports.store import Grant
@@ -45,6 +46,8 @@ async def get_acl(context: Context, request: GetAcl) -> Done:
 
 async def set_acl(context: Context, request: SetAcl) -> Done:
     place = await _find(context, request.mailbox)
+    if place.mailbox.parent is None and is_like_outbox(context, place.mailbox.name):
+        raise No("The Outbox is yours alone: whoever may send as you has a password of yours", b"CANNOT")
     rights = _read_rights(request.rights)
     grantee, is_negative = _read_identifier(context, place, request.identifier)
     sharing = context.desk.store.sharing

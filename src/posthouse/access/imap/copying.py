@@ -10,10 +10,11 @@ from __future__ import annotations
 from posthouse.access.imap import sending
 from posthouse.access.imap.answers import Done, No
 from posthouse.access.imap.context import Context
+from posthouse.access.imap.message_limit import cut_to_limit, refuse_beyond_limit
 from posthouse.access.imap.updates import tell_news
 from posthouse.access.imap.uploading import append_code, assemble, find_target, make_addition, store_additions
 from posthouse.message.mailbox import UidSet
-from posthouse.ms.uidsets import count, from_sorted
+from posthouse.ms.uidsets import count, from_sorted, select
 from posthouse.ports.store import CopyResult, FlagEdit, FlagMode
 from posthouse.protocol.imap.commands import Copy, Move, Replace
 from posthouse.protocol.imap.render import write_status, write_uids
@@ -25,11 +26,13 @@ async def copy(context: Context, request: Copy) -> Done:
     selected = context.mailbox
     uids = selected.uids_of(request.messages, is_uid=request.is_uid)
     if sending.is_outbox(context, request.mailbox):
-        return await sending.send_from(context, uids)
+        return (await sending.send_from(context, uids)).done
     target = await find_target(context, request.mailbox)
     source = selected.place
-    if not selected.slices_of(uids):
+    chosen = select(selected.view.uids, uids)
+    if not chosen:
         return Done("There was nothing to copy")
+    refuse_beyond_limit(context, chosen)
     work = context.desk.store.messages.copy(source.owner, source.mailbox.id, uids, target.owner, target.mailbox.id)
     copied = await context.wait_patiently(work)
     if not copied.source:
@@ -44,19 +47,22 @@ async def move(context: Context, request: Move) -> Done:
     source.need("te")
     uids = selected.uids_of(request.messages, is_uid=request.is_uid)
     if sending.is_outbox(context, request.mailbox):
-        done = await sending.send_from(context, uids)
-        await _expunge(context, uids)
+        done, going = await sending.send_from(context, uids, is_move=True)
+        await _expunge(context, going)
         return done
     target = await find_target(context, request.mailbox)
-    if not selected.slices_of(uids):
+    chosen, code = cut_to_limit(context, select(selected.view.uids, uids))
+    if not chosen:
         return Done("There was nothing to move")
+    uids = from_sorted(chosen) if code else uids
     work = context.desk.store.messages.move(source.owner, source.mailbox.id, uids, target.owner, target.mailbox.id)
-    moved = await context.wait_patiently(work)
+    async with sending.removing(context, source):
+        moved = await context.wait_patiently(work)
     if not moved.source:
         raise No("The messages have gone in the meantime", b"EXPUNGEISSUED")
     context.write(write_status(b"*", b"OK", "Moved", _copy_code(moved)))
     await tell_news(context)
-    return Done("Moved", context.highest_code())
+    return Done("Moved", code or context.highest_code())
 
 
 def _copy_code(result: CopyResult) -> bytes:
@@ -72,8 +78,10 @@ def _copy_code(result: CopyResult) -> bytes:
 
 async def _expunge(context: Context, uids: UidSet) -> None:
     place, messages = context.mailbox.place, context.desk.store.messages
-    await messages.set_flags(place.owner, place.mailbox.id, uids, _DELETED, place.viewer)
-    await messages.expunge(place.owner, place.mailbox.id, uids)
+    if uids:
+        await messages.set_flags(place.owner, place.mailbox.id, uids, _DELETED, place.viewer)
+        async with sending.removing(context, place):
+            await messages.expunge(place.owner, place.mailbox.id, uids)
     await tell_news(context)
 
 
@@ -85,7 +93,7 @@ async def replace(context: Context, request: Replace) -> Done:
     if count(uids) != 1 or not selected.slices_of(uids):
         raise No("There is no such message", b"NONEXISTENT")
     if sending.is_outbox(context, request.mailbox):
-        done = await sending.send_all(context, [await assemble(context, request.new)])
+        done, uids = await sending.send_instead(context, uids, await assemble(context, request.new))
     else:
         target = await find_target(context, request.mailbox)
         made = await make_addition(context, target, request.new)

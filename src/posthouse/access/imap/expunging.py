@@ -9,6 +9,7 @@ from __future__ import annotations
 from posthouse.access.imap.answers import Done
 from posthouse.access.imap.context import Context
 from posthouse.access.imap.message_limit import cut_to_limit
+from posthouse.access.imap.sending import removing
 from posthouse.access.imap.updates import tell_news
 from posthouse.ms.uidsets import from_sorted, select
 from posthouse.protocol.imap.commands import Expunge
@@ -22,6 +23,7 @@ async def expunge(context: Context, request: Expunge) -> Done:
     if request.uids is not None:
         chosen, code = cut_to_limit(context, select(selected.view.uids, selected.uids_of(request.uids, is_uid=True)))
         uids = from_sorted(chosen)
-    await context.wait_patiently(context.desk.store.messages.expunge(place.owner, place.mailbox.id, uids))
+    async with removing(context, place):
+        await context.wait_patiently(context.desk.store.messages.expunge(place.owner, place.mailbox.id, uids))
     await tell_news(context)
     return Done("Expunged", code or context.highest_code())

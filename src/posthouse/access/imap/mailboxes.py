@@ -17,6 +17,7 @@ from posthouse.access.imap.mailboxes_uses import read_use, refuse_use
 from posthouse.access.imap.place import OTHERS, SEPARATOR, Area, Place, compose, split_name
 from posthouse.access.imap.places import find_place, open_area
 from posthouse.access.imap.selecting import leave
+from posthouse.access.imap.sending import is_like_outbox, is_name_of_scheduled
 from posthouse.message.mailbox import MAX_UID, Mailbox, MailboxId, Role, UidRange
 from posthouse.ports.store import MailboxExists, MailboxUpdate
 from posthouse.protocol.imap.commands import Create, Delete, Namespace, Rename, Subscribe, Unsubscribe
@@ -33,7 +34,7 @@ _EVERYTHING = (UidRange(1, MAX_UID),)
 
 async def create(context: Context, request: Create) -> Done:
     role = read_use(request.special_use)
-    parts = _read_new_name(context, request.mailbox)
+    parts = _read_new_name(context, request.mailbox, role)
     area = await _open_to_make(context, parts)
     if role is not None and (area.viewer is not None or any(mailbox.role is role for mailbox in area.mailboxes)):
         raise refuse_use()
@@ -52,14 +53,16 @@ async def create(context: Context, request: Create) -> Done:
     return Done("Mailbox made", b"MAILBOXID (%b)" % write_mailbox_id(area.owner, made.id))  # RFC 8474 §4.1
 
 
-def _read_new_name(context: Context, name: str) -> list[str]:
+def _read_new_name(context: Context, name: str, role: Role | None = None) -> list[str]:
     """The parts of a name that may be made. Raises No."""
     parts = compose(split_name(name))
     for part in parts:
         if not part or not part.isprintable() or len(part.encode("utf-8", "replace")) > _MAX_NAME:
             raise No("That is no name for a mailbox", b"CANNOT")
-    if parts[0] == context.desk.settings.outbox:
+    if is_like_outbox(context, parts[0]):
         raise _outbox_stays()
+    if len(parts) == 1 and is_name_of_scheduled(parts[0]) and role is not Role.SCHEDULED:
+        raise No("Scheduled is made by the server when mail waits for its time", b"CANNOT")
     return parts
 
 
@@ -106,6 +109,18 @@ async def _make(
     return above
 
 
+async def may_create(context: Context, name: str) -> bool:
+    """Whether CREATE would help who misses a mailbox of that name."""
+    try:
+        parts = _read_new_name(context, name)
+        area = await _open_to_make(context, parts)
+        path = parts[area.depth :]
+        _check_free(area, path, area.find_deepest(path))
+    except (No, MailboxExists):
+        return False
+    return True
+
+
 def _tell_name(context: Context, name: str, old: str) -> None:
     """OLDNAME (RFC 9051 §6.3.9.7)."""
     new, was = (write_mailbox(each, is_utf8=context.writes_utf8) for each in (name, old))
@@ -119,6 +134,8 @@ async def delete(context: Context, request: Delete) -> Done:
     place = await _find_to_remove(context, request.mailbox)
     if place.mailbox.role is Role.INBOX:
         raise No("INBOX stays", b"CANNOT")
+    if place.mailbox.role is Role.SCHEDULED and place.mailbox.total:
+        raise No("Mail waits in it to be sent; move it out, or delete it, to take it back", b"INUSE")
     store, selected = context.desk.store, context.selected
     if place.viewer is not None:
         await _check_hidden_children(context, place)

@@ -17,6 +17,7 @@ from posthouse.ports.store import MailboxExists, MailboxUpdate
 
 USE_ENTRY = "/private/specialuse"
 _ROLES = {f"\\{role.value}": role for role in Role if role is not Role.INBOX}
+_FIXED = (Role.INBOX, Role.SCHEDULED)  # mail waits in Scheduled, and is sent from there
 _NONE = cast(Role, "")  # takes the role away
 
 
@@ -44,7 +45,7 @@ def refuse_use() -> No:
 async def change_use(context: Context, place: Place, value: bytes | None) -> None:
     """Raises No."""
     role = read_use((value or b"").decode("utf-8", "replace").split())
-    if place.viewer is not None or place.mailbox.role is Role.INBOX:
+    if place.viewer is not None or place.mailbox.role in _FIXED or role in _FIXED:
         raise refuse_use()
     update = MailboxUpdate(role=role or _NONE)
     try:

@@ -16,6 +16,7 @@ from posthouse.access.imap.place import Place
 from posthouse.access.imap.places import find_place
 from posthouse.message.mailbox import AccountId, MailboxId
 from posthouse.message.wire_strings import NIL, write_string
+from posthouse.ports.sending import SendRefused
 from posthouse.ports.store import BadName, TooMany
 from posthouse.protocol.imap.commands import GetMetadata, SetMetadata
 from posthouse.protocol.imap.render import write_mailbox
@@ -121,6 +122,7 @@ async def set_metadata(context: Context, request: SetMetadata) -> Done:
     if not request.mailbox:
         if has_shared:
             raise No("Entries of the server are the administrator's", b"NOPERM")
+        _check_own(context, entries)
         await _write(context, context.account, None, entries)
         for entry in entries:
             await context.desk.sending.note_annotation(context.account, entry)
@@ -134,6 +136,15 @@ async def set_metadata(context: Context, request: SetMetadata) -> Done:
     if entries:
         await _write(context, place.owner, place.mailbox.id, entries)
     return Done("The entries are kept")
+
+
+def _check_own(context: Context, entries: Entries) -> None:
+    """Raises No."""
+    try:
+        for entry, value in entries.items():
+            context.desk.sending.check_annotation(context.user, entry, value)
+    except SendRefused as refusal:
+        raise No(refusal.text, b"NOPERM" if refusal.is_policy else b"CANNOT") from None
 
 
 async def _write(context: Context, owner: AccountId, mailbox: MailboxId | None, entries: Entries) -> None:

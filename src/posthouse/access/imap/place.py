@@ -80,12 +80,13 @@ class Area:
                 name = self.prefix + below
                 yield Place(name, self.owner, mailbox, rights, self.viewer, name in named)
 
-    def find(self, path: Sequence[str]) -> Place | None:
+    def find(self, path: Sequence[str], having: str = "l") -> Place | None:
+        """`having`: one of these rights lets the user know of it."""
         found = self.find_deepest(path)
         if not path or len(found) < len(path):
             return None
         rights = self.rights(found[-1].id)
-        if "l" not in rights:
+        if not any(right in rights for right in having):
             return None
         return Place(self.prefix + SEPARATOR.join(path), self.owner, found[-1], rights, self.viewer)
 

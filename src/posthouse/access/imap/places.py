@@ -31,7 +31,9 @@ async def open_area(context: Context, parts: Sequence[str]) -> Area | None:
     if len(parts) < 2:
         return None
     account = context.desk.accounts.find(parts[1])
-    return None if account is None else await _open_shared(context, account)
+    # Who shares something is asked first, whether there is such an account or not: both take as long.
+    owners = await context.desk.store.sharing.owners(context.account)
+    return None if account is None or account.id not in owners else await _open_shared(context, account)
 
 
 async def _open_shared(context: Context, owner: Account) -> Area | None:
@@ -72,10 +74,12 @@ async def list_places(context: Context, *, with_shared: bool = True) -> list[Pla
     return found
 
 
-async def find_place(context: Context, name: str) -> Place:
-    """Raises No when there is none that the user may look up."""
+async def find_place(context: Context, name: str, having: str = "l") -> Place:
+    """Raises No when there is none where the user has one of these rights: `l` is what shows a mailbox, but who may
+    put mail into one need not see it (RFC 4314 §4).
+    """
     parts = split_name(name)
-    found = _find_in(await open_area(context, parts), parts)
+    found = _find_in(await open_area(context, parts), parts, having)
     if found is None and parts[0] == OTHERS:
         found = _find_in(await open_own(context), parts)  # an import may have brought such a name
     if found is None and name in USUAL_NAMES and is_fresh(context, (await open_own(context)).places()):
@@ -86,11 +90,11 @@ async def find_place(context: Context, name: str) -> Place:
     return found
 
 
-def _find_in(area: Area | None, parts: Sequence[str]) -> Place | None:
+def _find_in(area: Area | None, parts: Sequence[str], having: str = "l") -> Place | None:
     if area is None:
         return None
     path = parts[area.depth :]
-    return area.find(path) or area.find(compose(path))
+    return area.find(path, having) or area.find(compose(path), having)
 
 
 async def renew_rights(context: Context, place: Place) -> Place:

@@ -11,6 +11,7 @@ from posthouse.access.imap.keywords import write_keywords
 from posthouse.access.imap.places import find_place, renew_rights
 from posthouse.access.imap.resync import tell_missed
 from posthouse.access.imap.selected import Selected
+from posthouse.access.imap.sending import removing
 from posthouse.access.imap.sparse import is_large, open_sparse
 from posthouse.message.mailbox import Snapshot
 from posthouse.ports.store import NoSuchMailbox
@@ -23,14 +24,14 @@ _SEEN = 1
 
 
 async def select(context: Context, request: Select) -> Done:
+    if request.qresync is not None and not context.qresync:
+        raise Bad("QRESYNC has to be enabled first")
     was_open = context.selected is not None
     leave(context)
     if was_open:
         context.write(write_status(b"*", b"OK", "The mailbox before is closed", b"CLOSED"))
     if request.condstore or request.qresync is not None:
         context.condstore = True
-    if request.qresync is not None and not context.qresync:
-        raise Bad("QRESYNC has to be enabled first")
     place = await find_place(context, request.mailbox)
     place.need("r")
     store = context.desk.store
@@ -92,7 +93,8 @@ async def close(context: Context, request: Close) -> Done:
     try:
         place = await renew_rights(context, selected.place)
         if not selected.is_read_only and place.may("e"):
-            await context.desk.store.messages.expunge(place.owner, place.mailbox.id)
+            async with removing(context, place):
+                await context.desk.store.messages.expunge(place.owner, place.mailbox.id)
     except NoSuchMailbox:
         pass  # nothing is left to be expunged
     leave(context)

@@ -14,7 +14,8 @@ from posthouse.access.imap import sending
 from posthouse.access.imap.answers import Bad, Done, No
 from posthouse.access.imap.catenating import fetch_url
 from posthouse.access.imap.context import Context
-from posthouse.access.imap.place import Place
+from posthouse.access.imap.mailboxes import may_create
+from posthouse.access.imap.place import Place, split_name
 from posthouse.access.imap.places import find_place
 from posthouse.message.capabilities import HopCapabilities
 from posthouse.message.mailbox import Role
@@ -28,6 +29,7 @@ from posthouse.protocol.imap.render import write_uids
 from posthouse.protocol.imap.values import AppendMessage, Url
 
 _SLICE = 256 * 1024
+_WAYS_IN = "li"  # RFC 4314 §4: a drop box need not be seen
 _RIGHTS_OF_FLAGS = {"\\Seen": "s", "\\Deleted": "t"}  # RFC 4314 §4; all others: w
 # Text with bare CR or LF or 8 bits is fine where mail is kept; NUL is not.
 _STORE = HopCapabilities(eightbitmime=True, binarymime=False, smtputf8=True)
@@ -79,12 +81,14 @@ async def _append(context: Context, request: Append, turn: Turn) -> Done:
 
 async def find_target(context: Context, name: str) -> Place:
     """A mailbox that messages may be put into. Raises No; [TRYCREATE] where creating it would help."""
+    sending.refuse_other_outbox(context, split_name(name))
     try:
-        place = await find_place(context, name)
+        place = await find_place(context, name, _WAYS_IN)
     except No as refusal:
-        raise No(refusal.text, b"TRYCREATE" if refusal.code == b"NONEXISTENT" else refusal.code) from None
+        helps = refusal.code == b"NONEXISTENT" and await may_create(context, name)
+        raise No(refusal.text, b"TRYCREATE" if helps else refusal.code) from None
     place.need("i")
-    if place.mailbox.role is Role.SCHEDULED:
+    if sending.is_scheduled(place):
         raise No("Mail comes into Scheduled by being sent with a time; it would not go out from there", b"CANNOT")
     return place
 
