@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from posthouse.access.imap.place import ALL_RIGHTS, sum_rights
@@ -142,13 +144,56 @@ async def test_nobody_makes_a_mailbox_for_anothers_use() -> None:
 async def test_without_l_every_answer_is_that_of_a_mailbox_that_is_not_there(right: str) -> None:
     _, bob = await _open_with(right)
     for command in _COMMANDS:
+        if right == "i" and command.startswith(b"APPEND"):
+            continue  # a drop box
         hidden = await bob.talk(b"a " + command % _TEAM)
         missing = await bob.talk(b"a " + command % f'"{_OWNER}/Nothing"'.encode())
         nobody = await bob.talk(b"a " + command % b'"Other Users/nobody@example.org/Team"')
         assert hidden == missing == nobody, command
         if not command.startswith(b"UNSUBSCRIBE"):
-            code = b"TRYCREATE" if command.startswith(b"APPEND") else b"NONEXISTENT"
-            assert b"a NO [%b] There is no such mailbox\r\n" % code in hidden, command
+            assert b"a NO [NONEXISTENT] There is no such mailbox\r\n" in hidden, command
+
+
+async def test_a_drop_box_takes_mail_and_shows_nothing() -> None:
+    """RFC 4314 §4: `i` is all that APPEND and COPY need."""
+    office, bob = await _open_with("i")
+    await office.add(letter("his"), account=BOB)
+    assert b"a OK [APPENDUID " in await bob.talk(b"a APPEND %b {5+}\r\nA: b\n" % _TEAM)
+    await bob.select()
+    assert b"b OK [COPYUID " in await bob.talk(b"b COPY 1 %b" % _TEAM)
+    assert (await office.store.mailboxes.get(ALICE, await _team(office))).total == 4
+    assert b"c NO [NONEXISTENT] " in await bob.talk(b"c SELECT %b" % _TEAM)
+
+
+@pytest.mark.parametrize(("rights", "code"), [("lk", b"TRYCREATE"), ("li", b"NONEXISTENT")])
+async def test_only_who_may_create_is_told_to_try(rights: str, code: bytes) -> None:
+    _, bob = await _open_with(rights)
+    below = f'"{_OWNER}/Team/below"'.encode()
+    assert b"a NO [%b] " % code in await bob.talk(b"a APPEND %b {5+}\r\nA: b\n" % below)
+    assert b"b NO [NONEXISTENT] " in await bob.talk(b'b APPEND "Other Users/nobody@example.org/x" {5+}\r\nA: b\n')
+    assert b"c NO [TRYCREATE] " in await bob.talk(b"c APPEND mine {5+}\r\nA: b\n")
+
+
+async def test_other_accounts_are_looked_into_only_when_they_share() -> None:
+    """Otherwise the time an answer takes would tell which accounts there are."""
+    office, _, bob = await _open()
+    asked: list[str] = []
+    sharing = office.store.sharing
+    office.store = replace(office.store, sharing=_Noting(sharing, asked))  # type: ignore[arg-type]
+    bob.session.desk = office.desk
+    await bob.talk(b"a STATUS %b (MESSAGES)" % _TEAM)
+    there, asked[:] = [*asked], []
+    await bob.talk(b'a STATUS "Other Users/nobody@example.org/Team" (MESSAGES)')
+    assert there == asked == ["owners"]
+
+
+class _Noting:
+    def __init__(self, sharing: object, asked: list[str]) -> None:
+        self._sharing, self._asked = sharing, asked
+
+    def __getattr__(self, name: str) -> object:
+        self._asked.append(name)
+        return getattr(self._sharing, name)
 
 
 async def test_an_account_that_shares_nothing_is_as_one_that_is_not_there() -> None:
@@ -190,7 +235,7 @@ async def test_who_may_not_read_the_selected_mailbox_any_more_is_put_out() -> No
     office, bob = await _open_with("lr")
     await bob.talk(b"a SELECT " + _TEAM, b"b IDLE")
     await office.store.sharing.set_grant(ALICE, await _team(office), Grant(BOB, "l"))
-    assert await bob.hear() == b"* BYE The selected mailbox was removed\r\n"
+    assert await bob.hear() == b"* BYE The selected mailbox is no longer accessible\r\n"
     assert bob.wire.is_closing
 
 

@@ -305,3 +305,21 @@ async def test_a_mailbox_that_an_import_named_like_those_of_others_can_be_had_an
     assert b"a OK" in await alice.talk(b'a SELECT "Other Users/old"')
     assert b"b OK" in await alice.talk(b'b RENAME "Other Users" Elsewhere')
     assert await names_of(alice, "E*") == ["Elsewhere", "Elsewhere/old"]
+
+
+@pytest.mark.parametrize("name", [b"&bad", b"&2AA-", b"R&D", b"&AEE-", b"&Jj", b"&AOR-", b"a&"])
+async def test_a_name_that_is_no_modified_utf7_is_no_mailbox(name: bytes) -> None:
+    """RFC 3501 §5.1.3."""
+    office, client = await _enter()
+    assert (await client.talk(b'a CREATE "%b"' % name)).startswith(b"a NO [CANNOT] ")
+    assert (await client.talk(b'a RENAME INBOX "%b"' % name)).startswith(b"a NO [CANNOT] ")
+    assert (await client.talk(b'a SELECT "%b"' % name)).startswith(b"a NO [NONEXISTENT] ")
+    assert len(await office.store.mailboxes.list_all(ALICE)) == 1
+
+
+async def test_a_name_that_is_written_wrong_is_not_that_of_another() -> None:
+    _, client = await _enter()
+    for name in (b"R&-D", b"R&-&-D", b"&AOQ-&-", b"&ZeVnLIqe-"):
+        assert b"a OK " in await client.talk(b'a CREATE "%b"' % name)
+        assert b"a OK " in await client.talk(b'a SELECT "%b"' % name)
+    assert b"a NO [NONEXISTENT] " in await client.talk(b'a STATUS "R&D" (MESSAGES)')

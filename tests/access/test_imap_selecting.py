@@ -152,7 +152,7 @@ async def test_a_mailbox_that_was_removed_ends_the_session() -> None:
     client = await office.enter()
     await client.select("Work")
     await office.store.mailboxes.remove(ALICE, work.id)
-    assert await client.talk(b"a NOOP") == b"* BYE The selected mailbox was removed\r\n"
+    assert await client.talk(b"a NOOP") == b"* BYE The selected mailbox is no longer accessible\r\n"
     assert client.wire.is_closing
 
 
@@ -166,3 +166,13 @@ async def test_news_that_the_store_cannot_tell_now_are_told_later() -> None:
     assert await client.hear() == b""
     office.memory.error = None
     assert await client.say(b"DONE\r\n") == b"* 2 EXISTS\r\ni OK Idle is over\r\n"
+
+
+async def test_a_select_that_is_wrong_in_itself_changes_nothing() -> None:
+    office = await open_office(ONE)
+    client = await office.enter()
+    await client.select()
+    answer = await client.talk(b"a SELECT INBOX (QRESYNC (1 1))")
+    assert answer == b"a BAD QRESYNC has to be enabled first\r\n"
+    assert await is_selected(client)
+    assert not client.session.condstore

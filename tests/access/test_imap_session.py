@@ -203,7 +203,7 @@ async def test_a_mailbox_that_is_removed_ends_the_sessions_in_it() -> None:
     await client.select("Old")
     await client.talk(b"a IDLE")
     await office.store.mailboxes.remove(ALICE, made.id)
-    assert (await client.hear()).startswith(b"* BYE The selected mailbox was removed")
+    assert (await client.hear()).startswith(b"* BYE The selected mailbox is no longer accessible")
     assert client.wire.is_closing
 
 
@@ -225,7 +225,7 @@ async def test_enable_tells_what_it_has_enabled() -> None:
     office = await open_office()
     client = await office.enter()
     assert await client.talk(b"a ENABLE CONDSTORE X-UNKNOWN IDLE") == b"* ENABLED CONDSTORE\r\na OK Completed\r\n"
-    assert await client.talk(b"b ENABLE imap4rev2 qresync") == b"* ENABLED IMAP4REV2 QRESYNC\r\nb OK Completed\r\n"
+    assert await client.talk(b"b ENABLE imap4rev2 qresync") == b"* ENABLED IMAP4rev2 QRESYNC\r\nb OK Completed\r\n"
 
 
 async def test_compress_is_answered_before_it_begins() -> None:
@@ -335,3 +335,19 @@ async def test_who_has_logged_in_slows_nobody_by_what_is_refused() -> None:
     client = await office.enter()
     await client.talk(b"a BOGUS", b"b SELECT Nowhere")
     assert client.wire.errors == 0
+
+
+async def test_no_answer_ends_as_if_a_literal_followed() -> None:
+    office = await open_office()
+    client = await office.enter()
+    for line in (b"a STATUS INBOX ({5}", b"b STORE 1 {7}x{9}", b'c LIST "" x {3} {11}', b"d SETACL INBOX x }{5}"):
+        for answer in (await client.talk(line)).split(b"\r\n"):
+            assert not answer.endswith(b"}"), answer
+
+
+async def test_a_search_without_keys_is_told_what_is_missing() -> None:
+    office = await open_office(letter("one"))
+    client = await office.enter()
+    await client.select()
+    assert await client.talk(b"a SEARCH") == b"a BAD Expected a search key at the end\r\n"
+    assert await client.talk(b"b UID SEARCH ") == b"b BAD Expected a search key at the end\r\n"

@@ -134,4 +134,4 @@ async def test_a_large_mailbox_that_was_removed_ends_the_session(line: bytes) ->
     client = await office.enter()
     await client.select("Work")
     await office.store.mailboxes.remove(ALICE, work.id)
-    assert await client.talk(b"a " + line) == b"* BYE The selected mailbox was removed\r\n"
+    assert await client.talk(b"a " + line) == b"* BYE The selected mailbox is no longer accessible\r\n"

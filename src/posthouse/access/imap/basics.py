@@ -36,9 +36,9 @@ async def identify(context: Context, request: Id) -> Done:
 
 async def enable(context: Context, request: Enable) -> Done:
     """Only what is announced can be enabled; the rest is passed over (RFC 5161 §3.1)."""
-    known = {name.upper() for name in list_capabilities(context)}
+    known = {name.upper(): name for name in list_capabilities(context)}
     wanted = dict.fromkeys(name.upper() for name in request.names)
-    enabled = [name for name in wanted if name in known and context.enable(name)]
+    enabled = [known[name] for name in wanted if name in known and context.enable(name)]
     context.write(b"* ENABLED%b\r\n" % "".join(f" {name}" for name in enabled).encode("ascii"))
     return DONE
 

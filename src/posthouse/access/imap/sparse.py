@@ -48,7 +48,7 @@ async def fill_view(context: Context) -> None:
             if await _try_to_fill(context, selected):
                 return
     except NoSuchMailbox:
-        end_session(context, "The selected mailbox was removed")
+        end_session(context, "The selected mailbox is no longer accessible")
     end_session(context, "The selected mailbox has changed too much")
 
 

@@ -60,7 +60,7 @@ async def tell_news(
         return
     old = selected.view
     if new is None or new.uidvalidity != old.uidvalidity:
-        end_session(context, "The selected mailbox was removed")
+        end_session(context, "The selected mailbox is no longer accessible")
     if new is old:
         return
     difference = compare_snapshots(old, new)

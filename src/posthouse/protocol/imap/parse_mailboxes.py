@@ -15,6 +15,11 @@ def one_mailbox(reader: Reader) -> str:
     return reader.mailbox()
 
 
+def _new_mailbox(reader: Reader) -> str:
+    reader.space()
+    return reader.mailbox(b"CANNOT")
+
+
 # -- SELECT
 
 
@@ -85,7 +90,7 @@ def _known_set(reader: Reader) -> SequenceSet:
 
 
 def parse_create(reader: Reader, limits: ImapLimits) -> Create:
-    mailbox = one_mailbox(reader)
+    mailbox = _new_mailbox(reader)
     if not reader.accept(b" "):
         return Create(mailbox)
     uses: list[str] = []
@@ -101,7 +106,7 @@ def parse_create(reader: Reader, limits: ImapLimits) -> Create:
 
 
 def parse_rename(reader: Reader, limits: ImapLimits) -> Rename:
-    return Rename(one_mailbox(reader), one_mailbox(reader))
+    return Rename(one_mailbox(reader), _new_mailbox(reader))
 
 
 def parse_status(reader: Reader, limits: ImapLimits) -> Status:

@@ -283,7 +283,8 @@ def parse_esearch(reader: Reader, limits: ImapLimits) -> Search:
 
 
 def _search(reader: Reader, limits: ImapLimits, is_uid: bool, sources: tuple[Source, ...]) -> Search:
-    reader.space()
+    if not reader.accept(b" "):
+        reader.fail("a search key")
     returns = SearchReturn()
     if reader.accept_word(b"RETURN"):
         reader.space()

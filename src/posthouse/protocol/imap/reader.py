@@ -11,7 +11,7 @@ import re
 from collections.abc import Callable, Sequence
 from typing import NoReturn, TypeVar
 
-from posthouse.message.modified_utf7 import decode_name
+from posthouse.message.modified_utf7 import decode_name, read_name
 
 T = TypeVar("T")
 
@@ -190,8 +190,12 @@ class Reader:
         name = found[0].decode("ascii")
         return _SYSTEM_FLAGS.get(name.lower(), name) if name.startswith("\\") else name
 
-    def mailbox(self) -> str:
-        return self.name_of(self.astring_octets("the name of a mailbox"))
+    def mailbox(self, code: bytes = b"NONEXISTENT") -> str:
+        """`code`: of the refusal of a name that is no modified UTF-7 (RFC 3501 §5.1.3): no mailbox has it."""
+        octets = self.astring_octets("the name of a mailbox")
+        if b"&" in octets and not self.is_utf8 and octets.isascii() and read_name(octets) is None:
+            raise SyntaxProblem("That name is no modified UTF-7", code, b"NO")
+        return self.name_of(octets)
 
     def list_mailbox(self) -> str:
         """A pattern of LIST."""

@@ -19,6 +19,8 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 def write_status(tag: bytes, status: bytes, text: str, code: bytes = b"") -> bytes:
     """`tag` b"*" for an untagged one. `text` is ours: no line breaks, never empty."""
     said = text.encode("utf-8", "replace").replace(b"\r", b" ").replace(b"\n", b" ") or b"Done"
+    if said.endswith(b"}"):  # a client must not take it for a literal
+        said += b"."
     if code:
         return b"%b %b [%b] %b\r\n" % (tag, status, code, said)
     return b"%b %b %b\r\n" % (tag, status, said)
