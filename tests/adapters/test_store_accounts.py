@@ -112,6 +112,15 @@ async def test_what_was_expunged_comes_back_where_it_was_under_a_new_id(store: S
     assert await store.undelete(ACCOUNT, [added.email]) == []
 
 
+async def test_what_was_taken_back_from_scheduled_comes_back_as_a_draft(store: SqliteStore) -> None:
+    submitted = await store.submissions.submit(ACCOUNT, scheduled(1))
+    assert submitted.mailbox is not None and submitted.email is not None
+    await remove(store, mailbox=submitted.mailbox)
+    await store.undelete(ACCOUNT, [submitted.email])
+    drafts = await store.mailboxes.open_role(ACCOUNT, Role.DRAFTS)
+    assert await uids(store, drafts.id) == [1] and await uids(store, submitted.mailbox) == []
+
+
 async def test_what_was_in_a_removed_mailbox_comes_back_to_the_inbox(store: SqliteStore) -> None:
     work = (await store.mailboxes.create(ACCOUNT, "Work")).id
     (added,) = await store.messages.add(ACCOUNT, [make_addition(1, work)])

@@ -167,6 +167,15 @@ async def test_usual_names_are_the_mailboxes_of_their_roles(depot: Depot) -> Non
     }
 
 
+async def test_nothing_is_imported_into_scheduled(depot: Depot) -> None:
+    await depot.bring(
+        Script(
+            letter(1, "scheduled"), letter(2, "Later", role=Role.SCHEDULED), letter(3, "Work", "Scheduled"), batch=10
+        )
+    )
+    assert await subjects(depot) == {"Scheduled (imported)": [1, 2], "Work/Scheduled": [3]}
+
+
 async def test_names_that_a_mailbox_cannot_have_are_made_fit(depot: Depot) -> None:
     await depot.bring(Script(letter(1, "a/b\nc"), letter(2, "é" * 200), letter(3, "", "x"), batch=10))
     assert set(await subjects(depot)) == {"a_b_c", "é" * 127, "_/x"}

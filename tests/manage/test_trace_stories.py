@@ -55,6 +55,8 @@ def test_reports_that_name_each_other_end() -> None:
 def test_a_record_is_shown_in_plain_words() -> None:
     assert describe(RECORDS[2]) == ("failed for good", "recipient bob@b.example; reply 550 no")
     assert describe(RECORDS[4]) == ("received", f"recipients ann@a.example; about {MESSAGE}")
+    waits = describe({"at": 1, "step": "submitted", "id": "7.1", "send_at": 1_800_000_000.5})
+    assert waits == ("submitted by a user", "send at 2027-01-15T08:00:00.500Z")
     assert describe({"at": 1, "step": "new word", "id": "x", "helo": None, "held": False}) == ("new word", "")
 
 

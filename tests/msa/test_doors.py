@@ -11,8 +11,8 @@ import pytest
 from posthouse.message.mailbox import AccountId, EmailId, Mailbox, MailboxId, Role, Uid, UidRange
 from posthouse.msa import outbox
 from posthouse.msa.doors import DoorParts, Doors
-from posthouse.msa.sent import SentParts
 from posthouse.msa.limits import SendLimits
+from posthouse.msa.sent import SentParts
 from posthouse.msa.submit import SubmitOptions, Submitted
 from posthouse.ports.clock import FakeClock
 from posthouse.ports.login import Scope
@@ -138,6 +138,19 @@ async def test_a_foreign_from_is_refused(house: House) -> None:
     message = write(1, house.clock).replace(b"alice@ours.example", b"boss@ours.example")
     refusal = await refuse(house, message)
     assert refusal.is_policy and refusal.text.startswith("5.7.1 ") and "boss@ours.example" in refusal.text
+
+
+@pytest.mark.parametrize(
+    ("to", "named"),
+    [
+        ("bob at example", "'bob at example'"),
+        ("Bob <bob>, x@there.example", "'bob'"),
+        ("x@y.example, c at d", "'c at d'"),
+    ],
+)
+async def test_what_is_no_address_is_named(house: House, to: str, named: str) -> None:
+    refusal = await refuse(house, write(1, house.clock, to=to))
+    assert refusal.text.startswith(f"5.1.3 {named} is not an address")
 
 
 async def test_a_bad_recipient_is_named(house: House) -> None:

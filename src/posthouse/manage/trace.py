@@ -120,6 +120,15 @@ PHRASES = {
 }
 
 
+TIME_FIELDS = frozenset({"send_at", "was_for"})
+
+
+def _show(name: str, value: object) -> str:
+    if name in TIME_FIELDS and isinstance(value, int | float):
+        return format_rfc3339(Instant(value))
+    return ", ".join(map(str, value)) if name in LIST_FIELDS and isinstance(value, list | tuple) else str(value)
+
+
 def describe(record: Record) -> tuple[str, str]:
     """The step in plain words, and the fields that explain it as `name value` pairs."""
     step = str(record.get("step", ""))
@@ -127,6 +136,5 @@ def describe(record: Record) -> tuple[str, str]:
     for name, value in record.items():
         if name in ("at", "step", "id") or value is None or value is False or value in ("", []):
             continue
-        shown = ", ".join(map(str, value)) if name in LIST_FIELDS and isinstance(value, list | tuple) else str(value)
-        details.append(f"{name.replace('_', ' ')} {shown}")
+        details.append(f"{name.replace('_', ' ')} {_show(name, value)}")
     return PHRASES.get(step, step), "; ".join(details)

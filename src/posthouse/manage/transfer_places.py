@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from posthouse.message.mailbox import AccountId, MailboxId, Role
+from posthouse.message.mailbox import ROLE_NAMES, AccountId, MailboxId, Role
 from posthouse.ports.store import Mailboxes, MailboxExists
 
 MAX_NAME_OCTETS = 255
@@ -21,7 +21,12 @@ class Places:
         self._known.clear()
 
     async def find(self, path: Path, role: Role | None = None) -> MailboxId:
-        """With a role, the account's mailbox of that role, whatever its name. Raises StoreRefusal, StoreError."""
+        """With a role, the account's mailbox of that role, whatever its name. Raises StoreRefusal, StoreError.
+
+        Nothing is put into Scheduled: it would look as if it were to be sent.
+        """
+        if role is Role.SCHEDULED or (len(path) == 1 and path[0].lower() == ROLE_NAMES[Role.SCHEDULED].lower()):
+            path, role = (f"{ROLE_NAMES[Role.SCHEDULED]} (imported)",), None
         found = self._known.get((path, role))
         if found is None:
             found = self._known[path, role] = await self._open(path, role)

@@ -28,6 +28,7 @@ BOOKKEEPING = frozenset(
 BOOKKEEPING_PREFIXES = (b"x-mozilla-", b"x-evolution-", b"x-kmail-", b"x-claws-", b"x-sylpheed-", b"x-balsa-")
 _QUOTED = re.compile(rb'"(?:[^"\\]|\\.)*+"|\((?:[^()\\]|\\.)*+\)')  # strings and comments
 _ADDRESS_LIKE = re.compile(rb"(?<![^\s<>,;:()])(?!=\?)[^\s<>,;:()@]+@[^\s<>,;:()@]+\.[^\s<>,;:()@]+")
+_BRIEF = 200  # characters of what cannot be read
 _TRACE = frozenset({b"received", b"return-path"})
 _BLOCK_STARTS = frozenset({b"resent-from", b"resent-date", b"resent-message-id", b"resent-sender"})
 
@@ -108,7 +109,8 @@ def _read_addresses(value: bytes) -> Iterator[Address]:
         try:
             yield parse_listed(listed.mailbox or b"", listed.host)
         except AddressError as error:
-            raise Unfit(501, "5.1.3", f"{listed.address!r} is not an address: {error}") from None
+            written = listed.address or (listed.name or unfold(value)).decode("utf-8", "replace")
+            raise Unfit(501, "5.1.3", f"{written[:_BRIEF]!r} is not an address: {error}") from None
 
 
 def parse_listed(mailbox: bytes, host: bytes) -> Address:

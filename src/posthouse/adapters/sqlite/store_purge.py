@@ -182,7 +182,9 @@ def _delete_refs(connection: apsw.Connection, account: int, emails: Iterable[tup
 
 
 def undelete_emails(unit: Unit, emails: Iterable[EmailId]) -> list[EmailId]:
-    """Back to the mailbox each was in last, else INBOX, under new ids (an id never comes back)."""
+    """Back to the mailbox each was in last, else INBOX, under new ids (an id never comes back). What was taken back from
+    Scheduled would lie there and not be sent: it comes into Drafts.
+    """
     state = unit.state
     restored: list[EmailId] = []
     rows = select_rows(
@@ -201,6 +203,8 @@ def undelete_emails(unit: Unit, emails: Iterable[EmailId]) -> list[EmailId]:
             (fresh, unit.modseq, state.account, email),
         )
         box = state.mailboxes.get(gone_from) or unit.book.open_role(unit.connection, state, Role.INBOX)
+        if box.role == Role.SCHEDULED.value:
+            box = unit.book.open_role(unit.connection, state, Role.DRAFTS)
         place_one(unit, box, fresh, flags, size)
         state.emails += 1
         state.octets += size
