@@ -323,3 +323,35 @@ async def test_a_name_that_is_written_wrong_is_not_that_of_another() -> None:
         assert b"a OK " in await client.talk(b'a CREATE "%b"' % name)
         assert b"a OK " in await client.talk(b'a SELECT "%b"' % name)
     assert b"a NO [NONEXISTENT] " in await client.talk(b'a STATUS "R&D" (MESSAGES)')
+
+
+@pytest.mark.parametrize("name", ["Drafts", "Sent", "Archive", "Junk", "Trash"])
+async def test_a_usual_name_that_is_made_gets_its_use(name: str) -> None:
+    _, client = await _enter()
+    assert b"a OK " in await client.talk(b"a CREATE " + name.encode())
+    assert rb"\%b)" % name.encode() in await client.talk(b'b LIST "" ' + name.encode())
+    assert b"c OK " in await client.talk(b"c CREATE Work/" + name.encode())
+    assert rb"\%b)" % name.encode() not in await client.talk(b'd LIST "" Work/' + name.encode())
+
+
+async def test_a_usual_name_gets_no_use_that_another_mailbox_has() -> None:
+    _, client = await _enter()
+    assert b"a OK " in await client.talk(b"a CREATE Posted (USE (\\Sent))", b"b CREATE Sent")
+    assert rb"\Sent" not in await client.talk(b'c LIST "" Sent')
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        b"SELECT Sent",
+        b"STATUS Trash (MESSAGES)",
+        b"SUBSCRIBE Junk",
+        b'SETMETADATA Archive (/private/comment "x")',
+        b"APPEND Drafts {5+}\r\nA: b\n",
+        b"COPY 1 Archive",
+    ],
+)
+async def test_usual_mailboxes_are_there_for_who_does_not_list(command: bytes) -> None:
+    _, client = await _enter(letter("one"))
+    await client.select()
+    assert b"\r\na OK " in b"\r\n" + await client.talk(b"a " + command)

@@ -351,3 +351,10 @@ async def test_a_search_without_keys_is_told_what_is_missing() -> None:
     await client.select()
     assert await client.talk(b"a SEARCH") == b"a BAD Expected a search key at the end\r\n"
     assert await client.talk(b"b UID SEARCH ") == b"b BAD Expected a search key at the end\r\n"
+
+
+async def test_who_does_not_log_in_hears_why_the_connection_ends() -> None:
+    client = (await open_office()).open()
+    await client.begin()
+    client.session.time_out()
+    assert (await client.hear()).endswith(b"* BYE You did not log in in time\r\n")

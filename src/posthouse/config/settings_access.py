@@ -45,7 +45,7 @@ class Imap(msgspec.Struct, frozen=True, kw_only=True):
         tuple[str, ...],
         Key(
             ListOf(Text()),
-            "Capabilities that are not announced, for clients that stumble over them.",
+            "Capabilities that are not announced, for clients that stumble over them; their commands still work.",
             example='["NOTIFY"]',
         ),
     ] = ()

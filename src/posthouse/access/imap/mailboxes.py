@@ -18,6 +18,7 @@ from posthouse.access.imap.place import OTHERS, SEPARATOR, Area, Place, compose,
 from posthouse.access.imap.places import find_place, open_area
 from posthouse.access.imap.selecting import leave
 from posthouse.access.imap.sending import is_like_outbox, is_name_of_scheduled
+from posthouse.access.imap.usual import role_of_name
 from posthouse.message.mailbox import MAX_UID, Mailbox, MailboxId, Role, UidRange
 from posthouse.ports.store import MailboxExists, MailboxUpdate
 from posthouse.protocol.imap.commands import Create, Delete, Namespace, Rename, Subscribe, Unsubscribe
@@ -42,7 +43,7 @@ async def create(context: Context, request: Create) -> Done:
     found = area.find_deepest(path)
     _check_free(area, path, found)
     try:
-        made = await _make(context, area, path, found, role)
+        made = await _make(context, area, path, found, role or _usual_role(area, parts))
     except MailboxExists:
         if role is None:
             raise
@@ -51,6 +52,12 @@ async def create(context: Context, request: Create) -> Done:
     if context.rev2 and name != request.mailbox.rstrip(SEPARATOR):
         _tell_name(context, name, request.mailbox.rstrip(SEPARATOR))
     return Done("Mailbox made", b"MAILBOXID (%b)" % write_mailbox_id(area.owner, made.id))  # RFC 8474 §4.1
+
+
+def _usual_role(area: Area, parts: Sequence[str]) -> Role | None:
+    """Of "Sent" and its like, where there is none for that use yet."""
+    role = role_of_name(parts[0]) if len(parts) == 1 and area.viewer is None else None
+    return None if any(mailbox.role is role for mailbox in area.mailboxes) else role
 
 
 def _read_new_name(context: Context, name: str, role: Role | None = None) -> list[str]:

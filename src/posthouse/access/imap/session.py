@@ -118,7 +118,7 @@ class ImapSession(Context):
             self.flush()
             self.wire.expect(self._patience())
             return
-        self._say_bye("You were silent for too long")
+        self._say_bye("You were silent for too long" if self.login is not None else "You did not log in in time")
 
     def shut_down(self, reason: str) -> None:
         if self._task is None:

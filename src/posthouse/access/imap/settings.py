@@ -11,9 +11,10 @@ from posthouse.protocol.imap.server_events import ImapLimits
 class ImapSettings:
     """Times in seconds. 0 turns a limit or a repetition off.
 
-    `hidden`: capabilities that are not announced and do not work, in upper case. `still_here_s`: how often an idling
-    client hears of us, so that nothing on the way forgets the connection. `message_limit`: MESSAGELIMIT (RFC 9738),
-    most messages one command works on. `progress_s`: INPROGRESS (RFC 9585) of long commands.
+    `hidden`: capabilities that are not announced, in upper case; they cannot be enabled, but commands work.
+    `still_here_s`: how often an idling client hears of us, so that nothing on the way forgets the connection.
+    `message_limit`: MESSAGELIMIT (RFC 9738), most messages one command works on. `progress_s`: INPROGRESS (RFC 9585)
+    of long commands.
     """
 
     hostname: str

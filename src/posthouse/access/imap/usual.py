@@ -18,6 +18,11 @@ USUAL_NAMES = frozenset(ROLE_NAMES[role] for role in _USUAL)
 _MADE_BY_SERVER = frozenset({Role.INBOX, Role.SENT, Role.JUNK, Role.SCHEDULED, Role.SNOOZED})
 
 
+def role_of_name(name: str) -> Role | None:
+    """What a mailbox at the top is for that a program makes under a usual name."""
+    return next((role for role in _USUAL if ROLE_NAMES[role] == name), None)
+
+
 def is_fresh(context: Context, places: Iterable[Place]) -> bool:
     """Whether nobody has made a mailbox yet."""
     outbox = context.desk.settings.outbox
