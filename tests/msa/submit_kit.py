@@ -12,6 +12,7 @@ from posthouse.message.instant import Instant
 from posthouse.message.mailbox import AccountId, Mailbox, Role, UidRange
 from posthouse.message.parse import parse_message
 from posthouse.message.parsed import ParsedMessage
+from posthouse.message.reply import Reply
 from posthouse.msa.conduct import Conducts
 from posthouse.msa.handover import HandOver, HandOverParts
 from posthouse.msa.limits import SendLimits
@@ -96,6 +97,7 @@ class House:
         self.directory = FakeDirectory({"ours.example": frozenset({"alice", "carol"})})
         self.limits = limits or SendLimits()
         self.tokens = 0
+        self.rejections: dict[Address, Reply] = {}
         self.has_shard = True
         self.restart()
 
@@ -134,6 +136,7 @@ class House:
                 self.clock,
                 self.log,
                 self.figures,
+                self.rejections.get,
             )
         )
 

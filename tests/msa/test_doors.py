@@ -8,7 +8,9 @@ from typing import cast
 
 import pytest
 
+from posthouse.message.address import parse_address
 from posthouse.message.mailbox import AccountId, EmailId, Mailbox, MailboxId, Role, Uid, UidRange
+from posthouse.message.reply import Reply
 from posthouse.msa import outbox
 from posthouse.msa.doors import DoorParts, Doors
 from posthouse.msa.limits import SendLimits
@@ -138,6 +140,12 @@ async def test_a_foreign_from_is_refused(house: House) -> None:
     message = write(1, house.clock).replace(b"alice@ours.example", b"boss@ours.example")
     refusal = await refuse(house, message)
     assert refusal.is_policy and refusal.text.startswith("5.7.1 ") and "boss@ours.example" in refusal.text
+
+
+async def test_a_recipient_whom_a_route_rejects_is_refused_at_once(house: House) -> None:
+    house.rejections[parse_address("bob@closed.example")] = Reply(550, "5.7.1", "Closed")
+    refusal = await refuse(house, write(1, house.clock, to="bob@closed.example"))
+    assert refusal.text == "5.7.1 <bob@closed.example>: Closed"
 
 
 @pytest.mark.parametrize(

@@ -56,6 +56,7 @@ class Client:
             lambda peer: cast(SaslConversation, FakeConversation(LOGIN)),
             house.clock,
             house.log,
+            house.rejections.get,
         )
         self.role = SubmissionSession(desk, replace(peer))
         self.role.hello(smtp.Hello("client.example", True))
@@ -197,3 +198,11 @@ def test_a_directory_that_cannot_be_read_is_a_temporary_failure_at_mail(house: H
     client = Client(house).log_in()
     house.accounts.is_broken = True
     assert client.mail().startswith("451 4.3.0")
+
+
+async def test_a_recipient_whom_a_route_rejects_is_refused_at_once(house: House) -> None:
+    house.rejections[parse_address("bob@closed.example")] = Reply(550, "5.7.1", "Closed")
+    client = Client(house).log_in()
+    client.mail()
+    assert client.rcpt("bob@closed.example") == "550 5.7.1 <bob@closed.example>: Closed"
+    assert client.rcpt("bob@there.example").startswith("250 ")

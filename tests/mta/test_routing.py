@@ -65,6 +65,13 @@ def test_a_route_for_a_unicode_domain_covers_its_a_label_too() -> None:
     assert router.route_now(parse_address("a@xn--bcher-kva.example")) == Discarded()
 
 
+def test_a_rejection_is_known_before_anything_is_sent() -> None:
+    router = make_router([Route("a.example", hops("discard")), Route("b.example", hops("reject:550 5.7.1 No"))])
+    assert router.find_rejection(parse_address("x@b.example")) == Reply(550, "5.7.1", "No")
+    assert router.find_rejection(parse_address("x@a.example")) is None
+    assert router.find_rejection(parse_address("x@c.example")) is None
+
+
 def test_discard_and_reject_need_no_host() -> None:
     router = make_router([Route("a.example", hops("discard")), Route("b.example", hops("reject:550 5.7.1 No"))])
     assert router.route_now(parse_address("x@a.example")) == Discarded()

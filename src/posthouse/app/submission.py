@@ -29,7 +29,7 @@ from posthouse.msa.conduct import Conducts
 from posthouse.msa.handover import HandOver, HandOverParts, Onward
 from posthouse.msa.limits import SendLimits
 from posthouse.msa.session import SubmissionDesk, SubmissionSession, SubmissionSettings
-from posthouse.msa.submit import SubmitFigures, SubmitParts, SubmitSettings, Submitter
+from posthouse.msa.submit import FindRejection, SubmitFigures, SubmitParts, SubmitSettings, Submitter, reject_nobody
 from posthouse.ports.clock import Clock
 from posthouse.ports.compute import Compute
 from posthouse.ports.directory import Accounts, Directory
@@ -63,6 +63,7 @@ class World:
     metrics: Metrics
     workers: int = 1
     inline_limit: int = 128 * 1024
+    find_rejection: FindRejection = reject_nobody
 
 
 class Submission:
@@ -100,6 +101,7 @@ class Submission:
                 world.clock,
                 world.log,
                 submit_figures(world.metrics),
+                world.find_rejection,
             )
         )
 
@@ -124,6 +126,7 @@ class Submission:
             converse,
             self._world.clock,
             self._world.log,
+            self._world.find_rejection,
         )
         return partial(SubmissionSession, desk)
 

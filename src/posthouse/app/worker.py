@@ -176,6 +176,7 @@ class Worker:
             context.metrics,
             context.worker_count,
             context.settings.store.body_file_size,
+            self._router.find_rejection,
         )
         return Submission(context.settings, People(self._people, self._directory), world)
 

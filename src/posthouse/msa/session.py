@@ -25,12 +25,14 @@ from posthouse.message.reply import Reply
 from posthouse.message.trace import Origin, describe_tls, hidden_prefix, received_prefix, with_protocol
 from posthouse.msa.submit import (
     NO_DIRECTORY,
+    FindRejection,
     Refused,
     SubmitOptions,
     Submitted,
     check_login,
     check_recipient,
     check_sender,
+    reject_nobody,
 )
 from posthouse.ports.clock import Clock
 from posthouse.ports.directory import Accounts, Directory, DirectoryError
@@ -81,6 +83,7 @@ class SubmissionDesk:
     converse: Callable[[Peer], SaslConversation]
     clock: Clock
     log: Log
+    find_rejection: FindRejection = reject_nobody
 
 
 class SubmissionSession:
@@ -160,7 +163,7 @@ class SubmissionSession:
         recipient, desk = event.recipient, self._desk
         if not recipient.address.domain and desk.settings.postmaster is not None:
             recipient = replace(recipient, address=desk.settings.postmaster)
-        refusal = check_recipient(recipient.address, desk.directory)
+        refusal = check_recipient(recipient.address, desk.directory, desk.find_rejection)
         if refusal is not None:
             self._note_refused(str(recipient.address), refusal)
             return refusal

@@ -60,6 +60,13 @@ _OVER_QUOTA = Reply(552, "5.2.2", "The mailbox is full: there is no room for the
 _LATER = Reply(451, "4.3.0", "The mail could not be stored, try again later")
 
 
+FindRejection = Callable[[Address], Reply | None]
+
+
+def reject_nobody(address: Address) -> Reply | None:
+    return None
+
+
 @dataclass(frozen=True, slots=True)
 class SubmitOptions:
     """`send_at`, seconds since 1970, or `undo_s` from now: until then it lies in Scheduled and can be taken back.
@@ -82,7 +89,8 @@ class SubmitOptions:
 class Submitted:
     """`queue_id` "" unless it goes out now. `is_repeat`: it was here already, nothing is sent again.
 
-    `send_at` 0: at once; of a repeat: it still waits for that time. `hold`: why it waits for an administrator, "" if it does not.
+    `send_at` 0: at once; of a repeat: it still waits for that time. `hold`: why it waits for an administrator, "" if it
+    does not.
     """
 
     id: SubmissionId
@@ -120,7 +128,9 @@ class SubmitFigures:
 
 @dataclass(frozen=True, slots=True)
 class SubmitParts:
-    """`parse` is message/parse.py beside the loop for large messages; `make_token` gives unguessable letters."""
+    """`parse` is message/parse.py beside the loop for large messages; `make_token` gives unguessable letters.
+    `find_rejection`: what the routes say to an address at once (`to = "reject:..."`).
+    """
 
     settings: SubmitSettings
     accounts: Accounts
@@ -134,6 +144,7 @@ class SubmitParts:
     clock: Clock
     log: Log
     figures: SubmitFigures
+    find_rejection: FindRejection = reject_nobody
 
 
 @dataclass(slots=True)
@@ -172,7 +183,9 @@ def check_authors(account: AccountId, head: Head, accounts: Accounts) -> None:
             raise Unfit(550, "5.7.1", f"This account may not send as <{author}>")
 
 
-def check_recipient(address: Address, directory: Directory) -> Reply | None:
+def check_recipient(
+    address: Address, directory: Directory, find_rejection: FindRejection = reject_nobody
+) -> Reply | None:
     """Early and clear, instead of a bounce. RFC 6409 §4.2: domains are fully qualified."""
     if not address.domain:
         return Reply(550, "5.1.1", "There is no postmaster here")
@@ -185,7 +198,8 @@ def check_recipient(address: Address, directory: Directory) -> Reply | None:
     is_complete = "." in address.domain or address.domain.startswith("[")
     if standing is Standing.ELSEWHERE and not is_complete:
         return Reply(550, "5.1.3", f"The domain of <{address}> is not complete")
-    return None
+    rejection = find_rejection(address)
+    return None if rejection is None else replace(rejection, text=f"<{address}>: {rejection.text}")
 
 
 def check_octets(data: bytes) -> Reply | None:
@@ -250,7 +264,7 @@ def plan_submission(
     _refuse(check_sender(login.account, chosen.sender, accounts))
     check_authors(login.account, head, accounts)
     for one in chosen.recipients:
-        _refuse(check_recipient(one.address, directory))
+        _refuse(check_recipient(one.address, directory, parts.find_rejection))
     now = parts.clock.now()
     fixed = repair_head(head, now, lambda: f"<{parts.make_token()}@{parts.settings.hostname}>")
     rest = data[body:]

@@ -143,6 +143,13 @@ class Router:
         route = self.find_route(address)
         return route is not None and route.is_open
 
+    def find_rejection(self, address: Address) -> Reply | None:
+        """What the configuration says at once, without a question to DNS, to mail for an address that is not ours."""
+        route = self.find_route(address)
+        if route is None or not isinstance(route.hops[0], RejectHop) or self._find_ours(address) is not None:
+            return None
+        return route.hops[0].reply
+
     def delivers_here(self, address: Address) -> bool:
         """It ends in a mailbox of ours, at other addresses or nowhere: no next host reads a second one out of it."""
         if self._directory.mailbox_of(address) is not None or tuple(self._directory.expand(address)) != (address,):

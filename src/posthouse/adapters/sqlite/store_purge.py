@@ -182,8 +182,8 @@ def _delete_refs(connection: apsw.Connection, account: int, emails: Iterable[tup
 
 
 def undelete_emails(unit: Unit, emails: Iterable[EmailId]) -> list[EmailId]:
-    """Back to the mailbox each was in last, else INBOX, under new ids (an id never comes back). What was taken back from
-    Scheduled would lie there and not be sent: it comes into Drafts.
+    """Back to the mailbox each was in last, else INBOX, under new ids (an id never comes back). What was taken back
+    from Scheduled would lie there and not be sent: it comes into Drafts.
     """
     state = unit.state
     restored: list[EmailId] = []
