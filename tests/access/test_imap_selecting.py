@@ -176,3 +176,29 @@ async def test_a_select_that_is_wrong_in_itself_changes_nothing() -> None:
     assert answer == b"a BAD QRESYNC has to be enabled first\r\n"
     assert await is_selected(client)
     assert not client.session.condstore
+
+
+@pytest.mark.parametrize("enabled", ["QRESYNC", "IMAP4REV2"])
+async def test_who_knows_closed_goes_on_when_the_mailbox_is_removed(enabled: str) -> None:
+    """RFC 9051 §7.1, CLOSED."""
+    office = await open_office()
+    client = await office.enter()
+    await client.enable(enabled)
+    gone = b"* NO The selected mailbox is no longer accessible\r\n* OK [CLOSED] It is closed\r\n"
+    commands = {b"NOOP": b"a OK", b"SEARCH ALL": b"a NO [NONEXISTENT]", b"UID STORE 1 +FLAGS X": b"a NO [NONEXISTENT]"}
+    for line, answer in commands.items():
+        made = await office.store.mailboxes.create(ALICE, "Old")
+        await client.select("Old")
+        await office.store.mailboxes.remove(ALICE, made.id)
+        if line.startswith(b"UID STORE"):
+            answer = b"a OK"  # there was nothing to change; then the news
+        said = await client.talk(b"a " + line)
+        assert said.startswith(gone + answer), (line, said)
+        assert await client.talk(b"b FETCH 1 FLAGS") == b"b BAD Select a mailbox first\r\n"
+    made = await office.store.mailboxes.create(ALICE, "Old")
+    await client.select("Old")
+    assert await client.talk(b"c IDLE") == b"+ idling\r\n"
+    await office.store.mailboxes.remove(ALICE, made.id)
+    assert await client.hear() == gone
+    assert (await client.talk(b"DONE", b"d NOOP")).endswith(b"d OK Completed\r\n")
+    assert not client.wire.is_closing

@@ -38,6 +38,10 @@ class No(Exception):
         self.text, self.code = text, code
 
 
+class MailboxGone(No):
+    """The selected mailbox is closed, and the client was told: removed, or it may not be read any more."""
+
+
 class Bad(Exception):
     """Tagged BAD: the command makes no sense here."""
 

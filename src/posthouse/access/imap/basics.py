@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from posthouse.access.imap.answers import DONE, Done
+import contextlib
+
+from posthouse.access.imap.answers import DONE, Done, MailboxGone
 from posthouse.access.imap.capabilities import list_capabilities, write_capabilities
 from posthouse.access.imap.context import Context
 from posthouse.access.imap.updates import tell_news
@@ -19,9 +21,15 @@ async def capability(context: Context, request: Capability) -> Done:
 
 
 async def noop(context: Context, request: Noop | Check) -> Done:
-    if context.selected is not None:
-        await tell_news(context)
+    await _tell_news(context)
     return DONE
+
+
+async def _tell_news(context: Context) -> None:
+    """A mailbox that is gone makes none of these commands fail."""
+    if context.selected is not None:
+        with contextlib.suppress(MailboxGone):
+            await tell_news(context)
 
 
 async def identify(context: Context, request: Id) -> Done:
@@ -47,12 +55,10 @@ async def idle(context: Context, request: Idle) -> None:
     context.idle_tag = context.tag
     context.core.expect_done()
     context.write(write_continuation(b"idling"))
-    if context.selected is not None:
-        await tell_news(context)
+    await _tell_news(context)
 
 
 async def end_idle(context: Context, request: IdleDone) -> Done:
     context.idle_tag = b""
-    if context.selected is not None:
-        await tell_news(context)
+    await _tell_news(context)
     return Done("Idle is over")

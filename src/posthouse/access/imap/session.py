@@ -12,7 +12,7 @@ import asyncio
 from collections.abc import Awaitable
 from typing import assert_never
 
-from posthouse.access.imap.answers import EXPECTED, Bad, Done, No, refusal_of
+from posthouse.access.imap.answers import EXPECTED, Bad, Done, MailboxGone, No, refusal_of
 from posthouse.access.imap.capabilities import write_capabilities
 from posthouse.access.imap.context import Context
 from posthouse.access.imap.desk import Desk
@@ -205,6 +205,8 @@ class ImapSession(Context):
         """What the store cannot say now is told with what comes next."""
         try:
             await news
+        except MailboxGone:
+            return  # that was told
         except EXPECTED as error:
             self.desk.log.warning("IMAP news not told", peer=self.wire.peer.address, error=repr(error))
             if self.selected is not None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from array import array
 from typing import NoReturn
 
+from posthouse.access.imap.answers import MailboxGone
 from posthouse.access.imap.context import Context
 from posthouse.access.imap.keywords import learn_keywords_of
 from posthouse.access.imap.place import Place
@@ -19,6 +20,7 @@ from posthouse.ms.uidsets import find_slices
 from posthouse.ports.access import ConnectionLost
 from posthouse.ports.store import NoSuchMailbox
 from posthouse.protocol.imap.render import write_exists, write_status
+from posthouse.protocol.imap.server_events import State
 
 _TRIES = 5
 
@@ -48,7 +50,7 @@ async def fill_view(context: Context) -> None:
             if await _try_to_fill(context, selected):
                 return
     except NoSuchMailbox:
-        end_session(context, "The selected mailbox is no longer accessible")
+        lose_mailbox(context)
     end_session(context, "The selected mailbox has changed too much")
 
 
@@ -67,6 +69,21 @@ async def _try_to_fill(context: Context, selected: Selected) -> bool:
     selected.view, selected.unread = view, None
     await learn_keywords_of(context, max(view.flags, default=0))
     return True
+
+
+def lose_mailbox(context: Context) -> NoReturn:
+    """Who has enabled what knows CLOSED (RFC 7162 §3.2.11, RFC 9051 §7.1) goes on without a mailbox: raises
+    MailboxGone. Others would ask on for its messages: their session ends, as that of most servers does.
+    """
+    reason = "The selected mailbox is no longer accessible"
+    if not (context.qresync or context.rev2):
+        end_session(context, reason)
+    context.mailbox.close()
+    context.selected = None
+    context.core.state = State.AUTHENTICATED
+    context.write(write_status(b"*", b"NO", reason))
+    context.write(write_status(b"*", b"OK", "It is closed", b"CLOSED"))
+    raise MailboxGone(reason, b"NONEXISTENT")
 
 
 def end_session(context: Context, reason: str) -> NoReturn:

@@ -16,7 +16,7 @@ from posthouse.access.imap.context import Context
 from posthouse.access.imap.contexts import tell_leaving, tell_updates
 from posthouse.access.imap.keywords import learn_keywords_of
 from posthouse.access.imap.places import renew_rights
-from posthouse.access.imap.sparse import end_session, fill_view, tell_arrivals
+from posthouse.access.imap.sparse import fill_view, lose_mailbox, tell_arrivals
 from posthouse.message.mailbox import ModSeq, Snapshot, UidSet
 from posthouse.ms.snapshots import Difference, compare_snapshots, keep_gone
 from posthouse.ms.uidsets import find_slices, subtract
@@ -60,7 +60,7 @@ async def tell_news(
         return
     old = selected.view
     if new is None or new.uidvalidity != old.uidvalidity:
-        end_session(context, "The selected mailbox is no longer accessible")
+        lose_mailbox(context)
     if new is old:
         return
     difference = compare_snapshots(old, new)
