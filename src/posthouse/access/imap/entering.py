@@ -83,6 +83,8 @@ def _conversation(context: Context) -> SaslConversation:
 async def _enter(context: Context, turn: Turn) -> Done:
     if isinstance(turn, Denied):
         code, text = _DENIALS[turn.why]
+        if turn.why is Why.MALFORMED:  # RFC 9051 §6.2.2
+            raise Bad(text)
         raise No(text, code)
     assert isinstance(turn, Accepted)
     login, address = turn.login, context.wire.peer.address
