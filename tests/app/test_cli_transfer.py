@@ -60,6 +60,14 @@ def test_mail_in_and_out_again(shell: ImportShell, tmp_path: Path) -> None:
     assert (tmp_path / "boxes" / "Again" / "Old" / "Box.mbox").exists()
 
 
+def test_the_outbox_is_opened_and_shut_and_told(shell: ImportShell) -> None:
+    assert "is off" in shell.do("account", "outbox", ALICE)
+    assert "is on" in shell.do("account", "outbox", ALICE, "on")
+    assert "is on" in shell.do("account", "outbox", ALICE)
+    shell.do("account", "outbox", ALICE, "off")
+    assert "is off" in shell.do("account", "outbox", ALICE)
+
+
 def test_a_quota_stops_an_import_with_exit_code_1(shell: ImportShell) -> None:
     shell.do("account", "set", ALICE, "--quota-emails", "2")
     result = shell.run("import", ALICE, "mbox", shell.mbox("INBOX", 5))

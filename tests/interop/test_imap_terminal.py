@@ -150,15 +150,31 @@ def test_neomutt_sends_by_its_copy(world: World, account: str, neomutt: Terminal
 
 
 def test_neomutt_sends_from_scripts_by_the_program_in_the_manual(world: World, account: str, neomutt_rc: Path) -> None:
-    friend = world.take_account()
+    friend, hidden = world.take_account(), world.take_account()
     script = read_script().replace("mail.example.org", HOSTNAME).replace("alice@example.org", account)
     path = world.write("posthouse-outbox", script.replace("#!/usr/bin/env python3", f"#!{sys.executable}"))
     path.chmod(0o700)
     settings = ["-e", f"set sendmail={path}", "-e", 'set record=""']
     environment = [f"HOME={world.client.directory}", f"MAIL_PASSWORD={PASSWORD}", f"SSL_CERT_FILE={world.certificate}"]
-    command = ["env", *environment, "neomutt", "-n", "-F", str(neomutt_rc), *settings, "-s", "By a script", friend]
+    command = [
+        "env",
+        *environment,
+        "neomutt",
+        "-n",
+        "-F",
+        str(neomutt_rc),
+        *settings,
+        "-s",
+        "By a script",
+        "-b",
+        hidden,
+        friend,
+    ]
     world.client.must(*command, data="Hello.\n")
-    assert b"Hello." in world.server.find_stored(friend, "By a script").octets
+    for reader in (friend, hidden):
+        stored = world.server.find_stored(reader, "By a script")
+        assert b"Hello." in stored.octets and stored.message["Bcc"] is None
+    assert world.server.find_stored(account, "By a script", "Sent").message["Bcc"] == hidden
     assert len(world.read(account, "Sent")) == 1
 
 

@@ -86,6 +86,12 @@ async def turn_outbox(settings: Settings, login: str, *, is_on: bool) -> None:
         await outbox.turn(store.annotations, store.mailboxes, office.id, settings.imap.outbox, is_on=is_on)
 
 
+async def is_outbox_on(settings: Settings, login: str) -> bool:
+    """Raises StoreError, DirectoryError, NoSuchAccount."""
+    async with open_office(settings, login) as office:
+        return await outbox.is_open(office.store.store.annotations, office.id)
+
+
 async def hide_capabilities(settings: Settings, login: str, names: Sequence[str]) -> None:
     """Of IMAP, from that account's programs; none given: nothing. Raises StoreError, DirectoryError, NoSuchAccount."""
     from posthouse.access.imap.capabilities import HIDDEN_ENTRY

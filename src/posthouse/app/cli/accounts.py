@@ -301,14 +301,19 @@ def enable_account(context: Context, address: str) -> None:
 
 @account.command("outbox")
 @click.argument("address", metavar="ADDRESS")
-@click.argument("state", metavar="on|off", type=click.Choice(("on", "off")))
+@click.argument("state", metavar="[on|off]", type=click.Choice(("on", "off")), required=False)
 @click.pass_obj
-def turn_outbox(context: Context, address: str, state: str) -> None:
-    """Open or shut the Outbox: a mailbox whose messages are sent (docs/sending-by-imap.md)."""
+def turn_outbox(context: Context, address: str, state: str | None) -> None:
+    """Open or shut the Outbox, a mailbox whose messages are sent (docs/sending-by-imap.md), or tell how it stands."""
     from posthouse.app.cli.transfer import run_command
+    from posthouse.app.transfer import is_outbox_on
     from posthouse.app.transfer import turn_outbox as turn
 
-    run_command(turn(context.load_as_user(), address, is_on=state == "on"))
+    settings = context.load_as_user()
+    if state is None:
+        state = "on" if run_command(is_outbox_on(settings, address)) else "off"
+    else:
+        run_command(turn(settings, address, is_on=state == "on"))
     click.echo(f"The Outbox of {address} is {state}")
 
 
