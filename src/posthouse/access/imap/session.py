@@ -181,7 +181,8 @@ class ImapSession(Context):
             await self._take(event)
             self._is_last = self._is_last or self.core.state is State.LOGOUT
         elif self._appends:
-            self.flush()
+            if not self._appends[0][1].done():
+                self.flush()
             await self._answer_append()
         elif self._reason:
             self._say_bye(self._reason, b"UNAVAILABLE")

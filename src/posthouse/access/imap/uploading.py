@@ -29,6 +29,7 @@ from posthouse.protocol.imap.render import write_uids
 from posthouse.protocol.imap.values import AppendMessage, Url
 
 _SLICE = 256 * 1024
+_MOST_REUSED = 64
 _WAYS_IN = "li"  # RFC 4314 §4: a drop box need not be seen
 _RIGHTS_OF_FLAGS = {"\\Seen": "s", "\\Deleted": "t"}  # RFC 4314 §4; all others: w
 # Text with bare CR or LF or 8 bits is fine where mail is kept; NUL is not.
@@ -38,11 +39,19 @@ _STORE = HopCapabilities(eightbitmime=True, binarymime=False, smtputf8=True)
 class Turn:
     """Of one APPEND among several that run at once: what is stored or sent is so in the order of the commands."""
 
-    __slots__ = ("_before", "_own")
+    __slots__ = ("_before", "_own", "_reused", "_target")
 
     def __init__(self, before: Turn | None) -> None:
         self._before = before
+        self._target: tuple[str, Place] | None = before._target if before is not None else None
+        self._reused: int = before._reused + 1 if before is not None else 0
         self._own: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+
+    async def find_target(self, context: Context, name: str) -> Place:
+        """What is on its way at once goes into the same mailbox: it is not looked for again each time. Raises No."""
+        if self._target is None or self._target[0] != name or self._reused > _MOST_REUSED:
+            self._target, self._reused = (name, await find_target(context, name)), 0
+        return self._target[1]
 
     async def wait(self) -> None:
         before, self._before = self._before, None
@@ -72,7 +81,7 @@ async def _append(context: Context, request: Append, turn: Turn) -> Done:
         octets = [await assemble(context, message) for message in request.messages]
         await turn.wait()
         return await sending.send_all(context, octets)
-    place = await find_target(context, request.mailbox)
+    place = await turn.find_target(context, request.mailbox)
     additions = [await make_addition(context, place, message) for message in request.messages]
     await turn.wait()
     added = await store_additions(context, place, additions, turn)

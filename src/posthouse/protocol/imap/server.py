@@ -42,6 +42,7 @@ _LONGEST_SKIP: Final = 4  # times the largest message: what a client sends witho
 
 _MOST_BLANK_LINES = 10
 
+
 class _Phase(enum.Enum):
     LINE = "a line of a command"
     LITERAL = "a literal"
