@@ -64,9 +64,8 @@ def find_owners(roots: Sequence[int]) -> dict[int, int]:
 
 
 def tell(stage: Stage) -> Figures:
-    """Eight sessions idle on the mailbox; of ours some must be on another worker than the one that writes.
-
-    Dovecot has a process for each session: near is far.
+    """One session idles on the mailbox on the worker of the one that writes, and one on another worker: of several that
+    were opened those are kept. Dovecot has a process for each session: near is far.
     """
     is_ours = stage.side.name == OURS
     with contextlib.ExitStack() as stack:
@@ -79,6 +78,10 @@ def tell(stage: Stage) -> Figures:
         is_near = [owners.get(watcher.port) == owners.get(writer.port) for watcher in watchers]
         if is_ours and (all(is_near) or not any(is_near)):
             raise LabError("the sessions are not on two workers")
+        for at in reversed(range(len(watchers))):
+            if is_near.index(is_near[at]) != at:
+                watchers.pop(at).close()
+                is_near.pop(at)
         delays = _time_tellings(stage, writer, watchers)
     near = [delay for row, is_here in zip(delays, is_near, strict=True) for delay in row if is_here]
     far = [delay for row, is_here in zip(delays, is_near, strict=True) for delay in row if not is_here]
