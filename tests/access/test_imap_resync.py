@@ -210,13 +210,12 @@ async def test_another_uidvalidity_means_that_nothing_is_known() -> None:
     assert (heard.count, heard.gone, heard.flags) == (1, set(), {})
 
 
-async def test_qresync_has_to_be_enabled_and_no_mailbox_is_selected_then() -> None:
+async def test_qresync_has_to_be_enabled_and_nothing_is_changed_without() -> None:
     office = await open_office(SIMPLE)
     client = await office.enter()
     await client.select()
     answer = await client.talk(b"a SELECT INBOX (QRESYNC (1 1))", b"b CHECK")
-    assert b"* OK [CLOSED] " in answer
-    assert b"\r\na BAD " in answer and b"\r\nb BAD " in answer
+    assert answer.startswith(b"a BAD ") and b"\r\nb OK " in answer
 
 
 async def test_a_mailbox_that_was_never_used_has_nothing_to_tell() -> None:

@@ -158,7 +158,8 @@ class Server:
                 with self._changed:
                     self._raw.append(line.decode(errors="replace").rstrip())
                     try:
-                        self._events.append(json.loads(line))
+                        # Behind what a dump of another process has begun in that line, too.
+                        self._events.append(json.loads(line[max(0, line.find(b'{"time"')) :]))
                     except ValueError:
                         pass  # a stack dump
                     self._changed.notify_all()

@@ -19,6 +19,7 @@ from typing import NamedTuple
 from tests.crash.imap_wire import Account, Answer, Wire, Wrong
 
 USERS = 4
+_NOT_NOW = re.compile(rb"not sent again|not sent twice|not sent now|sent before", re.IGNORECASE)
 _UIDS_TOLD = re.compile(rb"\[(?:APPENDUID|COPYUID) (\d+) (?:([\d:,]+) )?([\d:,]+)\]")
 _ITEM = re.compile(rb"\bUID (\d+)\b.*?FLAGS \(([^)]*)\)|FLAGS \(([^)]*)\).*?\bUID (\d+)\b")
 _KEYWORDS = ("\\Seen", "\\Flagged", "\\Answered", "$Forwarded", "Later")
@@ -69,13 +70,15 @@ State = dict[str, Box]
 class Change(NamedTuple):
     """A command, and the states it may leave behind when it is not answered; the last is that of its OK.
 
-    `target`: where the UIDs are that it tells. `sends`: the tokens that have gone out when it is done.
+    `target`: where the UIDs are that it tells. `sends`: the tokens that have gone out when it is done. `source`: a
+    mailbox and the UIDs that leave it for the Outbox, unless they were sent before.
     """
 
     command: bytes
     steps: Callable[[State], list[State]]
     target: str = ""
     sends: tuple[str, ...] = ()
+    source: tuple[str, tuple[int, ...]] | None = None
 
     @property
     def name(self) -> str:
@@ -202,13 +205,25 @@ class Program(threading.Thread):
             self.answers[f"{change.name} {answer.status}"] += 1
             self.repeats += b"sent before" in answer.text.lower()
             if answer.status == "OK":
-                self._state = change.steps(self._state)[-1]
+                if change.source is not None and _NOT_NOW.search(answer.text):
+                    self._state = self._see_what_left(wire, *change.source)
+                else:
+                    self._state = change.steps(self._state)[-1]
                 self._learn(change, answer)
                 self._mail.sent.update(change.sends)
                 self._again = [token for token in self._again if token not in change.sends]
             else:
                 self.refusals[answer.lines[-1][0].split(b" ", 1)[1].decode()] += 1
             del self._pending[0]
+
+    def _see_what_left(self, wire: Wire, name: str, uids: Sequence[int]) -> State:
+        """What was sent before stays where it is."""
+        self._selected = ""
+        seen = self._look_into(wire, name.encode())
+        left = self._state[name].without([uid for uid in uids if uid not in seen.messages])
+        if not left.has_become(seen):
+            raise Wrong(f"{self.label}: {name} after a MOVE to the Outbox: expected {left}\n   found {seen}")
+        return {**self._state, name: left}
 
     def _write(self, change: Change, what: str) -> None:
         tokens = re.findall(rb"\r\nX-Token: (\S+)", change.command)
@@ -419,7 +434,7 @@ class Program(threading.Thread):
         token, target = self._new(), self._chance.choice([*sorted(self._state), "Outbox"])
         command = b'UID REPLACE %d "%b" %b' % (uids[0], target.encode(), _literal(self._mail.octets[token]))
         if target == "Outbox":
-            return [Change(command, _leave(name, uids[:1]), sends=(token,))]
+            return [Change(command, _leave(name, uids[:1]), sends=(token,), source=(name, tuple(uids[:1])))]
 
         def steps(state: State) -> list[State]:
             both = {**state, target: state[target].with_more([Message(token, frozenset())])}
@@ -446,7 +461,8 @@ class Program(threading.Thread):
         tokens = tuple(self._state[name].messages[uid].token for uid in uids)
         if self._chance.random() < 0.3:
             return [Change(b"UID COPY %b Outbox" % write_set(uids), lambda state: [state, state], sends=tokens)]
-        return [Change(b"UID MOVE %b Outbox" % write_set(uids), _leave(name, uids), sends=tokens)]
+        command = b"UID MOVE %b Outbox" % write_set(uids)
+        return [Change(command, _leave(name, uids), sends=tokens, source=(name, tuple(uids)))]
 
     def _submit(self, name: str, uids: list[int]) -> list[Change]:
         uid = uids[0]
