@@ -124,7 +124,8 @@ async def _read_all(store: SqliteStore, account: AccountId, box: Mailbox) -> lis
     found = await store.blobs.read_many(account, [row.email for row in rows])
     stored = []
     for row, octets in zip(rows, found, strict=True):
-        assert octets is not None
+        if octets is None:
+            continue  # expunged between the two reads
         assert row.placement is not None
         flags = table.flags_of(row.placement.flags)
         stored.append(Stored(octets, octets[: row.prefix_size], frozenset(flags), row.received))
