@@ -5,7 +5,7 @@ Strings are written by message/wire_strings: quoted where every client may read 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta, timezone
 
 from posthouse.message.mailbox import UidSet
@@ -54,10 +54,6 @@ def write_mailbox(name: str, *, is_utf8: bool) -> bytes:
     if b'"' not in octets and b"\\" not in octets:
         return b'"%b"' % octets
     return b'"%b"' % octets.replace(b"\\", b"\\\\").replace(b'"', b'\\"')
-
-
-def write_list(items: Iterable[bytes]) -> bytes:
-    return b"(%b)" % b" ".join(items)
 
 
 def write_flags(names: Sequence[str]) -> bytes:
