@@ -13,6 +13,10 @@ from posthouse.message.mailbox import AccountId, EmailId, MailboxId, ThreadId
 _OF_ACCOUNT = re.compile(r"([MTF])([1-9][0-9]{0,17})-([1-9][0-9]{0,17})", re.ASCII)
 
 
+def name_account(account: AccountId) -> str:
+    return f"A{account}"
+
+
 def name_email(owner: AccountId, email: EmailId) -> str:
     return f"M{owner}-{email}"
 
