@@ -11,12 +11,14 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from itertools import islice
 
 from posthouse.manage.transfer_hints import Hints, choose_role, guess_received, read_hints, take_labels
 from posthouse.manage.transfer_places import Places
 from posthouse.message.mailbox import AccountId, MailboxId
 from posthouse.message.parsed import ParsedMessage
+from posthouse.ports.bodies import keep_body
 from posthouse.ports.clock import Clock
 from posthouse.ports.compute import Compute
 from posthouse.ports.spool import Body, InlineBody
@@ -155,13 +157,8 @@ class Importer:
         self._weight += sum(ready.letter.weight for ready in batch)
 
     async def _write_body(self, ready: _Ready) -> None:
-        writer = self._parts.messages.open_body(self._account)
-        try:
-            await writer.write(ready.letter.octets)
-            ready.body = await writer.finish()
-        except BaseException:
-            writer.discard()
-            raise
+        open_writer = partial(self._parts.messages.open_body, self._account)
+        ready.body = await keep_body(InlineBody(ready.letter.octets), self._options.inline_limit, open_writer)
         ready.letter.octets = b""
 
     async def _commit(self, source: Source, batch: Sequence[_Ready]) -> None:

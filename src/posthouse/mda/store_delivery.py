@@ -25,10 +25,11 @@ from posthouse.message.mailbox import AccountId
 from posthouse.message.outcome import Deferred, Delivered, Outcome, Refused
 from posthouse.message.parsed import ParsedMessage
 from posthouse.message.reply import Reply
+from posthouse.ports.bodies import keep_body, read_whole
 from posthouse.ports.compute import Compute
 from posthouse.ports.directory import Directory, DirectoryError
 from posthouse.ports.observe import Log
-from posthouse.ports.spool import Body, InlineBody, QueuedMessage, QueuedRecipient, SpoolError
+from posthouse.ports.spool import Body, QueuedMessage, QueuedRecipient
 from posthouse.ports.store import (
     Added,
     Addition,
@@ -162,7 +163,7 @@ class AccountPostman:
             known = self._parsed.get(message.id)
             if known is not None:
                 return known
-            data = await _read_whole(body)
+            data = await read_whole(body)
             return self._remember(message, await self._parts.compute.run(partial(self._parts.parse, data)))
 
     def _remember(self, message: QueuedMessage, parsed: ParsedMessage) -> ParsedMessage:
@@ -174,27 +175,11 @@ class AccountPostman:
 
     async def _hand_over(self, body: Body, account: AccountId, files: Files) -> Body:
         """A small body goes as it is; a large one is copied into a file of the account's shard, piece by piece."""
+        keep = partial(keep_body, body, self._settings.inline_limit, partial(self._parts.messages.open_body, account))
         if body.size <= self._settings.inline_limit:
-            return body if body.inline is not None else InlineBody(await _read_whole(body))
+            return await keep()
         shard = self._parts.shard_of(account)
         async with self._large:
             if shard not in files:
-                files[shard] = await self._copy(body, account)
+                files[shard] = await keep()
             return files[shard]
-
-    async def _copy(self, body: Body, account: AccountId) -> Body:
-        writer = self._parts.messages.open_body(account)
-        try:
-            for offset in range(0, body.size, _PIECE):
-                await writer.write(await body.read(offset, _PIECE))
-            return await writer.finish()
-        except BaseException:
-            writer.discard()
-            raise
-
-
-async def _read_whole(body: Body) -> bytes:
-    data = body.inline if body.inline is not None else await body.read(0, body.size)
-    if len(data) != body.size:
-        raise SpoolError("the message ends early")
-    return data

@@ -27,6 +27,7 @@ from posthouse.message.reply import Reply
 from posthouse.message.trace import complete_received
 from posthouse.msa.conduct import Conducts
 from posthouse.msa.ticket import Ticket, decode_ticket, open_envelope
+from posthouse.ports.bodies import keep_body
 from posthouse.ports.clock import Clock
 from posthouse.ports.directory import Accounts, Directory, DirectoryError
 from posthouse.ports.observe import Journal, Log
@@ -59,7 +60,6 @@ from posthouse.ports.store import (
 SUBMIT_FAILED = "$SubmitFailed"
 COPY_IN_SENT = "$CopyInSent"  # on what waits in Scheduled: the program has put its own copy into Sent already
 _REPLAY_LIMIT = 200
-_SLICE = 256 * 1024
 _RECORD_TRIES = 5
 _FAILED = frozenset({"failed", "expired"})
 _TROUBLE = (StoreError, StoreRefusal, SpoolError, DirectoryError)
@@ -194,7 +194,7 @@ class HandOver:
             trace = complete_received(ticket.prefix, ticket.protocol, fresh.queue_id, sole, now)
         body = fresh.wire
         if not isinstance(body, InlineBody):
-            body = await copy_body(body, fresh.spool)
+            body = await keep_body(body, fresh.spool.inline_limit, fresh.spool.open_body)
         message = await fresh.spool.accept(
             NewMessage(
                 fresh.queue_id,
@@ -467,19 +467,3 @@ def read_rest(message: QueuedMessage, fates: Mapping[str, RecipientFate]) -> Rec
 async def message_gone(spool: Spool, message: QueuedMessage, now: Instant) -> None:
     """It was taken back before it was marked: its spool rows go."""
     await spool.change(Selection(ids=frozenset({message.id})), Action.DELETE, now)
-
-
-async def copy_body(body: Body, spool: Spool) -> Body:
-    """From the store's file into the spool's, piece by piece. Raises SpoolError, StoreError."""
-    if body.size <= spool.inline_limit:
-        return InlineBody(await body.read(0, body.size))
-    writer = spool.open_body()
-    try:
-        offset = 0
-        while piece := await body.read(offset, _SLICE):
-            await writer.write(piece)
-            offset += len(piece)
-        return await writer.finish()
-    except BaseException:
-        writer.discard()
-        raise

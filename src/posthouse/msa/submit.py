@@ -15,6 +15,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 
 from posthouse.message.address import Address
 from posthouse.message.envelope import BodyType, Envelope, Recipient
@@ -28,6 +29,7 @@ from posthouse.msa.handover import Fresh, HandOver
 from posthouse.msa.header import Head, Unfit, derive_recipients, find_senders, repair_head, split_message
 from posthouse.msa.limits import Conduct, fold_address, network_of, plan_hold, plan_limit
 from posthouse.msa.ticket import encode_ticket, make_ticket
+from posthouse.ports.bodies import keep_body
 from posthouse.ports.clock import Clock
 from posthouse.ports.directory import Accounts, Directory, DirectoryError, Standing
 from posthouse.ports.login import Login, SaveSent, Scope
@@ -48,7 +50,6 @@ from posthouse.ports.store import (
 from posthouse.ports.store import Submitted as StoredSubmission
 
 KEY_OCTETS = 16
-_SLICE = 256 * 1024
 
 _NO_SCOPE = Reply(550, "5.7.1", "This password may not be used to send mail")
 NO_DIRECTORY = Reply(451, "4.3.0", "Addresses cannot be looked up now, try again later")
@@ -420,16 +421,9 @@ class Submitter:
         return replace(result, queue_id=queue_id)
 
     async def _make_body(self, account: AccountId, octets: bytes) -> Body:
-        if len(octets) <= self._parts.settings.inline_limit:
-            return InlineBody(octets)
-        writer = self._parts.messages.open_body(account)
-        try:
-            for start in range(0, len(octets), _SLICE):
-                await writer.write(octets[start : start + _SLICE])
-            return await writer.finish()
-        except BaseException:
-            writer.discard()
-            raise
+        parts = self._parts
+        open_writer = partial(parts.messages.open_body, account)
+        return await keep_body(InlineBody(octets), parts.settings.inline_limit, open_writer)
 
     async def _make_addition(
         self, account: AccountId, plan: Plan, wire: Body, send_at: float, keeps: bool, options: SubmitOptions

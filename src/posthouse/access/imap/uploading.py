@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
+from functools import partial
 
 from posthouse.access.imap import sending
 from posthouse.access.imap.answers import Bad, Done, No
@@ -22,13 +23,13 @@ from posthouse.message.mailbox import Role
 from posthouse.message.outcome import Refused
 from posthouse.message.reencode import reencode
 from posthouse.ms.uidsets import from_list
-from posthouse.ports.spool import Body, InlineBody
+from posthouse.ports.bodies import keep_body
+from posthouse.ports.spool import InlineBody
 from posthouse.ports.store import Added, Addition
 from posthouse.protocol.imap.commands import Append
 from posthouse.protocol.imap.render import write_uids
 from posthouse.protocol.imap.values import AppendMessage, Url
 
-_SLICE = 256 * 1024
 _MOST_REUSED = 64
 _WAYS_IN = "li"  # RFC 4314 §4: a drop box need not be seen
 _RIGHTS_OF_FLAGS = {"\\Seen": "s", "\\Deleted": "t"}  # RFC 4314 §4; all others: w
@@ -113,12 +114,13 @@ def append_code(added: Sequence[Added]) -> bytes:
 async def make_addition(context: Context, place: Place, message: AppendMessage) -> tuple[bytes, Addition]:
     """With its octets."""
     octets = await assemble(context, message)
-    date = message.date
+    date, desk = message.date, context.desk
+    open_writer = partial(desk.store.messages.open_body, place.owner)
     return octets, Addition(
         (place.mailbox.id,),
-        await _make_body(context, place, octets),
-        await context.desk.parse(octets),
-        received=context.desk.clock.now() if date is None else date.instant,
+        await keep_body(InlineBody(octets), desk.settings.inline_limit, open_writer),
+        await desk.parse(octets),
+        received=desk.clock.now() if date is None else date.instant,
         zone_minutes=0 if date is None else date.zone_minutes,
         flags=frozenset(flag for flag in message.flags if place.may(_RIGHTS_OF_FLAGS.get(flag, "w"))),
     )
@@ -151,19 +153,6 @@ def _without_nul(octets: bytes, message: AppendMessage) -> bytes:
     if isinstance(encoded, Refused) or b"\0" in encoded:
         raise No("The message has NUL octets outside of parts that could be encoded", b"UNKNOWN-CTE")
     return encoded
-
-
-async def _make_body(context: Context, place: Place, octets: bytes) -> Body:
-    if len(octets) <= context.desk.settings.inline_limit:
-        return InlineBody(octets)
-    writer = context.desk.store.messages.open_body(place.owner)
-    try:
-        for start in range(0, len(octets), _SLICE):
-            await writer.write(octets[start : start + _SLICE])
-        return await writer.finish()
-    except BaseException:
-        writer.discard()
-        raise
 
 
 async def store_additions(
