@@ -9,15 +9,18 @@ import re
 
 from posthouse.access.imap.answers import No
 from posthouse.access.imap.context import Context
+from posthouse.access.imap.fetching_sections import Facts, Wanted, locate
 from posthouse.access.imap.place import Place
 from posthouse.access.imap.places import find_place
 from posthouse.message.mailbox import UidRange
-from posthouse.message.sections import find_message, find_section
 from posthouse.message.wire_strings import write_string
 from posthouse.ports.store import EmailRow, Fields, StoreRefusal
 from posthouse.protocol.imap.url import MessageUrl, UrlError, parse_url
+from posthouse.protocol.imap.values import Text
 
-_SECTION = re.compile(r"([1-9][0-9]*(?:\.[1-9][0-9]*)*)?\.?(HEADER|TEXT|MIME)?", re.IGNORECASE)
+_SECTION = re.compile(
+    r"(?P<part>[1-9][0-9]*(?:\.[1-9][0-9]*)*)?(?:(?(part)\.)(?P<text>HEADER|TEXT|MIME))?", re.IGNORECASE
+)
 
 
 async def fetch_url(context: Context, text: str) -> bytes:
@@ -64,23 +67,15 @@ async def _fetch(context: Context, place: Place, url: MessageUrl) -> bytes | Non
 
 def _cut(octets: bytes, row: EmailRow, section: str) -> bytes | None:
     """A section of RFC 9051 §6.4.5.1 but for lists of fields, which nobody composes a message from."""
-    if not section or row.message is None:
-        return octets if not section else None
+    if not section:
+        return octets
     found = _SECTION.fullmatch(section)
-    if found is None:
+    if found is None or row.message is None:
         return None
-    number, text = found[1] or "", (found[2] or "").upper()
-    parts, prefix = row.message.parts, row.prefix_size
-    if text in ("HEADER", "TEXT"):
-        whole = find_message(parts, number)
-        if whole is None:
-            return None
-        if text == "TEXT":
-            return octets[prefix + whole.body : prefix + whole.end]
-        return octets[0 if not number else prefix + whole.header : prefix + whole.body]
-    part = find_section(parts, number)
-    if part is None:
+    part, text = found["part"] or "", Text((found["text"] or "").upper())
+    if text is Text.MIME and not part:
         return None
-    if text == "MIME":
-        return octets[prefix + part.header : prefix + part.body]
-    return octets[prefix + part.body : prefix + part.end]
+    message, prefix = row.message, row.prefix_size
+    facts = Facts(row.email, len(octets), prefix, prefix + message.header_size, message.parts)
+    span = locate(Wanted(b"", part, text), facts)
+    return None if span is None else octets[span.start : span.stop]
