@@ -20,7 +20,9 @@ from posthouse.message.mailbox import AccountId, EmailId, Mailbox, MailboxId, Mo
 from posthouse.message.parsed import ParsedMessage, PartFacts, SortKeys
 from posthouse.message.subject import base_subject
 from posthouse.ms.uidsets import from_list
+from posthouse.ports.answered import Answered
 from posthouse.ports.clock import FakeClock
+from posthouse.ports.records import Records
 from posthouse.ports.spool import Body, InlineBody
 from posthouse.ports.store import (
     Added,
@@ -54,6 +56,8 @@ class Office:
     clock: FakeClock
     store: Store
     control: Control
+    records: Records
+    answered: Answered
 
     async def inbox(self, account: AccountId = ALICE) -> MailboxId:
         return (await self.store.mailboxes.open_role(account, Role.INBOX)).id
@@ -176,7 +180,7 @@ class MemoryControl:
 async def open_memory(path: Path) -> AsyncIterator[Office]:
     clock = FakeClock()
     store = MemoryStore(clock)
-    yield Office(clock, store.as_store(), MemoryControl(store))
+    yield Office(clock, store.as_store(), MemoryControl(store), store.records, store.answered)
 
 
 class RoomyFiles(Files):
@@ -228,6 +232,7 @@ async def open_sqlite(path: Path) -> AsyncIterator[Office]:
     await store.open()
     store.set_search(SqliteSearch)
     try:
-        yield Office(clock, store.store, SqliteControl(store, files, clock, quotas))
+        control = SqliteControl(store, files, clock, quotas)
+        yield Office(clock, store.store, control, store.records, store.answered)
     finally:
         await store.close()

@@ -2,7 +2,8 @@
 
 The directory says in which shard an account lies and how much it may hold. More shards than are configured are
 opened when there are more: fewer in the configuration means that new accounts go to fewer, never that old ones are
-out of reach.
+out of reach. What stands beside the ports of `SqliteStore.store`, for JMAP: `SqliteStore.records` (ports/records.py) and
+`SqliteStore.answered` (ports/answered.py).
 """
 
 from __future__ import annotations

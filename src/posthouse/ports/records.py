@@ -7,9 +7,10 @@ look at it. A change is durable when the call returns. The same errors as the st
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import NewType, Protocol
+from typing import NewType, Protocol, cast
 
 from posthouse.message.mailbox import AccountId, ModSeq
 from posthouse.ports.store_errors import TooMany
@@ -76,13 +77,19 @@ class Records(Protocol):
     async def changes(self, account: AccountId, kind: str, since: ModSeq) -> RecordChanges: ...
 
     async def kinds_changed(self, account: AccountId, since: ModSeq) -> set[str]:
-        """Kinds of which anything was made, changed or removed after that."""
+        """Kinds of which anything was made, changed or removed after that; too long ago: all kinds there are."""
 
     async def due(self, now: float, limit: int) -> list[DueRecord]:
         """Of all accounts, `due` above 0 and up to now, the earliest first."""
 
 
-def check_size(octets: int) -> None:
-    """Raises TooMany."""
-    if octets > MAX_RECORD_OCTETS:
+def write_value(value: Value) -> bytes:
+    """As stores keep it. Raises TooMany."""
+    octets = json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode()
+    if len(octets) > MAX_RECORD_OCTETS:
         raise TooMany(f"a record has at most {MAX_RECORD_OCTETS} octets")
+    return octets
+
+
+def read_value(octets: bytes) -> Value:
+    return cast("dict[str, object]", json.loads(octets))

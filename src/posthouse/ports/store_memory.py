@@ -8,7 +8,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from posthouse.message.mailbox import AccountId, ModSeq
+from posthouse.ports.answered_memory import MemoryAnswered
 from posthouse.ports.clock import Clock
+from posthouse.ports.records_memory import MemoryRecords
 from posthouse.ports.store import NoSuchAccount, Store, StoreBroken, StoreError, StoreFull
 from posthouse.ports.store_memory_mailboxes import MailboxLimits, MemoryMailboxes
 from posthouse.ports.store_memory_messages import Doors, MemoryBlobs, MemoryMessages
@@ -30,7 +32,7 @@ class QuotaLimit:
 
 class MemoryStore:
     """All ports of the store: `mailboxes`, `messages`, `blobs`, `changes`, `search`, `quotas`, `submissions`,
-    `sharing`, `annotations`.
+    `sharing`, `annotations`. Beside them `records` (ports/records.py) and `answered` (ports/answered.py).
 
     Switches: `full` refuses new mail as a full disk does (changes of mail already held go on); `broken` refuses every
     change as after a failed fsync; `error` is what any use raises. `quotas_of` are the limits of accounts.
@@ -62,6 +64,8 @@ class MemoryStore:
         self.submissions = MemorySubmissions(doors, self._accounts, inline_limit)
         self.sharing = MemorySharing(self._read, self._write, self._accounts)
         self.annotations = MemoryAnnotations(self._read, self._write)
+        self.records = MemoryRecords(self._read, self._write, self._accounts)
+        self.answered = MemoryAnswered(self._write)
 
     def as_store(self) -> Store:
         return Store(

@@ -115,6 +115,19 @@ class StoredKey:
     mailbox: MailboxId | None
 
 
+@dataclass(frozen=True, slots=True)
+class KeptRecord:
+    """Of ports/records.py. `octets` None: it was removed at `changed`."""
+
+    octets: bytes | None
+    created: ModSeq
+    changed: ModSeq
+    due: float
+
+
+KeptRecords = dict[int, KeptRecord]
+
+
 class AccountState:
     """`max_records`: older changes are forgotten, as a real store forgets them after a time."""
 
@@ -132,6 +145,8 @@ class AccountState:
         self.submissions: dict[SubmissionId, StoredSubmission] = {}
         self.keys: dict[bytes, StoredKey] = {}
         self.notes: Notes = {}
+        self.kept: dict[str, KeptRecords] = {}  # by kind; those removed stay
+        self.answered: dict[bytes, float] = {}
         self.subscribed: set[str] = set()
         self.octets = 0
         self.watchers: dict[int, Callable[[], None]] = {}

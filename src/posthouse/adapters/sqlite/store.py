@@ -28,6 +28,7 @@ from posthouse.adapters.sqlite.store_purge import (
     undelete_emails,
 )
 from posthouse.adapters.sqlite.store_quotas import SqliteQuotas
+from posthouse.adapters.sqlite.store_records import SqliteAnswered, SqliteRecords
 from posthouse.adapters.sqlite.store_shard import Shard, open_files
 from posthouse.adapters.sqlite.store_sharing import SqliteAnnotations, SqliteSharing
 from posthouse.adapters.sqlite.store_snapshots import Snapshots
@@ -75,6 +76,8 @@ class SqliteStore:
         self.submissions = SqliteSubmissions(self.core)
         self.sharing = SqliteSharing(self.core)
         self.annotations = SqliteAnnotations(self.core)
+        self.records = SqliteRecords(self.core)
+        self.answered = SqliteAnswered(self.core)
 
     async def open(self) -> None:
         """Raises StoreError, with the reason, when a shard cannot be used."""

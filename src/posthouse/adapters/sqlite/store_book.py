@@ -65,6 +65,7 @@ _INSERT_CHANGES = per_size(
 # Kinds of `change`.
 FLAGS_CHANGED, EXPUNGED, EMAILS_DESTROYED, EMAILS_CHANGED = 1, 2, 3, 4
 MAILBOX_CHANGED, MAILBOX_REMOVED, SUBMISSIONS_CHANGED, THREADS_MERGED = 5, 6, 7, 8
+RECORDS_CHANGED = 9  # how many; which ones, the rows say
 
 _SYSTEM_BITS = {name.lower(): int(flag) for name, flag in SYSTEM_FLAGS.items()}
 

@@ -40,6 +40,7 @@ _REFERRED = (
     " OR EXISTS (SELECT 1 FROM submission WHERE submission.wire = body.body AND submission.wire <> 0))"
 )
 _NO_SUBMISSION = "NOT EXISTS (SELECT 1 FROM submission s WHERE s.account = t.account AND s.submission = t.submission)"
+_UNREADABLE = f"NOT {_KNOWN} OR value IS NOT NULL AND NOT json_valid(CAST(value AS TEXT))"
 _OF_NO_BOX = "NOT EXISTS (SELECT 1 FROM mailbox m WHERE m.account = t.account AND m.mailbox = t.mailbox)"
 _OF_NO_PLACE = (
     "NOT EXISTS (SELECT 1 FROM placement p WHERE p.account = t.account AND p.mailbox = t.mailbox AND p.uid = t.uid)"
@@ -56,7 +57,8 @@ _LAST_MODSEQ = """max(ifnull((SELECT max(modseq) FROM mailbox WHERE account = a.
     ifnull((SELECT max(modseq) FROM placement WHERE account = a.account), 0),
     ifnull((SELECT max(modseq) FROM change WHERE account = a.account), 0),
     ifnull((SELECT max(created) FROM email WHERE account = a.account), 0),
-    ifnull((SELECT max(modseq) FROM submission WHERE account = a.account), 0))"""
+    ifnull((SELECT max(modseq) FROM submission WHERE account = a.account), 0),
+    ifnull((SELECT max(changed) FROM record WHERE account = a.account), 0))"""
 _NEXT = {
     "next_email": "SELECT max(email) FROM email WHERE account = a.account",
     "next_mailbox": "SELECT max(mailbox) FROM mailbox WHERE account = a.account",
@@ -232,6 +234,8 @@ ROW_CHECKS: tuple[RowCheck, ...] = (
     _delete("access to no mailbox", "sharing", _OF_NO_BOX),
     _delete("annotations of nothing", "annotation", f"NOT {_KNOWN} OR mailbox <> 0 AND {_OF_NO_BOX}"),
     _delete("POP3 names of nothing", "uidl", _OF_NO_PLACE),
+    _delete("records of no account, or not readable", "record", _UNREADABLE),
+    _delete("answers of no account", "answered", f"NOT {_KNOWN}"),
     RowCheck(
         "rows",
         "bodies that nothing refers to and that are not marked so",

@@ -20,6 +20,7 @@ from posthouse.adapters.sqlite.store_base import StoreCore
 from posthouse.adapters.sqlite.store_bodies import release_bodies
 from posthouse.adapters.sqlite.store_expunge import delete_ranges, find_placements, remove_placements
 from posthouse.adapters.sqlite.store_place import place_one
+from posthouse.adapters.sqlite.store_records import forget_answered, forget_removed
 from posthouse.adapters.sqlite.store_shard import Shard
 from posthouse.adapters.sqlite.store_sharing import forget_grantee
 from posthouse.adapters.sqlite.store_sql import IN_LIST, numbers_json, read_number, select_numbers, select_rows
@@ -46,6 +47,8 @@ _ACCOUNT_TABLES = (
     "annotation",
     "subscribed_name",
     "uidl",
+    "record",
+    "answered",
 )
 
 
@@ -59,6 +62,7 @@ async def purge_shard(core: StoreCore, disk: Disk, shard: Shard, now_us: int) ->
     while await shard.write(None, lambda unit: _erase_emails(unit, now_us - undelete_us)):
         pass
     await shard.write(None, lambda unit: _forget_keys(unit, now_us))
+    await shard.write(None, lambda unit: forget_answered(unit, now_us))
     for account in await shard.readers.run(_long_histories, core.options.kept_changes):
         await shard.write(AccountId(account), lambda unit: _forget_old(unit, core.options.kept_changes))
     if not shard.has_snapshot:
@@ -237,6 +241,7 @@ def _forget_old(unit: Unit, kept: int) -> None:
 
 def forget_changes(unit: Unit, until: int) -> None:
     unit.connection.execute("DELETE FROM change WHERE account = ? AND modseq <= ?", (unit.account, until))
+    forget_removed(unit, until)
     unit.state.horizon = max(until, unit.state.horizon)
     unit.book.mark(unit.state)
 
