@@ -11,6 +11,9 @@ from typing import Protocol
 
 from posthouse.message.mailbox import AccountId
 
+LIFETIME_S = 86400.0
+MAX_OCTETS = 500_000_000  # of an account
+
 
 class TooManyUploads(Exception):
     """The account has as much lying here as it may, or the disk is nearly full."""
