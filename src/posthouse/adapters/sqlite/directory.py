@@ -190,7 +190,13 @@ class SqliteDirectory:
         self.refresh()
         return self._generation
 
-    def query(self, sql: str, bindings: tuple[int | str, ...] = ()) -> list[tuple[object, ...]]:
+    @property
+    def version(self) -> object:
+        """Changes with whatever anybody else writes to the file, last uses too."""
+        self.refresh()
+        return self._version
+
+    def query(self, sql: str, bindings: tuple[int | str | bytes, ...] = ()) -> list[tuple[object, ...]]:
         """A few rows more, for the other parts of the directory. Raises DirectoryError."""
         try:
             return cast(list[tuple[object, ...]], self._connection.execute(sql, bindings).fetchall())

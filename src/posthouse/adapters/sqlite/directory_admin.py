@@ -104,7 +104,17 @@ _FIND_ALIASES_TO = "SELECT spelled FROM alias WHERE target_key = ? ORDER BY doma
 _READ_SETTINGS = "SELECT key, value FROM setting WHERE account = ? ORDER BY key"
 _WRITE_SETTING = "INSERT OR REPLACE INTO setting VALUES (?, ?, ?)"
 _REMOVE_SETTING = "DELETE FROM setting WHERE account = ? AND key = ?"
-_OWN_TABLES = ("setting", "place", "credential", "address", "account")  # rows of an account, itself last
+_OWN_TABLES = (  # rows of an account, itself last
+    "web_session",
+    "totp",
+    "recovery_code",
+    "passkey",
+    "setting",
+    "place",
+    "credential",
+    "address",
+    "account",
+)
 
 
 def _name(domain: str) -> str:

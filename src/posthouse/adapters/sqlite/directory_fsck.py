@@ -28,6 +28,10 @@ _CHECKS = (
     ("rows", "credentials of no account", "credential", _OF_NOBODY),
     ("rows", "places of no account", "place", _OF_NOBODY),
     ("rows", "settings of no account", "setting", _OF_NOBODY),
+    ("rows", "web sessions of no account", "web_session", _OF_NOBODY),
+    ("rows", "codes of no account", "totp", _OF_NOBODY),
+    ("rows", "recovery codes of no account", "recovery_code", _OF_NOBODY),
+    ("rows", "passkeys of no account", "passkey", _OF_NOBODY),
     ("rows", "aliases in a domain that is not hosted", "alias", "domain NOT IN (SELECT domain FROM domain)"),
 )
 _UNMENDABLE = (
@@ -67,7 +71,10 @@ def _check_all(connection: apsw.Connection, path: str, *, repair: bool) -> Itera
     damage = [str(row[0]) for row in connection.execute("PRAGMA integrity_check(20)")]
     if damage != ["ok"]:
         yield Finding(DIRECTORY, "damaged", "; ".join(damage), repair and _reindex(connection, path))
+    tables = {str(name) for (name,) in connection.execute("SELECT name FROM sqlite_schema WHERE type = 'table'")}
     for word, what, table, where in _CHECKS:
+        if table not in tables:  # of an older version; the upgrade makes it
+            continue
         count = connection.execute(f"SELECT count(*) FROM {table} WHERE {where}").get
         if count:
             if repair:
