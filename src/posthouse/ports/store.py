@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import asyncio
 import enum
+from array import array
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
@@ -363,7 +364,43 @@ class SearchResult:
     scores: list[float] = field(default_factory=list)
 
 
+@dataclass(slots=True)
+class EmailList:
+    """Emails as JMAP sees them, in the order asked for; `threads` parallel. Arrays "Q", which nobody changes: they may
+    be a worker's own. `is_whole` False: not all that match were looked for.
+    """
+
+    modseq: ModSeq
+    emails: array[int]
+    threads: array[int]
+    is_whole: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Enough:
+    """How many emails of a list are needed, counted from `behind` (itself one of them), None: from the first."""
+
+    count: int
+    behind: EmailId | None = None
+
+
 class Search(Protocol):
+    async def list_emails(
+        self,
+        account: AccountId,
+        program: SearchKey,
+        sort: Sequence[SortBy] = (),
+        *,
+        collapses: bool = False,
+        enough: Enough | None = None,
+    ) -> EmailList:
+        """What JMAP lists (RFC 8621 §4.4): emails with a placement that is not \\Deleted, each once, by their merged
+        flags (ms/keywords.py); equals in the order of ids. `collapses`: of each thread the first in that order.
+
+        `enough`: more need not be found, where finding is dear. Not by RELEVANCY. What lists for one mailbox
+        (InMailbox, perhaps And others) by ARRIVAL is quick.
+        """
+
     async def search(
         self,
         account: AccountId,

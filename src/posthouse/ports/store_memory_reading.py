@@ -14,7 +14,7 @@ from posthouse.ms.sort import sort_rows
 from posthouse.ms.texts import MessageTexts
 from posthouse.ms.thread_trees import Forest, ThreadBy, ThreadRow, build_threads, list_parents
 from posthouse.ms.uidsets import from_list
-from posthouse.ports.store import AccountChanges, SearchResult, Usage
+from posthouse.ports.store import AccountChanges, EmailList, Enough, SearchResult, Usage
 from posthouse.ports.store_memory_mailboxes import Reading, find_box
 from posthouse.ports.store_memory_state import AccountState, Box, Email, Kind, Record
 
@@ -135,6 +135,26 @@ class MemorySearch:
         is_ranked = any(by.key is SortKey.RELEVANCY for by in sort)
         scores = [item.relevance for item in ordered] if is_ranked else []
         return SearchResult([item.email for item in ordered], uids, state.modseq, scores)
+
+    async def list_emails(
+        self,
+        account: AccountId,
+        program: SearchKey,
+        sort: Sequence[SortBy] = (),
+        *,
+        collapses: bool = False,
+        enough: Enough | None = None,
+    ) -> EmailList:
+        """All of them, whatever is enough."""
+        found = await self.search(account, program, None, sort)
+        emails = self._read(account).emails
+        listed = {number: emails[number].thread for number in found.emails}
+        if collapses:
+            first: dict[ThreadId, EmailId] = {}
+            for number, thread in listed.items():
+                first.setdefault(thread, number)
+            listed = {number: thread for thread, number in first.items()}
+        return EmailList(found.modseq, array("Q", listed), array("Q", listed.values()))
 
     async def threads(
         self, account: AccountId, mailbox: MailboxId, uids: Sequence[Uid], by: ThreadBy

@@ -184,6 +184,11 @@ class EmailPlan:
             fields |= Fields.TEXTS
         return fields
 
+    @property
+    def needs_body(self) -> bool:
+        """Whether of the messages that are read more is needed than the header."""
+        return not _BODY.isdisjoint(self.properties)
+
     def needs_octets(self, row: EmailRow) -> bool:
         """Whether the message itself must be read for this row."""
         if self.is_whole:

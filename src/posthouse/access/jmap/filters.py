@@ -1,14 +1,15 @@
 """Filters and sorts of Email/query as searches of the store (RFC 8621 §4.4.1, §4.4.2). Pure.
 
 Text is searched for word by word; words in quotes stay together (RFC 8621 §4.4.1). Raises MethodError: invalidArguments
-for a condition that is none, unsupportedFilter and unsupportedSort for the conditions and keys on the keywords of whole
-threads, which the store's searches do not have.
+for a condition that is none, unsupportedSort for a key that there is not. Conditions on the keywords of whole threads
+are no searches of the store: `list_thread_tests` names them, and who knows threads says what each is (email_query.py).
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Annotated
 
 import msgspec
@@ -47,7 +48,8 @@ from posthouse.protocol.jmap.dates import read_utc_date
 from posthouse.protocol.jmap.errors import ErrorType, MethodError, invalid_arguments
 from posthouse.protocol.jmap.json import convert
 
-SORT_OPTIONS = ("receivedAt", "size", "from", "to", "subject", "sentAt")
+_BY_KEYWORD = ("hasKeyword", "allInThreadHaveKeyword", "someInThreadHaveKeyword")
+SORT_OPTIONS = ("receivedAt", "size", "from", "to", "subject", "sentAt", *_BY_KEYWORD)
 _SORTS = {
     "receivedAt": SortKey.ARRIVAL,
     "size": SortKey.SIZE,
@@ -57,6 +59,8 @@ _SORTS = {
     "sentAt": SortKey.DATE,
 }
 _OF_THREADS = ("allInThreadHaveKeyword", "someInThreadHaveKeyword", "noneInThreadHaveKeyword")
+_CHANGING = frozenset({"inMailbox", "inMailboxOtherThan", "hasKeyword", "notKeyword", *_OF_THREADS})
+ThreadTest = tuple[str, str]  # a condition's name, and a keyword
 _ANYWHERE = (Where.FROM, Where.TO, Where.CC, Where.BCC, Where.SUBJECT, Where.BODY)
 _TOKEN = re.compile(r"\"((?:[^\"\\]++|\\.)*+)\"|'((?:[^'\\]++|\\.)*+)'(?=\s|\Z)|(\S+)", re.DOTALL)
 _ESCAPE = re.compile(r"\\(.)", re.DOTALL)
@@ -102,29 +106,42 @@ class _Condition(msgspec.Struct, rename="camel", forbid_unknown_fields=True):
     header: _HeaderTest | None = None
 
 
-def make_search(wanted: Filter | None, owner: AccountId, mailboxes: Sequence[MailboxId]) -> SearchKey:
-    """`owner`: the account. `mailboxes`: all of it, for `inMailboxOtherThan`."""
+@dataclass(frozen=True, slots=True)
+class Surroundings:
+    """`owner`: the account; `mailboxes`: all of it, for `inMailboxOtherThan`; `tests`: what those on threads are."""
+
+    owner: AccountId
+    mailboxes: Sequence[MailboxId]
+    tests: Mapping[ThreadTest, SearchKey] = field(default_factory=dict)
+
+
+def make_search(
+    wanted: Filter | None,
+    owner: AccountId,
+    mailboxes: Sequence[MailboxId],
+    tests: Mapping[ThreadTest, SearchKey] | None = None,
+) -> SearchKey:
+    """Raises MethodError, unsupportedFilter for a test on threads that is not among `tests`."""
+    return _make_search(wanted, Surroundings(owner, mailboxes, tests or {}))
+
+
+def _make_search(wanted: Filter | None, around: Surroundings) -> SearchKey:
     match wanted:
         case None:
             return All()
         case FilterOperator(operator, conditions):
-            keys = [make_search(condition, owner, mailboxes) for condition in conditions]
+            keys = [_make_search(condition, around) for condition in conditions]
             if operator == "AND":
                 return join_and(keys)
             return join_or(keys) if operator == "OR" else negate(join_or(keys))
         case FilterCondition(members):
-            return join_and(_read_condition(members, owner, mailboxes))
+            return join_and(_read_condition(members, around))
 
 
-def _read_condition(members: Mapping[str, object], owner: AccountId, mailboxes: Sequence[MailboxId]) -> list[SearchKey]:
-    refused = [name for name in _OF_THREADS if name in members]
-    if refused:
-        raise MethodError(ErrorType.UNSUPPORTED_FILTER, f"There is no search for {refused[0]}")
-    try:
-        condition = convert(dict(members), _Condition)
-    except msgspec.ValidationError as problem:
-        raise invalid_arguments(str(problem)) from None
-    keys: list[SearchKey] = []
+def _read_condition(members: Mapping[str, object], around: Surroundings) -> list[SearchKey]:
+    owner = around.owner
+    condition = _convert(members)
+    keys: list[SearchKey] = [_find_test(test, around) for test in _tests_of(condition)]
     for member, make in _MAKERS.items():
         value = getattr(condition, member)
         if value is not None:
@@ -133,8 +150,53 @@ def _read_condition(members: Mapping[str, object], owner: AccountId, mailboxes: 
         keys.insert(0, InMailbox(find_mailbox(owner, condition.in_mailbox) or MailboxId(0)))
     if condition.in_mailbox_other_than is not None:
         left_out = {find_mailbox(owner, text) for text in condition.in_mailbox_other_than}
-        keys.append(join_or([InMailbox(mailbox) for mailbox in mailboxes if mailbox not in left_out]))
+        keys.append(join_or([InMailbox(mailbox) for mailbox in around.mailboxes if mailbox not in left_out]))
     return keys
+
+
+def _convert(members: Mapping[str, object]) -> _Condition:
+    try:
+        return convert(dict(members), _Condition)
+    except msgspec.ValidationError as problem:
+        raise invalid_arguments(str(problem)) from None
+
+
+def _tests_of(condition: _Condition) -> list[ThreadTest]:
+    keywords = (
+        condition.all_in_thread_have_keyword,
+        condition.some_in_thread_have_keyword,
+        condition.none_in_thread_have_keyword,
+    )
+    return [(name, keyword) for name, keyword in zip(_OF_THREADS, keywords, strict=True) if keyword is not None]
+
+
+def _find_test(test: ThreadTest, around: Surroundings) -> SearchKey:
+    key = around.tests.get(test)
+    if key is None:
+        raise MethodError(ErrorType.UNSUPPORTED_FILTER, f"There is no search for {test[0]} here")
+    return key
+
+
+def list_thread_tests(wanted: Filter | None) -> set[ThreadTest]:
+    """Raises MethodError as `make_search`."""
+    match wanted:
+        case FilterOperator(_, conditions):
+            return {test for condition in conditions for test in list_thread_tests(condition)}
+        case FilterCondition(members):
+            return set(_tests_of(_convert(members)))
+        case _:
+            return set()
+
+
+def can_change(wanted: Filter | None) -> bool:
+    """Whether an email that is in the result may leave it, though it stays (RFC 8620 §5.6)."""
+    match wanted:
+        case FilterOperator(_, conditions):
+            return any(map(can_change, conditions))
+        case FilterCondition(members):
+            return not _CHANGING.isdisjoint(members)
+        case _:
+            return False
 
 
 def _make_date(side: Side) -> Callable[[str], SearchKey]:
@@ -147,7 +209,7 @@ def _make_date(side: Side) -> Callable[[str], SearchKey]:
     return make
 
 
-def _make_flag(keyword: str) -> SearchKey:
+def make_flag(keyword: str) -> SearchKey:
     if not is_keyword(keyword):
         raise invalid_arguments(f"{keyword[:100]!r} is no keyword")
     return HasFlag(flag_of(keyword))
@@ -186,8 +248,8 @@ _MAKERS: Mapping[str, Callable[..., SearchKey]] = {
     "after": _make_date(Side.SINCE),
     "min_size": lambda octets: Larger(octets - 1),
     "max_size": Smaller,
-    "has_keyword": _make_flag,
-    "not_keyword": lambda keyword: Not(_make_flag(keyword)),
+    "has_keyword": make_flag,
+    "not_keyword": lambda keyword: Not(make_flag(keyword)),
     "has_attachment": lambda is_wanted: HasAttachment() if is_wanted else Not(HasAttachment()),
     "text": _make_text(*_ANYWHERE),
     "from_": _make_text(Where.FROM),
@@ -200,11 +262,40 @@ _MAKERS: Mapping[str, Callable[..., SearchKey]] = {
 }
 
 
+@dataclass(frozen=True, slots=True)
+class Ordering:
+    """`keywords`: tests by which emails come first, each with whether those that fail it do; `rest`: of the store."""
+
+    keywords: Sequence[tuple[ThreadTest, bool]]
+    rest: Sequence[SortBy]
+
+    @property
+    def tests(self) -> set[ThreadTest]:
+        """Those that threads are looked at for."""
+        return {test for test, _ in self.keywords if test[0] in _OF_THREADS}
+
+
+def read_ordering(comparators: Sequence[Comparator]) -> Ordering:
+    """Without any, the newest first. Keywords may stand in front of the other keys. Raises MethodError."""
+    count = 0
+    while count < len(comparators) and comparators[count].property in _BY_KEYWORD:
+        count += 1
+    keywords = [(_read_test(comparator), comparator.is_ascending) for comparator in comparators[:count]]
+    rest = make_sort(comparators[count:])
+    return Ordering(keywords, rest or [SortBy(SortKey.ARRIVAL, is_descending=True)])
+
+
+def _read_test(comparator: Comparator) -> ThreadTest:
+    if comparator.keyword is None or not is_keyword(comparator.keyword):
+        raise invalid_arguments(f"{comparator.property} needs a keyword")
+    return comparator.property, comparator.keyword
+
+
 def make_sort(comparators: Sequence[Comparator]) -> list[SortBy]:
     """Raises MethodError (unsupportedSort)."""
     unknown = [comparator.property for comparator in comparators if comparator.property not in _SORTS]
     if unknown:
-        raise MethodError(ErrorType.UNSUPPORTED_SORT, f"Emails are not sorted by {unknown[0][:100]!r}")
+        raise MethodError(ErrorType.UNSUPPORTED_SORT, f"Emails are not sorted by {unknown[0][:100]!r} here")
     return [SortBy(_SORTS[comparator.property], not comparator.is_ascending) for comparator in comparators]
 
 

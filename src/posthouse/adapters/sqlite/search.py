@@ -27,14 +27,14 @@ from posthouse.adapters.sqlite.search_rank import Term, list_terms, rank
 from posthouse.adapters.sqlite.search_sql import Candidates, Scope, select_matches, select_sorted
 from posthouse.adapters.sqlite.search_verify import Key, Match, Verifier
 from posthouse.adapters.sqlite.store_base import StoreCore
-from posthouse.adapters.sqlite.store_reader import read_keywords, read_mailbox_state, read_modseq
+from posthouse.adapters.sqlite.store_reader import read_keywords, read_mailbox_state, read_modseq, read_threads_of
 from posthouse.adapters.sqlite.store_sql import select_rows
 from posthouse.message.mailbox import AccountId, EmailId, KeywordTable, MailboxId, ModSeq, Snapshot, Uid
 from posthouse.message.search import All, SearchKey, SentOn, SortBy, SortKey
 from posthouse.ms.search import join_and, plan_search, widen
 from posthouse.ms.thread_trees import Forest, ThreadBy, ThreadRow, build_threads
 from posthouse.ms.uidsets import from_sorted
-from posthouse.ports.store import SearchResult
+from posthouse.ports.store import EmailList, Enough, SearchResult
 
 Progress = Callable[[int, int], None]
 
@@ -88,6 +88,25 @@ class SqliteSearch:
         keys = [key for key in zip(found.uids, found.emails, strict=True) if key[0] < snapshot.uidnext]
         ordered = await self._order(scope, snapshot, keys, sort) if sort else keys
         return _make_result(scope, snapshot.modseq, ordered)
+
+    async def list_emails(
+        self,
+        account: AccountId,
+        program: SearchKey,
+        sort: Sequence[SortBy] = (),
+        *,
+        collapses: bool = False,
+        enough: Enough | None = None,
+    ) -> EmailList:
+        found = await self._search(Scope(account), program, sort, None)
+        threads = await self._core.read(account, read_threads_of, found.emails)
+        listed = {int(email): threads[email] for email in found.emails if email in threads}
+        if collapses:
+            first: dict[int, int] = {}
+            for email, thread in listed.items():
+                first.setdefault(thread, email)
+            listed = {email: thread for thread, email in first.items()}
+        return EmailList(found.modseq, array("Q", listed), array("Q", listed.values()))
 
     async def _list_known(
         self, scope: Scope, snapshot: Snapshot, wanted: All | set[int], sort: Sequence[SortBy]

@@ -207,6 +207,16 @@ def read_threads(
     return found
 
 
+def read_threads_of(connection: apsw.Connection, account: AccountId, emails: Sequence[int]) -> dict[int, int]:
+    rows = select_rows(
+        connection,
+        "email, thread",
+        f"SELECT email, thread FROM email WHERE account = ? AND email {IN_LIST}",
+        (account, numbers_json(emails)),
+    )
+    return dict(cast("list[tuple[int, int]]", rows))
+
+
 def read_keywords(connection: apsw.Connection, account: AccountId) -> KeywordTable:
     rows = select_rows(
         connection, "bit, name", "SELECT bit, name FROM keyword WHERE account = ? ORDER BY bit", (account,)

@@ -1,0 +1,15 @@
+"""The methods on emails (RFC 8621 §4), by name."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from posthouse.access.jmap.email_methods_get import get_emails
+from posthouse.access.jmap.email_query import query_emails
+from posthouse.access.jmap.method import Method
+from posthouse.protocol.jmap.session import MAIL
+
+METHODS: Mapping[str, Method] = {
+    "Email/get": Method(MAIL, get_emails),
+    "Email/query": Method(MAIL, query_emails),
+}
