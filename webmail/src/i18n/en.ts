@@ -1,0 +1,25 @@
+import type { Texts } from "./index.ts";
+
+export const en = {
+  "app.loading": "Loading",
+  "app.failed": "Something went wrong.",
+  "app.retry": "Try again",
+  "app.notes": "Notices",
+  "app.offline": "You are offline. What you see may be old.",
+  "app.skip": "Skip to content",
+  "common.cancel": "Cancel",
+  "common.close": "Close",
+  "common.delete": "Delete",
+  "common.done": "Done",
+  "common.ok": "OK",
+  "common.save": "Save",
+  "common.undo": "Undo",
+  "common.more": "More",
+  "common.back": "Back",
+  "nav.mail": "Mail",
+  "nav.settings": "Settings",
+  "nav.admin": "Administration",
+  "nav.signOut": "Sign out",
+  "nav.account": "Account",
+  "keys.title": "Keyboard shortcuts",
+} satisfies Texts;

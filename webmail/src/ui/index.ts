@@ -1,0 +1,11 @@
+export { Avatar } from "./avatar.tsx";
+export { Button, IconButton } from "./button.tsx";
+export { Confirm, Dialog } from "./dialog.tsx";
+export { Checkbox, Select, Switch, TextField } from "./field.tsx";
+export { Icon, type IconName } from "./icon.tsx";
+export { Menu, type MenuEntry, MenuList } from "./menu.tsx";
+export { Spinner } from "./spinner.tsx";
+export { Splitter } from "./splitter.tsx";
+export { Tabs } from "./tabs.tsx";
+export { toast, undoLast } from "./toast.tsx";
+export { VirtualList } from "./virtual-list.tsx";
