@@ -100,6 +100,18 @@ def test_a_probe_that_succeeds_opens_the_site_for_all() -> None:
     assert news[2][0].retry_at == 0.0
 
 
+def test_a_dead_site_is_probed_at_once_when_the_clock_was_put_back() -> None:
+    sites = joined(1)
+    sites.report(1, [SiteReport(SITE, retry_at=NOW + 60, failed_tries=1, wanted=1)], NOW)
+    assert told(sites.plan(NOW)) == {1: 0}
+    earlier = NOW - 6 * 86400
+    sites.report(1, [SiteReport(SITE, wanted=1)], earlier)
+    assert told(sites.plan(earlier)) == {1: 1}
+    sites.report(1, [SiteReport(SITE, retry_at=earlier + 120, failed_tries=2, wanted=1)], earlier)
+    assert told(sites.plan(earlier)) == {1: 0}  # it is dead by the clock as it is now
+    assert told(sites.plan(earlier + 121)) == {1: 1}
+
+
 def test_when_the_probing_worker_dies_another_probes() -> None:
     sites = joined(2)
     for worker in (1, 2):

@@ -70,13 +70,17 @@ class Server:
         self.config = base / "posthouse.toml"
         self.sink_file = base / "sink.txt"
         self.sink_file.touch()
-        self._sink = subprocess.Popen(
-            [sys.executable, "-m", "tests.crash.recording_sink", str(self.sink_port), str(self.sink_file)],
-            env=ENVIRONMENT,
-            cwd=ROOT,
-        )
+        self._sink = self._open_sink()
         self._process: subprocess.Popen[bytes] | None = None
         self.configure(workers)
+
+    def _open_sink(self) -> subprocess.Popen[bytes]:
+        command = [sys.executable, "-m", "tests.crash.recording_sink", str(self.sink_port), str(self.sink_file)]
+        return subprocess.Popen(command, env=ENVIRONMENT, cwd=ROOT)
+
+    def environment(self) -> dict[str, str]:
+        """Of the server."""
+        return ENVIRONMENT
 
     def configure(self, workers: int) -> None:
         text = CONFIG.format(base=self.base, workers=workers, port=self.port, sink=self.sink_port)
@@ -85,7 +89,7 @@ class Server:
     def start(self) -> None:
         log = (self.base / "serve.log").open("ab")
         self._process = subprocess.Popen(
-            [*CLI, "-c", str(self.config), "serve"], env=ENVIRONMENT, stderr=log, stdout=log
+            [*CLI, "-c", str(self.config), "serve"], env=self.environment(), stderr=log, stdout=log
         )
         wait_until(self.answers, 60, "the server answers")  # a busy machine
 

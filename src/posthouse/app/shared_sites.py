@@ -20,6 +20,7 @@ import msgspec
 
 from posthouse.app.worker_context import SiteShare
 from posthouse.config.settings import Settings
+from posthouse.mta.sites import DEAD_MAX_S
 
 
 class SiteReport(msgspec.Struct, array_like=True):
@@ -84,6 +85,10 @@ class _Site:
     prober: int | None = None
     turn: int = 0
 
+    def is_open(self, now: float) -> bool:
+        """Its time has come, or was set before the clock was put back (mta/sites.py: Site.closed_until)."""
+        return not now < self.retry_at <= now + DEAD_MAX_S
+
     def held(self, worker: int) -> int:
         """What it has or may take at any moment."""
         told = self.told.get(worker)
@@ -138,7 +143,7 @@ class SharedSites:
                 site = self._sites[report.site] = _Site(float(self._settings.initial), now)
             site.touched_at = now
             self._count_load(site, worker, report)
-            self._count_events(site, worker, report)
+            self._count_events(site, report, now)
             self._dirty.add(report.site)
 
     def plan(self, now: float) -> dict[int, list[SiteNews]]:
@@ -165,7 +170,7 @@ class SharedSites:
         elif site.loads.pop(worker, None) is not None and not site.retry_at:
             site.told.pop(worker, None)  # it has dropped its share, too
 
-    def _count_events(self, site: _Site, worker: int, report: SiteReport) -> None:
+    def _count_events(self, site: _Site, report: SiteReport, now: float) -> None:
         if report.successes:
             # The sum of 1/N steps while N grows: dN/ds = 1/N.
             grown = (site.window**2 + 2 * report.successes) ** 0.5
@@ -176,7 +181,7 @@ class SharedSites:
             # Likewise dN/df = -1/sqrt(N).
             left = max(0.0, site.window**1.5 - 1.5 * report.failures)
             site.window = max(float(self._settings.smallest), left ** (2 / 3))
-        if report.retry_at > site.retry_at:
+        if report.retry_at > (now if site.is_open(now) and site.retry_at > now else site.retry_at):
             site.retry_at, site.failed_tries, site.reason = report.retry_at, report.failed_tries, report.reason
             site.prober = None
             site.window = float(self._settings.initial)
@@ -192,7 +197,7 @@ class SharedSites:
         """Sites whose time to be probed has come, turns of crowded ones, and forgetting."""
         for name in self._dead:
             site = self._sites[name]
-            if site.loads and site.retry_at <= now and site.prober not in site.loads:
+            if site.loads and site.is_open(now) and site.prober not in site.loads:
                 self._dirty.add(name)
         if abs(now - self._rotated_at) >= _ROTATE_S:
             self._rotated_at = now
@@ -212,7 +217,7 @@ class SharedSites:
                     names.discard(name)
 
     def _dead_shares(self, site: _Site, now: float) -> dict[int, SiteShare]:
-        if site.retry_at <= now and site.prober not in site.loads:
+        if site.is_open(now) and site.prober not in site.loads:
             willing = [worker for worker, load in site.loads.items() if load.wanted]
             site.prober = willing[site.turn % len(willing)] if willing else None
             site.turn += 1

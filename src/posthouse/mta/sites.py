@@ -23,6 +23,7 @@ from posthouse.mta.targets import SiteKey
 from posthouse.ports.spool import SiteRow
 
 LONG_AGO = Instant(0.0)
+DEAD_MAX_S = 3600.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +34,7 @@ class SiteSettings:
     window_max: int = 20
     workers: int = 1
     dead_min_s: float = 60.0
-    dead_max_s: float = 3600.0
+    dead_max_s: float = DEAD_MAX_S
     max_sites: int = 20_000
     forget_after_s: float = 3600.0
 
