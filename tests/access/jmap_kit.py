@@ -27,7 +27,6 @@ from posthouse.ports.spool import InlineBody
 from posthouse.ports.store import Added, Addition, Fields, Store
 from posthouse.ports.store_memory import MemoryStore
 from posthouse.ports.uploads_memory import MemoryUploads
-from posthouse.protocol.jmap.json import JsonObject
 from posthouse.protocol.jmap.limits import CoreLimits
 from tests.msa.submit_kit import ALICE, LOGIN, House, parse
 
@@ -35,6 +34,7 @@ __all__ = ["ALICE", "HOME", "LOGIN", "Desk", "letter", "make_doors", "make_parts
 
 HOME = "192.0.2.7"
 ME = name_account(ALICE.id)
+Told = dict[str, Any]  # an object, as a client reads it
 _PREFIX = b"Return-Path: <bob@there.example>\r\n"
 
 
@@ -106,7 +106,7 @@ class Desk:
     def store(self) -> Store:
         return self.parts.store
 
-    async def ask(self, *calls: tuple[str, JsonObject]) -> list[tuple[str, JsonObject]]:
+    async def ask(self, *calls: tuple[str, Told]) -> list[tuple[str, Told]]:
         """Names and arguments of the responses."""
         request = {
             "using": sorted(self.server.capabilities),
@@ -119,7 +119,7 @@ class Desk:
         self.created = told["createdIds"]
         return [(name, arguments) for name, arguments, _ in told["methodResponses"]]
 
-    async def call(self, name: str, /, **arguments: Any) -> JsonObject:
+    async def call(self, name: str, /, **arguments: Any) -> Told:
         """With the account, unless another one is given."""
         answers = await self.ask((name, {"accountId": ME, **arguments}))
         assert answers[0][0] == name, answers[0]

@@ -21,6 +21,7 @@ from posthouse.protocol.jmap.arguments import (
     FilterCondition,
     FilterOperator,
     QueryArguments,
+    QueryChangesArguments,
 )
 from posthouse.protocol.jmap.errors import ErrorType, MethodError, invalid_arguments
 from posthouse.protocol.jmap.json import JsonObject, convert
@@ -71,6 +72,13 @@ class ThreadCounts:
 
 class MailboxQueryArguments(QueryArguments):
     """RFC 8621 §2.3."""
+
+    sort_as_tree: bool = False
+    filter_as_tree: bool = False
+
+
+class MailboxQueryChangesArguments(QueryChangesArguments):
+    """RFC 8621 §2.4: with the arguments of /query."""
 
     sort_as_tree: bool = False
     filter_as_tree: bool = False

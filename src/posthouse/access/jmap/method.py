@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 
+from posthouse.access.jmap.thread_counts import ThreadTallies
 from posthouse.message.mailbox import AccountId, ModSeq
 from posthouse.message.objectids import name_account
 from posthouse.message.parsed import ParsedMessage
@@ -50,6 +51,7 @@ class JmapParts:
     max_message_size: int = 50_000_000
     max_delayed_send_s: int = 0
     undo_s: float = 0.0
+    tallies: ThreadTallies = field(default_factory=ThreadTallies)
 
 
 @dataclass(slots=True)

@@ -17,7 +17,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 
-from posthouse.access.jmap import email_methods
+from posthouse.access.jmap import email_methods, mailbox_methods, thread_methods
 from posthouse.access.jmap.method import Call, JmapParts, Method, Methods
 from posthouse.access.jmap.session import SCOPES, SessionBuilder
 from posthouse.ports.directory import DirectoryError
@@ -29,7 +29,11 @@ from posthouse.protocol.jmap.json import make_object
 from posthouse.protocol.jmap.request import MethodCall, Request, Response, parse_request
 
 # One line for each module of methods.
-TABLES: Sequence[Methods] = (email_methods.METHODS,)
+TABLES: Sequence[Methods] = (
+    email_methods.METHODS,
+    mailbox_methods.METHODS,
+    thread_methods.METHODS,
+)
 
 _CHANGING = ("/set", "/copy", "/import", "/send")
 

@@ -1,0 +1,203 @@
+"""Mailbox/get, /changes, /query and /queryChanges (RFC 8621 §2). /set is in mailbox_set.py.
+
+Reads only. What a mailbox has of emails is in its row; threads are counted once and kept (thread_counts.py).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping, Sequence
+
+from posthouse.access.jmap.mailbox_set import set_mailboxes
+from posthouse.access.jmap.mailboxes import (
+    COUNTS,
+    DEFAULT_PROPERTIES,
+    PROPERTIES,
+    MailboxQueryArguments,
+    MailboxQueryChangesArguments,
+    ThreadCounts,
+    make_mailbox,
+    query_mailboxes,
+)
+from posthouse.access.jmap.method import Call, Method, Methods, read_state, write_state
+from posthouse.message.mailbox import AccountId, Mailbox, MailboxId, ModSeq
+from posthouse.message.objectids import find_mailbox, name_mailbox
+from posthouse.ports.store import AccountChanges
+from posthouse.protocol.jmap.arguments import (
+    ChangesArguments,
+    GetArguments,
+    check_sort,
+    pick_properties,
+    read_arguments,
+    read_filter,
+)
+from posthouse.protocol.jmap.errors import ErrorType, MethodError
+from posthouse.protocol.jmap.execution import Answer
+from posthouse.protocol.jmap.limits import check_get_size
+from posthouse.protocol.jmap.responses import UNSET, ChangesResponse, GetResponse, QueryChangesResponse, QueryResponse
+from posthouse.protocol.jmap.session import MAIL
+from posthouse.protocol.jmap.windows import compare_results, find_window
+
+_NO_COUNTS = ThreadCounts()
+
+
+async def get_mailboxes(call: Call) -> Answer:
+    asked = read_arguments(GetArguments, call.arguments)
+    owner = call.check_account(asked.account_id)
+    properties = pick_properties(asked.properties, PROPERTIES, DEFAULT_PROPERTIES)
+    check_get_size(len(asked.ids or ()), call.parts.limits)
+    state = await call.state()
+    mailboxes = await call.parts.store.mailboxes.list_all(owner)
+    counts: Mapping[MailboxId, ThreadCounts] = {}
+    if "totalThreads" in properties or "unreadThreads" in properties:
+        counts = await call.parts.tallies.count(call.parts.store, owner, mailboxes)
+    wanted, not_found = _pick(owner, mailboxes, asked.ids)
+    check_get_size(len(wanted), call.parts.limits)
+    return GetResponse(
+        account_id=asked.account_id,
+        state=state,
+        list=[make_mailbox(owner, box, counts.get(box.id, _NO_COUNTS), properties) for box in wanted],
+        not_found=not_found,
+    )
+
+
+def _pick(
+    owner: AccountId, mailboxes: Sequence[Mailbox], ids: Sequence[str] | None
+) -> tuple[Sequence[Mailbox], list[str]]:
+    if ids is None:
+        return mailboxes, []
+    known = {mailbox.id: mailbox for mailbox in mailboxes}
+    asked = [(text, find_mailbox(owner, text)) for text in dict.fromkeys(ids)]
+    found = [known[number] for _, number in asked if number is not None and number in known]
+    return found, [text for text, number in asked if number not in known]
+
+
+# -- changes
+
+
+async def list_changes(call: Call) -> Answer:
+    """RFC 8621 §2.2: only counts changed, `updatedProperties` says so."""
+    asked = read_arguments(ChangesArguments, call.arguments)
+    owner = call.check_account(asked.account_id)
+    changes = await _read_changes(call, asked.since_state)
+    touched = [*changes.mailboxes_created, *changes.mailboxes_updated, *changes.mailboxes_counted]
+    end, has_more = changes.modseq, False
+    if asked.max_changes is not None and len(touched) + len(changes.mailboxes_destroyed) > asked.max_changes:
+        room = asked.max_changes - len(changes.mailboxes_destroyed)
+        end, has_more = await _cut(call, owner, changes, room), True
+        touched = await _touched_until(call, owner, changes, end)
+    kept = set(touched)
+    created = [box for box in changes.mailboxes_created if box in kept]
+    updated = sorted(kept.difference(created))
+    is_counted = bool(updated) and kept.isdisjoint(changes.mailboxes_updated) and not created
+    return ChangesResponse(
+        account_id=asked.account_id,
+        old_state=asked.since_state,
+        new_state=write_state(end),
+        has_more_changes=has_more,
+        created=_names(owner, created),
+        updated=_names(owner, updated),
+        destroyed=_names(owner, changes.mailboxes_destroyed),
+        updated_properties=COUNTS if is_counted else None,
+    )
+
+
+async def _read_changes(call: Call, since: str) -> AccountChanges:
+    changes = await call.parts.store.changes.in_account(call.owner, read_state(since))
+    if not changes.is_complete:
+        raise MethodError(ErrorType.CANNOT_CALCULATE_CHANGES)
+    return changes
+
+
+async def _cut(call: Call, owner: AccountId, changes: AccountChanges, room: int) -> ModSeq:
+    """Up to which state at most `room` mailboxes were made or changed: those that went are all told at once."""
+    moments = sorted((await _moments(call, owner, changes)).values())
+    ends = [moments[place] for place in range(room) if moments[place] < moments[place + 1]] if room > 0 else []
+    if not ends:
+        raise MethodError(ErrorType.CANNOT_CALCULATE_CHANGES, "More changed at once than is wanted at once")
+    return ends[-1]
+
+
+async def _touched_until(call: Call, owner: AccountId, changes: AccountChanges, end: ModSeq) -> list[MailboxId]:
+    return [box for box, moment in (await _moments(call, owner, changes)).items() if moment <= end]
+
+
+async def _moments(call: Call, owner: AccountId, changes: AccountChanges) -> dict[MailboxId, ModSeq]:
+    """When each was made, of those the client does not know yet, or changed last."""
+    created = set(changes.mailboxes_created)
+    touched = created.union(changes.mailboxes_updated, changes.mailboxes_counted)
+    return {
+        box.id: box.created if box.id in created else max(box.changed, box.modseq)
+        for box in await call.parts.store.mailboxes.list_all(owner)
+        if box.id in touched
+    }
+
+
+def _names(owner: AccountId, mailboxes: Iterable[MailboxId]) -> list[str]:
+    return [name_mailbox(owner, mailbox) for mailbox in mailboxes]
+
+
+# -- query
+
+
+async def query(call: Call) -> Answer:
+    asked = read_arguments(MailboxQueryArguments, call.arguments)
+    owner = call.check_account(asked.account_id)
+    state = await call.state()
+    mailboxes = await call.parts.store.mailboxes.list_all(owner)
+    ids = _find(call, asked, mailboxes)
+    window = find_window(ids, asked, call.parts.limits.max_objects_in_get)
+    return QueryResponse(
+        account_id=asked.account_id,
+        query_state=state,
+        can_calculate_changes=True,
+        position=window.position,
+        ids=ids[window.position : window.end],
+        total=len(ids) if asked.calculate_total else UNSET,
+        limit=UNSET if window.limit is None else window.limit,
+    )
+
+
+def _find(
+    call: Call, asked: MailboxQueryArguments | MailboxQueryChangesArguments, mailboxes: Sequence[Mailbox]
+) -> list[str]:
+    sort = check_sort(asked.sort, call.parts.limits.collation_algorithms)
+    trees = asked.sort_as_tree, asked.filter_as_tree
+    found = query_mailboxes(call.owner, mailboxes, read_filter(asked.filter), sort, as_tree=trees)
+    return _names(call.owner, found)
+
+
+async def query_changes(call: Call) -> Answer:
+    asked = read_arguments(MailboxQueryChangesArguments, call.arguments)
+    owner = call.check_account(asked.account_id)
+    changes = await _read_changes(call, asked.since_query_state)
+    mailboxes = await call.parts.store.mailboxes.list_all(owner)
+    ids = _find(call, asked, mailboxes)
+    touched = {*changes.mailboxes_created, *changes.mailboxes_updated}
+    touched |= _below(mailboxes, touched | set(changes.mailboxes_destroyed)) | set(changes.mailboxes_destroyed)
+    delta = compare_results(ids, _names(owner, touched), asked.max_changes)
+    return QueryChangesResponse(
+        account_id=asked.account_id,
+        old_query_state=asked.since_query_state,
+        new_query_state=write_state(changes.modseq),
+        removed=delta.removed,
+        added=delta.added,
+        total=len(ids) if asked.calculate_total else UNSET,
+    )
+
+
+def _below(mailboxes: Sequence[Mailbox], tops: Collection[MailboxId]) -> set[MailboxId]:
+    """In a tree they move, come and go with what they are in. Parents come before children (ports/store.py)."""
+    found = set(tops)
+    for mailbox in mailboxes:
+        if mailbox.parent in found:
+            found.add(mailbox.id)
+    return found - set(tops)
+
+
+METHODS: Methods = {
+    "Mailbox/get": Method(MAIL, get_mailboxes),
+    "Mailbox/changes": Method(MAIL, list_changes),
+    "Mailbox/query": Method(MAIL, query),
+    "Mailbox/queryChanges": Method(MAIL, query_changes),
+    "Mailbox/set": Method(MAIL, set_mailboxes),
+}

@@ -1,0 +1,64 @@
+"""Thread/get and Thread/changes on a store (RFC 8621 §3)."""
+
+from __future__ import annotations
+
+import pytest
+
+from posthouse.message.mailbox import MailboxId
+from tests.access.jmap_kit import ALICE, Desk, letter, open_desk
+
+ANSWER = letter("one", Message_ID="<again>", References="<one@there.example>")
+
+
+@pytest.fixture
+async def desk() -> Desk:
+    return await open_desk(letter("one"), letter("two"))
+
+
+async def state(desk: Desk) -> str:
+    return str((await desk.call("Thread/get", ids=[]))["state"])
+
+
+async def test_threads_with_their_emails_in_the_order_of_receiving(desk: Desk) -> None:
+    await desk.add(ANSWER)
+    told = await desk.call("Thread/get", ids=["T7-2", "T7-1", "T7-9", "T1-1", "x"])
+    assert told["list"] == [{"id": "T7-2", "emailIds": ["M7-2"]}, {"id": "T7-1", "emailIds": ["M7-1", "M7-3"]}]
+    assert told["notFound"] == ["T7-9", "T1-1", "x"]
+    assert (await desk.call("Thread/get", ids=["T7-1"], properties=["id"]))["list"] == [{"id": "T7-1"}]
+
+
+async def test_what_a_get_refuses(desk: Desk) -> None:
+    assert await desk.fail("Thread/get", ids=None) == "invalidArguments"
+    assert await desk.fail("Thread/get", ids=["T7-1"] * 501) == "requestTooLarge"
+    assert await desk.fail("Thread/get", ids=[], properties=["x"]) == "invalidArguments"
+    assert await desk.fail("Thread/get", ids=[], accountId="A1") == "accountNotFound"
+
+
+async def test_a_new_thread_one_that_grew_and_one_that_is_gone(desk: Desk) -> None:
+    since = await state(desk)
+    await desk.add(ANSWER)
+    three = await desk.add(letter("three"))
+    await desk.store.messages.place(ALICE.id, (await desk.add(letter("four"))).email, [], [MailboxId(1)])
+    told = await desk.call("Thread/changes", sinceState=since)
+    assert (told["created"], told["updated"]) == ([f"T7-{three.thread}"], ["T7-1"])
+    since = told["newState"]
+    await desk.store.messages.place(ALICE.id, three.email, [], [MailboxId(1)])
+    told = await desk.call("Thread/changes", sinceState=since)
+    assert (told["created"], told["updated"], told["destroyed"]) == ([], [], [f"T7-{three.thread}"])
+
+
+async def test_two_threads_become_one(desk: Desk) -> None:
+    other = await desk.add(letter("one", Message_ID="<other@there.example>"))
+    since = await state(desk)
+    await desk.add(letter("one", Message_ID="<both>", References="<one@there.example> <other@there.example>"))
+    told = await desk.call("Thread/changes", sinceState=since)
+    assert (told["created"], told["updated"], told["destroyed"]) == ([], ["T7-1"], [f"T7-{other.thread}"])
+
+
+async def test_too_many_or_too_old(desk: Desk) -> None:
+    since = await state(desk)
+    await desk.add(letter("three"))
+    await desk.add(letter("four"))
+    assert await desk.fail("Thread/changes", sinceState=since, maxChanges=1) == "cannotCalculateChanges"
+    desk.memory.forget_changes(ALICE.id, await desk.store.changes.modseq(ALICE.id))
+    assert await desk.fail("Thread/changes", sinceState=since) == "cannotCalculateChanges"
