@@ -5,24 +5,32 @@ PYTHON ?= $(firstword $(foreach p,python3.11 python3.12 python3.13 python3,$(she
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
+PAGE := src/posthouse/webpage/.stamp
+PAGE_SOURCES := $(shell find webmail -path webmail/node_modules -prune -o -path webmail/dist -prune -o -type f -print)
 JOBS ?= 2
 
-.PHONY: install demo test check format interop bench soak manual requirements clean
+.PHONY: install demo test check format interop bench shots soak manual requirements clean
 .DEFAULT_GOAL := install
 
-install: $(STAMP)
+install: $(STAMP) $(PAGE)
 
-$(STAMP): requirements/dev.txt pyproject.toml
+$(STAMP): requirements/dev.txt pyproject.toml hatch_build.py
 	@"$(PYTHON)" -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Python 3.11 or newer is needed: make PYTHON=/path/to/python3"; exit 1; }
 	@test -x $(BIN)/python || "$(PYTHON)" -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --require-hashes -r requirements/dev.txt
 	$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation --editable .
 	@touch $@
 
+# The web page; Node comes with the packages for developing.
+$(PAGE): $(PAGE_SOURCES) hatch_build.py | $(STAMP)
+	$(BIN)/python hatch_build.py build
+	@touch $@
+
 demo: install
 	$(BIN)/posthouse demo
 
 test: install
+	$(BIN)/python hatch_build.py test
 	$(BIN)/python -m pytest -n $(JOBS) -m "not interop and not soak"
 
 check: install
@@ -35,14 +43,20 @@ check: install
 	$(BIN)/python -m tools.check_rfcs
 	$(BIN)/python -m tools.check_docs
 	$(BIN)/python -m tools.check_hygiene
+	$(BIN)/python hatch_build.py check
 
 format: install
 	$(BIN)/ruff format
 	$(BIN)/ruff check --fix
+	$(BIN)/python hatch_build.py format
 
 interop: install
 	tests/interop/install.sh
 	$(BIN)/python -m pytest -m interop tests/interop tests/scenarios
+
+# Pictures of the web page in docs/images, by Debian's Chromium.
+shots: install
+	$(BIN)/python -m pytest -m interop tests/browser --shots docs/images
 
 bench: install
 	tests/interop/install.sh
@@ -68,4 +82,4 @@ requirements: install
 	$(BIN)/pip-compile -q --upgrade --generate-hashes --strip-extras --allow-unsafe --no-header --no-emit-index-url --no-emit-find-links --no-emit-trusted-host -c requirements/run.txt -o requirements/dev.txt requirements/dev.in pyproject.toml
 
 clean:
-	rm -rf $(VENV) dist build .mypy_cache .ruff_cache .pytest_cache
+	rm -rf $(VENV) dist build src/posthouse/webpage webmail/node_modules webmail/dist .mypy_cache .ruff_cache .pytest_cache

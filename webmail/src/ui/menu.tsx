@@ -115,11 +115,7 @@ export function MenuList({ label, items, near, owner, onClose }: MenuListProps) 
       onKeyDown={(event) => moveInMenu(event, list.current!, onClose)}
     >
       {items.map((item, index) =>
-        item === "line" ? (
-          <hr key={`line${index}`} />
-        ) : (
-          <MenuButton key={item.label} item={item} onClose={onClose} />
-        ),
+        item === "line" ? <hr key={`line${index}`} /> : <MenuButton key={item.label} item={item} onClose={onClose} />,
       )}
     </div>
   );
