@@ -315,12 +315,16 @@ class Blobs(Protocol):
 
 @dataclass(slots=True)
 class AccountChanges:
-    """For JMAP. `is_complete` False: too long ago (cannotCalculateChanges). Each id is in one of three at most."""
+    """For JMAP. `is_complete` False: too long ago (cannotCalculateChanges). Each id is in one of three at most.
+
+    `emails_at`: when each of `created` was made, when each of `updated` changed last.
+    """
 
     modseq: ModSeq
     created: list[EmailId] = field(default_factory=list)
     updated: list[EmailId] = field(default_factory=list)
     destroyed: list[EmailId] = field(default_factory=list)
+    emails_at: dict[EmailId, ModSeq] = field(default_factory=dict)
     threads_changed: list[ThreadId] = field(default_factory=list)
     mailboxes_created: list[MailboxId] = field(default_factory=list)
     mailboxes_updated: list[MailboxId] = field(default_factory=list)  # properties

@@ -50,12 +50,12 @@ class MemoryChanges:
             array("Q", [state.flags_for(box, row, viewer) for row in rows]),
             array("Q", [row.modseq for row in rows]),
             from_list(uid for record in records for uid in record.uids),
-            since >= state.horizon,
+            state.horizon <= since <= state.modseq,
         )
 
     async def in_account(self, account: AccountId, since: ModSeq) -> AccountChanges:
         state = self._read(account)
-        changes = AccountChanges(state.modseq, is_complete=since >= state.horizon)
+        changes = AccountChanges(state.modseq, is_complete=state.horizon <= since <= state.modseq)
         if changes.is_complete:
             records = state.since(since)
             _sort_emails(state, records, since, changes)
@@ -70,6 +70,7 @@ class MemoryChanges:
 
 def _sort_emails(state: AccountState, records: list[Record], since: ModSeq, changes: AccountChanges) -> None:
     threads: set[ThreadId] = {thread for record in records for thread in record.threads}
+    last = {number: record.modseq for record in records for number in record.emails}
     for number in sorted({number for record in records for number in record.emails}):
         email = state.emails.get(number)
         is_visible = email is not None and bool(state.visible(email))
@@ -79,9 +80,11 @@ def _sort_emails(state: AccountState, records: list[Record], since: ModSeq, chan
             threads.add(email.thread)
         elif is_visible and email.shown > since:
             changes.created.append(number)
+            changes.emails_at[number] = email.shown
             threads.add(email.thread)
         elif is_visible:
             changes.updated.append(number)
+            changes.emails_at[number] = last[number]
     changes.threads_changed = sorted(threads)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from posthouse.access.jmap.email_methods_changes import list_changes, query_changes
 from posthouse.access.jmap.email_methods_get import get_emails
 from posthouse.access.jmap.email_query import query_emails
 from posthouse.access.jmap.method import Method
@@ -11,5 +12,7 @@ from posthouse.protocol.jmap.session import MAIL
 
 METHODS: Mapping[str, Method] = {
     "Email/get": Method(MAIL, get_emails),
+    "Email/changes": Method(MAIL, list_changes),
     "Email/query": Method(MAIL, query_emails),
+    "Email/queryChanges": Method(MAIL, query_changes),
 }

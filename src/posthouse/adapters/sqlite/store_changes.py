@@ -7,7 +7,7 @@ Arrivals are the tail of UIDs; everything else is found through `change`, whose 
 from __future__ import annotations
 
 from array import array
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import cast
 
 import apsw
@@ -31,7 +31,6 @@ from posthouse.adapters.sqlite.store_sql import (
     numbers_json,
     ranges_json,
     read_number,
-    select_numbers,
     select_rows,
 )
 from posthouse.adapters.sqlite.store_watch import Watchers
@@ -131,19 +130,24 @@ def read_account_changes(connection: apsw.Connection, account: AccountId, since:
     if since == modseq:
         return changes
     rows = cast(
-        "list[tuple[int, int, int, int]]",
+        "list[tuple[int, int, int, int, int]]",
         select_rows(
             connection,
-            "kind, mailbox, low, high",
-            "SELECT kind, mailbox, low, high FROM change WHERE account = ? AND modseq > ?",
+            "kind, mailbox, low, high, modseq",
+            "SELECT kind, mailbox, low, high, modseq FROM change WHERE account = ? AND modseq > ? ORDER BY modseq",
             (account, since),
         ),
     )
     by_kind: dict[int, list[tuple[int, UidRange]]] = {}
-    for kind, mailbox, low, high in rows:
+    touched: dict[int, int] = {}
+    for kind, mailbox, low, high, at in rows:
         by_kind.setdefault(kind, []).append((mailbox, UidRange(low, high)))
-    counted = _sort_mailboxes(connection, account, since, by_kind, changes)
-    _sort_emails(connection, account, since, by_kind, counted, changes)
+        if kind == EMAILS_CHANGED:
+            touched |= dict.fromkeys(range(low, high + 1), at)
+    for mailbox in _sort_mailboxes(connection, account, since, by_kind, changes):
+        for email, at in _emails_touched(connection, account, mailbox, since):
+            touched[email] = max(at, touched.get(email, 0))
+    _sort_emails(connection, account, since, by_kind, touched, changes)
     changes.submissions_changed = [SubmissionId(n) for n in _numbers(by_kind.get(SUBMISSIONS_CHANGED, ()))]
     return changes
 
@@ -192,19 +196,19 @@ def _sort_emails(
     account: AccountId,
     since: ModSeq,
     by_kind: dict[int, list[tuple[int, UidRange]]],
-    mailboxes: list[int],
+    touched: Mapping[int, int],
     changes: AccountChanges,
 ) -> None:
-    destroyed = set(_numbers(by_kind.get(EMAILS_DESTROYED, ())))
-    touched = set(_numbers(by_kind.get(EMAILS_CHANGED, ())))
-    for mailbox in mailboxes:
-        touched.update(_emails_touched(connection, account, mailbox, since))
-    states = _read_states(connection, account, touched | destroyed)
+    """`touched`: emails, and when they changed last."""
+    concerned = touched.keys() | _numbers(by_kind.get(EMAILS_DESTROYED, ()))
+    states = _read_states(connection, account, concerned)
     threads: set[int] = set(_numbers(by_kind.get(THREADS_MERGED, ())))
-    for email in sorted(touched | destroyed):
+    for email in sorted(concerned):
         created, thread, is_visible = states.get(email, (0, 0, False))
         if is_visible:
-            (changes.created if created > since else changes.updated).append(EmailId(email))
+            is_new = created > since
+            (changes.created if is_new else changes.updated).append(EmailId(email))
+            changes.emails_at[EmailId(email)] = ModSeq(created if is_new else touched.get(email, changes.modseq))
         elif created <= since:
             changes.destroyed.append(EmailId(email))
         if thread and (created > since or not is_visible):
@@ -212,16 +216,16 @@ def _sort_emails(
     changes.threads_changed = [ThreadId(thread) for thread in sorted(threads)]
 
 
-def _emails_touched(connection: apsw.Connection, account: AccountId, mailbox: int, since: ModSeq) -> list[int]:
+def _emails_touched(
+    connection: apsw.Connection, account: AccountId, mailbox: int, since: ModSeq
+) -> list[tuple[int, int]]:
+    """Emails, and when their placement here changed."""
     tail = read_number(connection, _TAIL, (account, mailbox, since))
     ranges = _read_ranges(connection, account, MailboxId(mailbox), since, FLAGS_CHANGED)
-    return select_numbers(
-        connection,
-        _CHANGED.replace("SELECT uid, flags, modseq", "SELECT email AS n, uid").replace(
-            "SELECT p.uid, p.flags, p.modseq", "SELECT p.email, p.uid"
-        ),
-        (account, mailbox, tail, since, ranges_json(ranges)),
-    )
+    query = _CHANGED.replace("SELECT uid, flags, modseq", "SELECT uid, email, modseq")
+    query = query.replace("SELECT p.uid, p.flags, p.modseq", "SELECT p.uid, p.email, p.modseq")
+    bindings = (account, mailbox, tail, since, ranges_json(ranges))
+    return cast("list[tuple[int, int]]", select_rows(connection, "email, modseq", query, bindings))
 
 
 def _read_states(

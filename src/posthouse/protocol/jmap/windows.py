@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
 from posthouse.protocol.jmap.arguments import QueryArguments
 from posthouse.protocol.jmap.errors import ErrorType, MethodError
 from posthouse.protocol.jmap.responses import AddedItem
+
+Item = TypeVar("Item", bound=object)
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,19 +48,24 @@ class QueryDelta:
 
 
 def compare_results(
-    ids: Sequence[str], touched: Collection[str], max_changes: int | None = None, up_to: str | None = None
+    ids: Sequence[Item],
+    touched: Collection[Item],
+    max_changes: int | None = None,
+    up_to: Item | None = None,
+    name: Callable[[Item], str] = str,
 ) -> QueryDelta:
     """How a client gets from the result it has to `ids`, which it is now.
 
     `touched`: all that may be in the old result and not in this one, or at another place, or in this one alone. Removed
     may be more than there was: a client passes over what it does not have (RFC 8620 §5.6). `up_to`: the last id the
-    client knows, given only where neither filter nor sort look at what changes. Raises MethodError (tooManyChanges).
+    client knows, given only where neither filter nor sort look at what changes. `name`: where these are no ids yet.
+    Raises MethodError (tooManyChanges).
     """
     last = len(ids)
     if up_to is not None and up_to in ids:
         last = ids.index(up_to) + 1
     known = set(touched)
-    added = [AddedItem(id_, index) for index, id_ in enumerate(ids[:last]) if id_ in known]
+    added = [(item, index) for index, item in enumerate(ids[:last]) if item in known]
     if max_changes is not None and len(known) + len(added) > max_changes:
         raise MethodError(ErrorType.TOO_MANY_CHANGES)
-    return QueryDelta(tuple(sorted(known)), tuple(added))
+    return QueryDelta(tuple(sorted(map(name, known))), tuple([AddedItem(name(item), index) for item, index in added]))
