@@ -9,7 +9,7 @@ from typing import Protocol
 
 from posthouse.message.mailbox import AccountId
 
-MAX_ANSWERED = 10_000  # of an account, at one time
+MAX_ANSWERED = 2_000  # of an account, at one time
 
 
 class Answered(Protocol):

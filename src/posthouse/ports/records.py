@@ -19,6 +19,7 @@ RecordId = NewType("RecordId", int)
 NEW = RecordId(0)
 MAX_RECORDS = 5_000  # of one kind in an account
 MAX_RECORD_OCTETS = 64 * 1024
+VACATION_KIND = "vacation"  # a VacationResponse (RFC 8621 §8): JMAP writes it, delivery reads it
 
 Value = Mapping[str, object]  # of JSON
 

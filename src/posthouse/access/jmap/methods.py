@@ -17,7 +17,15 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 
-from posthouse.access.jmap import email_methods, mailbox_methods, thread_methods
+from posthouse.access.jmap import (
+    email_methods,
+    identities_methods,
+    mailbox_methods,
+    records_saved,
+    snooze_methods,
+    thread_methods,
+    vacation_methods,
+)
 from posthouse.access.jmap.method import Call, JmapParts, Method, Methods
 from posthouse.access.jmap.session import SCOPES, SessionBuilder
 from posthouse.ports.directory import DirectoryError
@@ -31,8 +39,12 @@ from posthouse.protocol.jmap.request import MethodCall, Request, Response, parse
 # One line for each module of methods.
 TABLES: Sequence[Methods] = (
     email_methods.METHODS,
+    identities_methods.METHODS,
     mailbox_methods.METHODS,
+    records_saved.METHODS,
+    snooze_methods.METHODS,
     thread_methods.METHODS,
+    vacation_methods.METHODS,
 )
 
 _CHANGING = ("/set", "/copy", "/import", "/send")
