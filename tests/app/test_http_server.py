@@ -18,7 +18,9 @@ from posthouse.app.http_routes import make_routes, may_read_metrics
 from posthouse.app.rpc import CoordinatorLink
 from posthouse.ports.observe import FakeLog
 from posthouse.serve.admission import Admission, AdmissionLimits
-from posthouse.serve.http import HttpAnswer, HttpLimits, HttpRequest, HttpRoute, HttpServer
+from posthouse.serve.http import HttpServer
+from posthouse.serve.http_messages import HttpAnswer, HttpRequest, HttpRoute
+from posthouse.serve.http_reading import HttpLimits
 
 
 class Lab:
@@ -189,7 +191,7 @@ async def test_https_with_a_key_read_through_proc(tmp_path: Path) -> None:
 
 
 def request_from(peer: str, **headers: str) -> HttpRequest:
-    return HttpRequest("GET", "/metrics", {}, headers, peer)
+    return HttpRequest("GET", "/metrics", {}, headers, peer, is_local=peer in ("", "::1", "127.0.0.1"))
 
 
 @pytest.mark.parametrize(

@@ -20,6 +20,7 @@ import mmap
 import os
 import resource
 import socket
+import ssl
 from collections.abc import Callable
 
 from posthouse.ports.clock import Clock
@@ -77,7 +78,9 @@ def has_descriptors() -> bool:
 
 
 class Acceptor:
-    """Accepts for one listener. `factory` makes the protocol of each connection, as for `loop.create_server`."""
+    """Accepts for one listener. `factory` makes the protocol of each connection, as for `loop.create_server`; `tls` is
+    for protocols that do not begin it themselves.
+    """
 
     def __init__(
         self,
@@ -87,8 +90,10 @@ class Acceptor:
         backlog: int,
         log: Log,
         has_room: Callable[[], bool] = has_descriptors,
+        tls: ssl.SSLContext | None = None,
     ) -> None:
         self._has_room = has_room
+        self._tls = tls
         self._listener = listener
         self._factory = factory
         self._board = board
@@ -104,7 +109,7 @@ class Acceptor:
         # A server closes its socket: give it a duplicate, of which the backlog is the same.
         duplicate = self._listener.dup()
         create = loop.create_unix_server if duplicate.family == socket.AF_UNIX else loop.create_server
-        server = await create(self._make_protocol, sock=duplicate, backlog=self._backlog)
+        server = await create(self._make_protocol, sock=duplicate, backlog=self._backlog, ssl=self._tls)
         if self._is_closed:
             server.close()
         else:

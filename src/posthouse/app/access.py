@@ -137,7 +137,7 @@ class Readers:
 
         context, world = self._context, self._world
         uploads, decoding = Uploads(self._settings.imap.uploads), Uploads(self._settings.imap.uploads)
-        sending = self._make_sending()
+        sending = self.make_sending()
         figures = ImapFigures(*self._figures("imap"))
 
         def make(listener: Listener) -> MakeSession:
@@ -161,7 +161,7 @@ class Readers:
 
         return make
 
-    def _make_sending(self) -> Sending:
+    def make_sending(self) -> Sending:
         from posthouse.msa.doors import DoorParts, Doors
         from posthouse.msa.sent import SentParts
 

@@ -37,6 +37,7 @@ class Ports:
     imaps: int
     pop3: int
     pop3s: int
+    http: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +71,10 @@ class Mailserver:
     @property
     def config(self) -> Path:
         return self.directory / "posthouse.toml"
+
+    @property
+    def url(self) -> str:
+        return f"http://{self.address}:{self.ports.http}/"
 
     @property
     def log(self) -> Path:
@@ -138,6 +143,10 @@ bind = "{server.address}:{ports.pop3s}"
 tls = "implicit"
 
 [[listener]]
+service = "http"
+bind = "{server.address}:{ports.http}"
+
+[[listener]]
 service = "lmtp"
 bind = "unix:{server.lmtp}"
 
@@ -158,7 +167,7 @@ mx_port = {ports.smtp}
 
 def choose_ports() -> Ports:
     """The usual ones and 2000 or 2400 more, where they are free on all three addresses, by UDP and TCP."""
-    return Ports(*(_choose_port(preferred) for preferred in (2525, 2587, 2465, 2143, 2993, 2110, 2995)))
+    return Ports(*(_choose_port(preferred) for preferred in (2525, 2587, 2465, 2143, 2993, 2110, 2995, 8080)))
 
 
 def _choose_port(preferred: int) -> int:

@@ -7,12 +7,11 @@ only with the token of `[metrics] token_file`. Without a coordinator a worker te
 from __future__ import annotations
 
 import hmac
-import ipaddress
 from collections.abc import Callable, Sequence
 
 from posthouse.adapters.metrics import PlainMetrics, render
 from posthouse.app.worker_context import Link, LinkError
-from posthouse.serve.http import HttpAnswer, HttpRequest, HttpRoute
+from posthouse.serve.http_messages import HttpAnswer, HttpRequest, HttpRoute
 
 _PROMETHEUS = "text/plain; version=0.0.4; charset=utf-8"
 
@@ -47,4 +46,4 @@ def may_read_metrics(request: HttpRequest, token: bytes | None) -> bool:
         scheme, _, given = request.headers.get("authorization", "").partition(" ")
         if scheme.lower() == "bearer" and hmac.compare_digest(given.strip().encode(), token):
             return True
-    return not request.peer or ipaddress.ip_address(request.peer).is_loopback
+    return request.is_local

@@ -23,8 +23,10 @@ from posthouse.ports.compute import Compute
 from posthouse.ports.directory import Accounts, Directory
 from posthouse.ports.login import Login, Scope
 from posthouse.ports.observe import Log, Metrics
+from posthouse.ports.records import Records
 from posthouse.ports.resolver import Resolver
 from posthouse.ports.store import Store
+from posthouse.ports.uploads import Uploads
 from posthouse.serve.http_messages import HttpAnswer, HttpRefused, HttpRequest, answer_problem, refuse
 from posthouse.trust.login import Accepted, Denied, SaslConversation, Turning, Why
 
@@ -140,7 +142,9 @@ def _deny(request: HttpRequest, why: Why) -> HttpAnswer:
 
 @dataclass(slots=True)
 class WebContext:
-    """One per worker. Route makers add to `periodic` (seconds, work) and `closing` what must run beside them."""
+    """One per worker. Route makers add what must run beside them: `periodic` (seconds, work); `draining`, called when
+    the worker is told to go, for answers that would last; `closing`, when all requests have ended.
+    """
 
     settings: Settings
     index: int
@@ -150,6 +154,8 @@ class WebContext:
     log: Log
     metrics: Metrics
     store: Store
+    records: Records
+    uploads: Uploads
     accounts: Accounts
     directory: Directory
     resolver: Resolver
@@ -157,4 +163,5 @@ class WebContext:
     sending: Sending
     visitors: Visitors
     periodic: list[tuple[float, Callable[[], Awaitable[None]]]] = field(default_factory=list)
+    draining: list[Callable[[], None]] = field(default_factory=list)
     closing: list[Callable[[], Awaitable[None]]] = field(default_factory=list)

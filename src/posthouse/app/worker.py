@@ -35,6 +35,9 @@ from posthouse.app.store import Whereabouts, make_postman, make_store, store_pat
 from posthouse.app.store_duty import LOOK_S, DutyLock, StoreDuty
 from posthouse.app.submission import People, Submission, World
 from posthouse.app.submit import SubmitServer
+from posthouse.app.web import Visitors, WebContext
+from posthouse.app.web_listeners import SERVICE as HTTP
+from posthouse.app.web_listeners import WebListeners
 from posthouse.app.wiring import Wiring, door_figures, inbound_figures, outcome_figures
 from posthouse.app.wiring_login import FLUSH_S, Logins, LoginWiring, client_authorities
 from posthouse.app.worker_context import Accepting, OpenListener, TlsFiles, WorkerContext
@@ -118,6 +121,7 @@ class Worker:
         self._runner.connect_store(self._submission.handover)
         pool.may_remove = self._submission.may_remove
         self._readers = self._make_readers()
+        self._web = WebListeners(context)
         self._duty = self._make_duty()
         sources = Sources(self._shards.owned, self._runner, self._planner, context.losses, self._store.figures)
         self._own_figures = WorkerFigures(context.metrics, sources, context.clock)
@@ -192,6 +196,29 @@ class Worker:
         )
         return access.Readers(self._context, world)
 
+    def _make_web(self) -> WebContext:
+        from posthouse.app.web_jmap import NoUploads
+
+        context = self._context
+        return WebContext(
+            settings=context.settings,
+            index=context.index,
+            worker_count=context.worker_count,
+            link=context.link,
+            clock=context.clock,
+            log=context.log,
+            metrics=context.metrics,
+            store=self._store.store,
+            records=self._store.records,
+            uploads=NoUploads(),
+            accounts=self._people,
+            directory=self._directory,
+            resolver=self._resolver,
+            compute=self._compute,
+            sending=self._readers.make_sending(),
+            visitors=Visitors(self._logins.converse, self._logins.why_over),
+        )
+
     def _make_duty(self) -> StoreDuty:
         context, settings = self._context, self._context.settings
         lock = DutyLock(os.path.join(store_path(settings), "duty"))
@@ -255,7 +282,7 @@ class Worker:
         await self._store.open()
         await self._search.start()
         await self._shards.open_first()
-        for listener in context.listeners:
+        for listener in (each for each in context.listeners if each.settings.service != HTTP):
             self._doors.append(self._make_door(listener))
         self._register()
         for work in (
@@ -273,11 +300,15 @@ class Worker:
             self._tasks.append(asyncio.create_task(work))
         for door in self._doors:
             door.server = await context.accept(door.listener, door.service)
+        await self._web.start(self._make_web)
+        for seconds, duty in self._web.periodic:
+            self._tasks.append(asyncio.create_task(self._every(seconds, duty)))
         if context.submit_socket is not None:
             desk = self._make_desk(is_lmtp=False)
             size = context.settings.smtp.max_message_size
             self._submit = SubmitServer(lambda peer: InboundSession(desk, peer), size, context.log)
             await self._submit.start(context.submit_socket)
+        self._web.is_ready = True
 
     def _make_door(self, listener: OpenListener) -> _Door:
         spoken = listener.settings.service
@@ -373,8 +404,12 @@ class Worker:
         for door in self._doors:
             if door.service.tls is not None:
                 door.service.tls = self._make_tls(door.listener.settings.service, files)
+        self._web.renew_tls(files)
 
     async def drain(self, deadline_s: float, *, may_stay: bool) -> None:
+        await asyncio.gather(self._drain_doors(deadline_s, may_stay=may_stay), self._web.drain(deadline_s))
+
+    async def _drain_doors(self, deadline_s: float, *, may_stay: bool) -> None:
         loop = asyncio.get_running_loop()
         until = loop.time() + deadline_s
         for door in self._doors:
@@ -404,6 +439,7 @@ class Worker:
                 await task
         if self._names is not None:
             await self._names.close()
+        await self._web.close()
         await self._runner.stop(_STOP_S)
         await self._submission.handover.settle_down()
         await self._shards.close()

@@ -1,21 +1,22 @@
 """What a worker process is given before it opens anything, and what it must be able to do.
 
 `worker_process` builds the context from what the supervisor handed down and then drives a `WorkerRole` through
-its life: start, (renew_tls), drain, stop. HTTP listeners are not in it: `worker_process` serves those itself.
-Nothing here is durable.
+its life: start, (renew_tls), drain, stop. Nothing here is durable.
 """
 
 from __future__ import annotations
 
 import asyncio
 import socket
+import ssl
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
+from posthouse.adapters.metrics import PlainMetrics
 from posthouse.ports.clock import Clock
-from posthouse.ports.observe import Journal, Log, Metrics
+from posthouse.ports.observe import Journal, Log
 
 if TYPE_CHECKING:
     from posthouse.config.settings import Listener, Settings
@@ -114,7 +115,11 @@ class Accepting(Protocol):
         """Accept no more; connections go on. May be called twice."""
 
 
-Accept = Callable[[OpenListener, Callable[[], asyncio.Protocol]], Awaitable[Accepting]]
+class Accept(Protocol):
+    async def __call__(
+        self, listener: OpenListener, factory: Callable[[], asyncio.Protocol], tls: ssl.SSLContext | None = None
+    ) -> Accepting:
+        """`tls`: for protocols that do not begin it themselves."""
 
 
 class Losses(NamedTuple):
@@ -143,7 +148,7 @@ class WorkerContext:
     admission: Admission
     log: Log
     journal: Journal
-    metrics: Metrics
+    metrics: PlainMetrics
     losses: Callable[[], Losses]
     clock: Clock
 

@@ -1,4 +1,4 @@
-"""The main program of a worker: builds its context, runs a `WorkerRole` through its life, serves HTTP beside it.
+"""The main program of a worker: builds its context, runs a `WorkerRole` through its life.
 
 Life: start, "ready" to the supervisor, then a first word to end: "drain" (after a reload: clients may go on for
 long) or "stop". A stop while draining shortens the deadline. Whoever kills a worker loses nothing that was
@@ -16,7 +16,6 @@ import ssl
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import uvloop
 
@@ -24,7 +23,6 @@ from posthouse.adapters.clock import SystemClock
 from posthouse.adapters.journal import HourJournal
 from posthouse.adapters.log import StderrLog
 from posthouse.adapters.metrics import PlainMetrics
-from posthouse.adapters.net.tls import make_server_context
 from posthouse.app.acceptor import Acceptor, Board
 from posthouse.app.exchange import WorkerExchange
 from posthouse.app.launch import Launch, tls_files
@@ -44,9 +42,6 @@ from posthouse.app.worker_context import (
 from posthouse.config.settings import Settings
 from posthouse.serve.admission import Admission, AdmissionLimits
 
-if TYPE_CHECKING:
-    from posthouse.serve.http import HttpServer
-
 _RESERVED_DESCRIPTORS = 200
 
 
@@ -58,9 +53,7 @@ class WorkerProcess:
         self._log = log
         self._clock = SystemClock()
         self._line = SupervisorLine(launch.channel)
-        self._is_ready = False
         self._tls_fds = [launch.certificate, launch.key]
-        self._https: list[ssl.SSLContext] = []
         self._listeners = [
             OpenListener(listener, socket.socket(fileno=number))
             for listener, number in zip(settings.listener, launch.listeners, strict=True)
@@ -70,7 +63,6 @@ class WorkerProcess:
         self._link = self._make_link()
         self._context = self._make_context(settings)
         self._worker: WorkerRole = make_worker(self._context)
-        self._http: list[HttpServer] = []
 
     async def run(self) -> int:
         """The exit code."""
@@ -80,8 +72,6 @@ class WorkerProcess:
         helpers = [loop.create_task(self._link.run()), loop.create_task(self._exchange.run())]
         try:
             await self._worker.start()
-            await self._start_http()
-            self._is_ready = True
             self._line.send("ready")
             await self._drain(await self._line.endings.get())
             self._link.notify("bye", {"metrics": self._metrics.snapshot()})
@@ -96,12 +86,11 @@ class WorkerProcess:
     # -- the end
 
     async def _drain(self, ending: Ending) -> None:
-        self._is_ready = False
         loop = asyncio.get_running_loop()
         hurry = loop.create_task(self._line.endings.get())
         while True:
             self._log.info("worker ends", how=ending.op, deadline_s=ending.deadline_s)
-            draining = loop.create_task(self._drain_all(ending))
+            draining = loop.create_task(self._worker.drain(ending.deadline_s, may_stay=ending.op == "drain"))
             await asyncio.wait([draining, hurry], return_when=asyncio.FIRST_COMPLETED)
             if draining.done():
                 break
@@ -113,11 +102,6 @@ class WorkerProcess:
             self._log.error("drain failed", kind=type(error).__name__, reason=str(error))
         await self._worker.stop()
         self._journal.flush()
-
-    async def _drain_all(self, ending: Ending) -> None:
-        deadline_s = ending.deadline_s
-        own = self._worker.drain(deadline_s, may_stay=ending.op == "drain")
-        await asyncio.gather(own, *(server.drain(deadline_s) for server in self._http))
 
     # -- making the context
 
@@ -153,8 +137,10 @@ class WorkerProcess:
         board = Board(launch.board, launch.index, launch.worker_count, lambda: admission.own, self._clock)
         self._exchange = WorkerExchange(self._link, shares, admission, self._clock, launch.worker_count, board.publish)
 
-        async def accept(listener: OpenListener, factory: Callable[[], asyncio.Protocol]) -> Accepting:
-            acceptor = Acceptor(listener.socket, factory, board, limits.backlog, self._log)
+        async def accept(
+            listener: OpenListener, factory: Callable[[], asyncio.Protocol], tls: ssl.SSLContext | None = None
+        ) -> Accepting:
+            acceptor = Acceptor(listener.socket, factory, board, limits.backlog, self._log, tls=tls)
             await acceptor.start()
             return acceptor
 
@@ -163,7 +149,7 @@ class WorkerProcess:
             index=launch.index,
             worker_count=launch.worker_count,
             generation=launch.generation,
-            listeners=[each for each in self._listeners if each.settings.service != "http"],
+            listeners=self._listeners,
             accept=accept,
             submit_socket=socket.socket(fileno=launch.submit),
             files=launch.files,
@@ -179,31 +165,7 @@ class WorkerProcess:
             clock=self._clock,
         )
 
-    # -- HTTP and certificates
-
-    async def _start_http(self) -> None:
-        listeners = [each for each in self._listeners if each.settings.service == "http"]
-        if not listeners:
-            return  # starlette and uvicorn are a fifth of a worker's start
-        from posthouse.app.http_routes import make_routes
-        from posthouse.serve.http import HttpLimits, HttpServer
-
-        settings = self._context.settings
-        token_file = settings.metrics.token_file
-        token = self._launch.files[token_file].strip() if token_file is not None else None
-        routes = make_routes(self._link, self._metrics, token, lambda: self._is_ready)
-        limits = HttpLimits(backlog=settings.limits.backlog)
-        for each in listeners:
-            server = HttpServer(routes, self._context.admission, self._clock, self._log, limits)
-            await server.start(each.socket, self._make_https(each))
-            self._http.append(server)
-
-    def _make_https(self, listener: OpenListener) -> ssl.SSLContext | None:
-        if listener.settings.tls != "implicit":
-            return None
-        context = make_server_context(self._context.tls.certificate, self._context.tls.key)
-        self._https.append(context)
-        return context
+    # -- certificates
 
     def _renew_tls(self, _: Mapping[str, object], descriptors: Sequence[int]) -> None:
         """New handshakes use the new certificate; sessions go on with what they have."""
@@ -211,8 +173,6 @@ class WorkerProcess:
             return
         files = tls_files(*descriptors)
         try:
-            for context in self._https:
-                context.load_cert_chain(files.certificate, files.key)
             self._worker.renew_tls(files)
         except OSError as error:
             self._log.error("new certificate not taken", reason=str(error))

@@ -35,6 +35,7 @@ from posthouse.config.settings_directory import DirectorySettings
 from posthouse.config.settings_login import LoginSettings
 from posthouse.config.settings_store import Delivery, Store
 from posthouse.config.settings_submission import Submission
+from posthouse.config.settings_web import Web
 from posthouse.message.nexthop import MaildirHop, NextHop
 
 
@@ -450,6 +451,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     submission: Submission = Submission()
     imap: Imap = Imap()
     pop3: Pop3 = Pop3()
+    web: Web = Web()
     queue: Queue = Queue()
     provider_rules: ProviderRules = ProviderRules()
     limits: Limits = Limits()

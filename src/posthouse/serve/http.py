@@ -1,71 +1,40 @@
-"""HTTP inside a worker's loop: the only place of starlette and uvicorn. Routes are handed in by app.
+"""HTTP inside a worker's loop: the only place of uvicorn. Routes are handed in by app (see http_messages.py).
 
-Handlers take and return plain values; they know neither framework. Clients are not trusted: heads and bodies are
-bounded, each has a deadline, and connections pass admission like everybody else's. Nothing is kept over a crash.
-RFC 9110, RFC 9112 as far as uvicorn and httptools speak them. No HTTP/2, no websockets.
+    server = HttpServer(routes, admission, clock, log, limits)
+    await server.start(socket, tls)        or   server.make_protocol for whoever accepts
+
+Handlers take and return plain values; they know no framework. Clients are not trusted: heads and bodies are bounded,
+each has a deadline, and connections pass admission like everybody else's. Nothing is kept over a crash.
+RFC 9110, RFC 9112 as far as uvicorn and httptools speak them; RFC 6455 by websockets. No HTTP/2.
 """
 
 from __future__ import annotations
 
 import asyncio
-import contextlib
+import logging
 import socket
 import ssl
-from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from email.utils import formatdate
 from typing import Any, ClassVar, Protocol
 
 import uvicorn
-from starlette.applications import Starlette
-from starlette.exceptions import HTTPException
-from starlette.requests import Request
-from starlette.responses import Response
-from starlette.routing import Route
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
+from uvicorn.server import ServerState
 
-from posthouse.message.peer import normalise_address
+from posthouse.message.peer import Network, is_in_networks, normalise_address
 from posthouse.message.reply import Reply
 from posthouse.ports.clock import Clock
 from posthouse.ports.observe import Log
+from posthouse.serve.http_app import AppSettings, HttpApp
+from posthouse.serve.http_messages import AnyRoute
+from posthouse.serve.http_reading import HttpLimits
 
-
-@dataclass(frozen=True, slots=True)
-class HttpLimits:
-    """Octets and seconds. `head_s` is also how long a connection may do nothing before its first request."""
-
-    head: int = 64 << 10
-    body: int = 1 << 20
-    head_s: float = 20.0
-    request_s: float = 60.0
-    keep_alive_s: int = 30
-    backlog: int = 1024
-
-
-@dataclass(frozen=True, slots=True)
-class HttpRequest:
-    """`peer` is the client's address, normalised, "" on a unix socket. Header names are in lower case."""
-
-    method: str
-    path: str
-    query: Mapping[str, str]
-    headers: Mapping[str, str]
-    peer: str
-    body: bytes = b""
-
-
-@dataclass(frozen=True, slots=True)
-class HttpAnswer:
-    status: int = 200
-    body: bytes = b""
-    content_type: str = "text/plain; charset=utf-8"
-    headers: Mapping[str, str] = field(default_factory=dict)
-
-
-@dataclass(frozen=True, slots=True)
-class HttpRoute:
-    path: str
-    handler: Callable[[HttpRequest], Awaitable[HttpAnswer]]
-    methods: Sequence[str] = ("GET",)
+_LOOK_S = 0.02
+_DATE_S = 1.0
 
 
 class HttpAdmission(Protocol):
@@ -76,178 +45,218 @@ class HttpAdmission(Protocol):
     def release(self, address: str) -> None: ...
 
 
+@dataclass(frozen=True, slots=True)
+class _Bounds:
+    limits: HttpLimits
+    admission: HttpAdmission
+    clock: Clock
+    trusted: Sequence[Network]
+
+
 class HttpServer:
-    """One listener of one worker."""
+    """One listener of one worker. Connections from `trusted` proxies do not count as those of one address."""
 
     def __init__(
         self,
-        routes: Sequence[HttpRoute],
+        routes: Sequence[AnyRoute],
         admission: HttpAdmission,
         clock: Clock,
         log: Log,
         limits: HttpLimits | None = None,
+        trusted: Sequence[Network] = (),
     ) -> None:
         self._limits = limits or HttpLimits()
-        self._admission = admission
-        self._clock = clock
-        self._log = log
-        self._app = Starlette(routes=[self._make_route(route) for route in routes])
-        self._server: uvicorn.Server | None = None
-        self._serving: asyncio.Task[None] | None = None
+        self._state = ServerState()
+        self._config = self._make_config(HttpApp(routes, AppSettings(self._limits, trusted), log))
+        self._protocol = _bind_protocol(_Bounds(self._limits, admission, clock, trusted))
+        self._server: asyncio.Server | None = None
+        self._dating: asyncio.TimerHandle | None = None
 
-    async def start(self, listener: socket.socket, tls: ssl.SSLContext | None) -> None:
-        """Accept on an inherited, listening socket."""
+    def _make_config(self, app: HttpApp) -> uvicorn.Config:
+        for name in ("uvicorn.error", "uvicorn.access"):  # what matters is in our own log
+            logging.getLogger(name).setLevel(logging.CRITICAL + 1)
         config = uvicorn.Config(
-            self._app,
+            app,
             log_config=None,
             access_log=False,
             lifespan="off",
             ws="none",
+            ws_max_size=self._limits.message,
+            ws_ping_interval=self._limits.ping_s,
+            ws_ping_timeout=self._limits.ping_s,
+            ws_per_message_deflate=False,
             proxy_headers=False,
             server_header=False,
             timeout_keep_alive=self._limits.keep_alive_s,
-            backlog=self._limits.backlog,
         )
         config.load()
-        config.ssl = tls
-        config.http_protocol_class = self._make_protocol()
-        self._server = _QuietServer(config)
-        self._serving = asyncio.get_running_loop().create_task(self._server.serve([listener]))
-        while not self._server.started:
-            if self._serving.done():
-                self._serving.result()
-                raise RuntimeError("the HTTP listener ended before it began")
-            await asyncio.sleep(0)
+        config.ws_protocol_class = _GuardedSocket
+        return config
+
+    @property
+    def connections(self) -> int:
+        return len(self._state.connections)
+
+    def make_protocol(self) -> asyncio.Protocol:
+        """Of a new connection."""
+        if self._dating is None:
+            self._write_date()
+        return self._protocol(self._config, self._state, {}, asyncio.get_running_loop())
+
+    async def start(self, listener: socket.socket, tls: ssl.SSLContext | None) -> None:
+        """Accept on a listening socket; a worker has its acceptor do it."""
+        loop = asyncio.get_running_loop()
+        create = loop.create_unix_server if listener.family == socket.AF_UNIX else loop.create_server
+        self._server = await create(self.make_protocol, sock=listener, ssl=tls, backlog=self._limits.backlog)
 
     async def drain(self, deadline_s: float) -> None:
         """Stop accepting; requests in hand are answered, idle connections closed. The rest ends at the deadline."""
-        if self._server is None or self._serving is None:
-            return
-        self._server.should_exit = True
-        done, _ = await asyncio.wait([self._serving], timeout=deadline_s)
-        if not done:
-            self._server.force_exit = True
-            for connection in list(self._server.server_state.connections):
-                connection.transport.abort()
-            await asyncio.wait([self._serving], timeout=1.0)
+        loop = asyncio.get_running_loop()
+        until = loop.time() + deadline_s
+        if self._server is not None:
+            self._server.close()
+        for connection in list(self._state.connections):
+            connection.shutdown()
+        while self._state.connections and loop.time() < until:
+            await asyncio.sleep(_LOOK_S)
+        self.abort()
+        if self._dating is not None:
+            self._dating.cancel()
+            self._dating = None
 
-    def _make_route(self, route: HttpRoute) -> Route:
-        async def endpoint(request: Request) -> Response:
-            return await self._answer(route, request)
+    def abort(self) -> None:
+        for connection in list(self._state.connections):
+            connection.transport.abort()
+        for task in list(self._state.tasks):
+            task.cancel()
 
-        return Route(route.path, endpoint, methods=list(route.methods))
-
-    async def _answer(self, route: HttpRoute, request: Request) -> Response:
-        try:
-            async with asyncio.timeout(self._limits.request_s):
-                answer = await route.handler(await self._read(request))
-        except TimeoutError:
-            return Response("too slow\n", 408, media_type="text/plain")
-        except HTTPException:
-            raise
-        except Exception:  # noqa: BLE001 - one request's defect is one request's 500
-            self._log.error("HTTP request failed", path=route.path)
-            return Response("internal error\n", 500, media_type="text/plain")
-        headers = {"Content-Type": answer.content_type, "X-Content-Type-Options": "nosniff", **answer.headers}
-        return Response(answer.body, answer.status, headers)
-
-    async def _read(self, request: Request) -> HttpRequest:
-        pieces, size = [], 0
-        async for piece in request.stream():
-            size += len(piece)
-            if size > self._limits.body:
-                raise HTTPException(413)
-            pieces.append(piece)
-        return HttpRequest(
-            method=request.method,
-            path=request.url.path,
-            query=dict(request.query_params),
-            headers=dict(request.headers),
-            peer=normalise_address(request.client.host) if request.client else "",
-            body=b"".join(pieces),
-        )
-
-    def _make_protocol(self) -> type[HttpToolsProtocol]:
-        limits, admission, clock = self._limits, self._admission, self._clock
-
-        class Guarded(_GuardedProtocol):
-            bounds = (limits, admission, clock)
-
-        return Guarded
+    def _write_date(self) -> None:
+        """RFC 9110 §6.6.1, for all answers of the next second."""
+        self._state.default_headers = [(b"date", formatdate(time.time(), usegmt=True).encode())]
+        self._dating = asyncio.get_running_loop().call_later(_DATE_S, self._write_date)
 
 
-class _QuietServer(uvicorn.Server):
-    """Signals are the worker's."""
+def _bind_protocol(bounds: _Bounds) -> type[_GuardedProtocol]:
+    class Guarded(_GuardedProtocol):
+        _bounds = bounds
 
-    @contextlib.contextmanager
-    def capture_signals(self) -> Iterator[None]:
-        yield
+    return Guarded
 
 
-@dataclass(slots=True)
 class _Guard:
-    limits: HttpLimits
-    admission: HttpAdmission
-    clock: Clock
-    address: str = ""
-    is_admitted: bool = False
-    is_in_head: bool = True
-    head_octets: int = 0
-    timer: asyncio.TimerHandle | None = None
+    """Of one connection: whether it is counted, how long its client may be silent, whose task ends with it."""
+
+    __slots__ = ("_address", "_bounds", "_is_admitted", "_timer", "head_octets", "is_in_head", "task")
+
+    def __init__(self, bounds: _Bounds) -> None:
+        self._bounds = bounds
+        self._address = ""
+        self._is_admitted = False
+        self._timer: asyncio.TimerHandle | None = None
+        self.is_in_head = True
+        self.head_octets = 0
+        self.task: asyncio.Task[Any] | None = None
+
+    def admit(self, client: tuple[str, int] | None) -> bool:
+        bounds = self._bounds
+        address = normalise_address(client[0]) if client else ""
+        self._address = "" if is_in_networks(address, bounds.trusted) else address
+        self._is_admitted = bounds.admission.admit(self._address, bounds.clock.monotonic()) is None
+        return self._is_admitted
+
+    def leave(self) -> None:
+        if self._is_admitted:
+            self._is_admitted = False
+            self._bounds.admission.release(self._address)
+        self.stop_timer()
+        if self.task is not None:
+            self.task.cancel()
+            self.task = None
+
+    def is_head_too_long(self, octets: int) -> bool:
+        if not self.is_in_head:
+            return False
+        self.head_octets += octets
+        return self.head_octets > self._bounds.limits.head
+
+    def await_head(self, idle_s: float, transport: asyncio.Transport) -> None:
+        self.is_in_head, self.head_octets = True, 0
+        self.stop_timer()
+        if not transport.is_closing():
+            loop = asyncio.get_running_loop()
+            self._timer = loop.call_later(idle_s + self._bounds.limits.head_s, transport.abort)
+
+    def stop_timer(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
 
 
 class _GuardedProtocol(HttpToolsProtocol):
     """uvicorn bounds neither the size of a head nor the time a client takes for it."""
 
-    bounds: ClassVar[tuple[HttpLimits, HttpAdmission, Clock]]
+    _bounds: ClassVar[_Bounds]
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self._guard = _Guard(*self.bounds)
+        self._guard = _Guard(self._bounds)
+
+    # -- for the application
+
+    @property
+    def is_stuck(self) -> bool:
+        return self.flow.write_paused
+
+    def cancel_when_lost(self, task: asyncio.Task[Any] | None) -> None:
+        if task is not None and self.transport.is_closing():
+            task.cancel()
+        self._guard.task = task
+
+    # -- the transport's side
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
-        guard = self._guard
-        guard.address = normalise_address(self.client[0]) if self.client else ""
-        if guard.admission.admit(guard.address, guard.clock.monotonic()) is not None:
+        if self._guard.admit(self.client):
+            self._guard.await_head(0.0, transport)
+        else:
             transport.abort()
-            return
-        guard.is_admitted = True
-        self._await_head(0.0)
 
     def connection_lost(self, exc: Exception | None) -> None:
-        guard = self._guard
-        if guard.is_admitted:
-            guard.is_admitted = False
-            guard.admission.release(guard.address)
-        self._stop_timer()
+        self._guard.leave()
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
         super().data_received(data)
-        guard = self._guard
-        if guard.is_in_head:
-            guard.head_octets += len(data)
-            if guard.head_octets > guard.limits.head:
-                self.transport.abort()
+        if self._guard.is_head_too_long(len(data)):
+            self.transport.abort()
+
+    def handle_websocket_upgrade(self) -> None:
+        """The connection is another protocol's from now on, and its guard goes along."""
+        super().handle_websocket_upgrade()
+        taken_over = self.transport.get_protocol()
+        assert isinstance(taken_over, _GuardedSocket)
+        taken_over.guard = self._guard
+
+    # -- the parser's side
+
+    def on_message_begin(self) -> None:
+        super().on_message_begin()
+        self.scope["state"]["connection"] = self
 
     def on_headers_complete(self) -> None:
         self._guard.is_in_head = False
-        self._stop_timer()
+        self._guard.stop_timer()
         super().on_headers_complete()
 
     def on_response_complete(self) -> None:
         super().on_response_complete()
-        self._await_head(self._guard.limits.keep_alive_s)
+        self._guard.await_head(self._bounds.limits.keep_alive_s, self.transport)
 
-    def _await_head(self, idle_s: float) -> None:
-        guard = self._guard
-        guard.is_in_head, guard.head_octets = True, 0
-        self._stop_timer()
-        if not self.transport.is_closing():
-            guard.timer = self.loop.call_later(idle_s + guard.limits.head_s, self.transport.abort)
 
-    def _stop_timer(self) -> None:
-        if self._guard.timer is not None:
-            self._guard.timer.cancel()
-            self._guard.timer = None
+class _GuardedSocket(WebSocketsSansIOProtocol):
+    guard: _Guard | None = None
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        super().connection_lost(exc)
+        if self.guard is not None:
+            self.guard.leave()

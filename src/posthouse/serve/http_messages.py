@@ -3,7 +3,7 @@
     async def handler(request: HttpRequest) -> HttpAnswer: ...
     HttpRoute("/jmap/upload/{account}/", handler, ("POST",), body_limit=50 << 20, is_streamed=True)
     HttpRoute("/{rest*}", show_page)                 # everything that no other route takes
-    SocketRoute("/jmap/ws", talk, ("jmap",))         # async def talk(request: HttpRequest, socket: WebSocket)
+    SocketRoute("/jmap/ws", meet, ("jmap",))         # async def meet(request) -> Talk; async def talk(socket) -> None
 
 Raise `HttpRefused(answer)` to end a request early. Every answer gets the headers of `SAFE_HEADERS` unless it has its
 own of that name. Pure. RFC 9110; cookies as RFC 6265 §5.4 sends them.
@@ -51,8 +51,12 @@ class HttpRequest:
     body: bytes = b""
     parameters: Mapping[str, str] = field(default_factory=dict)
     scheme: str = "http"
-    is_local: bool = True
+    is_local: bool = False
     pieces: AsyncIterator[bytes] | None = None
+
+    async def read_all(self) -> bytes:
+        """Of a streamed route, by who has looked at the head first. Raises BodyTooLarge."""
+        return b"".join([piece async for piece in self.pieces]) if self.pieces is not None else self.body
 
     @property
     def cookies(self) -> dict[str, str]:
@@ -126,20 +130,18 @@ class WebSocket(Protocol):
     async def close(self, code: int = 1000, reason: str = "") -> None: ...
 
 
-SocketHandler = Callable[[HttpRequest, WebSocket], Awaitable[None]]
+Talk = Callable[[WebSocket], Awaitable[None]]
 
 
 @dataclass(frozen=True, slots=True)
 class SocketRoute:
-    """`check` is asked before the handshake is answered and raises HttpRefused. `subprotocols`: one of them must be
-    asked for, where there are any.
+    """`handler` is asked before the handshake is answered and may raise HttpRefused; what it gives does the talking.
+    `subprotocols`: one of them must be asked for, where there are any.
     """
 
     path: str
-    handler: SocketHandler
+    handler: Callable[[HttpRequest], Awaitable[Talk]]
     subprotocols: Sequence[str] = ()
-    check: Callable[[HttpRequest], Awaitable[None]] | None = None
-    message_limit: int = 10 << 20
 
 
 AnyRoute = HttpRoute | SocketRoute

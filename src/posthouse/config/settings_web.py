@@ -1,0 +1,30 @@
+"""The settings of the HTTP side: JMAP and the web page. Annotations are read at run time (see settings.py)."""
+
+from typing import Annotated
+
+import msgspec
+
+from posthouse.config.kinds import Key, ListOf, Network, NetworkKind, Size, Whole
+
+
+class Web(msgspec.Struct, frozen=True, kw_only=True):
+    """What clients of http listeners may do. Without TLS, or a proxy that names https, people sign in from loopback
+    only.
+    """
+
+    trusted_proxies: Annotated[
+        tuple[Network, ...],
+        Key(
+            ListOf(NetworkKind()),
+            "Networks of reverse proxies whose X-Forwarded-For and X-Forwarded-Proto count.",
+            example='["127.0.0.1/32"]',
+        ),
+    ] = ()
+    max_upload: Annotated[int, Key(Size("1K", "10G"), "Largest file taken by upload (maxSizeUpload).")] = 50_000_000
+    max_request: Annotated[int, Key(Size("10K", "1G"), "Largest JMAP request (maxSizeRequest).")] = 10_000_000
+    concurrent_uploads: Annotated[
+        int, Key(Whole(1, 1000), "Uploads of one account at a time, in each worker (maxConcurrentUpload).")
+    ] = 8
+    concurrent_requests: Annotated[
+        int, Key(Whole(1, 1000), "JMAP requests of one account at a time, in each worker (maxConcurrentRequests).")
+    ] = 10
