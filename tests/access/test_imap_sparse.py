@@ -135,3 +135,69 @@ async def test_a_large_mailbox_that_was_removed_ends_the_session(line: bytes) ->
     await client.select("Work")
     await office.store.mailboxes.remove(ALICE, work.id)
     assert await client.talk(b"a " + line) == b"* BYE The selected mailbox is no longer accessible\r\n"
+
+
+# -- the last messages, without the arrays
+
+
+async def many(count: int = 40) -> tuple[Office, Client]:
+    office = await open_office(*[letter(f"number {number}") for number in range(1, count + 1)], large_mailbox=2)
+    client = await office.enter()
+    await client.select()
+    return office, client
+
+
+@pytest.mark.parametrize(
+    ("messages", "uids"),
+    [(b"39:*", [39, 40]), (b"*", [40]), (b"38:39", [38, 39]), (b"37,39:40", [37, 39, 40]), (b"40", [40])],
+)
+async def test_the_last_messages_are_told_without_reading_it_all(messages: bytes, uids: list[int]) -> None:
+    _office, client = await many()
+    expected = b"".join(b"* %d FETCH (UID %d FLAGS ())\r\n" % (uid, uid) for uid in uids)
+    assert await client.talk(b"a FETCH " + messages + b" (UID FLAGS)") == expected + b"a OK Fetched\r\n"
+    assert is_unread(client)
+    assert b"* 40 FETCH (BODY[HEADER.FIELDS (SUBJECT)] " in await client.talk(
+        b"b FETCH 40 BODY.PEEK[HEADER.FIELDS (SUBJECT)]"
+    )
+    assert is_unread(client)
+
+
+async def test_gaps_before_the_last_messages_do_not_shift_their_numbers() -> None:
+    office, client = await many()
+    await office.expunge(*range(2, 39))
+    await client.select()
+    assert is_unread(client)
+    assert await client.talk(b"a FETCH 2:3 UID") == b"* 2 FETCH (UID 39)\r\n* 3 FETCH (UID 40)\r\na OK Fetched\r\n"
+    assert await client.talk(b"b FETCH 1:* UID") == (
+        b"* 1 FETCH (UID 1)\r\n* 2 FETCH (UID 39)\r\n* 3 FETCH (UID 40)\r\nb OK Fetched\r\n"
+    )
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        b"FETCH 40:39 UID",
+        b"FETCH 40 BODY[]",
+        b"UID FETCH 40 FLAGS",
+        b"FETCH 40 (FLAGS) (CHANGEDSINCE 1)",
+        b"FETCH 41 UID",
+    ],
+)
+async def test_what_needs_the_arrays_reads_them(line: bytes) -> None:
+    _office, client = await many()
+    await client.talk(b"a " + line)
+    assert not is_unread(client)
+
+
+async def test_mail_that_came_since_is_not_told_before_its_exists() -> None:
+    office, client = await many()
+    await office.add(ONE)
+    assert b"* 40 FETCH (UID 40)\r\n" in await client.talk(b"a FETCH 40 UID")
+    assert await client.talk(b"b FETCH 41 UID") == b"* 41 FETCH (UID 41)\r\nb OK Fetched\r\n"
+
+
+async def test_after_an_expunge_by_others_the_numbers_of_the_select_still_count() -> None:
+    office, client = await many()
+    await office.expunge(39)
+    assert b"* 40 FETCH (UID 40)\r\n" in await client.talk(b"a FETCH 40 UID")
+    assert not is_unread(client)

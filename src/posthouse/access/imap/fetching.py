@@ -132,7 +132,7 @@ def _complete(context: Context, request: Fetch, *, is_told: bool) -> list[FetchI
 async def _mark_seen(context: Context, items: Sequence[FetchItem], uids: Sequence[int]) -> bool:
     """True: \\Seen of some has changed, and is to be told with what was asked for."""
     selected = context.mailbox
-    if not any(_sets_seen(item) for item in items) or "\\Seen" not in permanent_flags(selected):
+    if not any(sets_seen(item) for item in items) or "\\Seen" not in permanent_flags(selected):
         return False
     view, place = selected.view, selected.place
     fresh = from_sorted(uid for uid in uids if not view.flags[bisect_left(view.uids, uid)] & _SEEN)
@@ -147,7 +147,7 @@ async def _mark_seen(context: Context, items: Sequence[FetchItem], uids: Sequenc
     return True
 
 
-def _sets_seen(item: FetchItem) -> bool:
+def sets_seen(item: FetchItem) -> bool:
     if isinstance(item, Section):
         return not item.is_peek
     return isinstance(item, Binary) and not (item.is_peek or item.is_size)
@@ -170,7 +170,8 @@ async def _read_batch(context: Context, plan: Plan, places: Sequence[int]) -> Ba
     if 0 in _take(view.modseqs, places):  # gone before the arrays were read (sparse.py)
         places = [at for at in places if view.modseqs[at]]
     uids, flags, modseqs = (_take(array, places) for array in (view.uids, view.flags, view.modseqs))
-    numbers = uids if context.uid_only else [at + 1 for at in places]
+    before = context.mailbox.before + 1
+    numbers = uids if context.uid_only else [at + before for at in places]
     if not plan.columns:
         return Batch(numbers, uids, flags, modseqs, {})
     place, messages = context.mailbox.place, context.desk.store.messages

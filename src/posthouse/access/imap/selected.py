@@ -21,10 +21,12 @@ from posthouse.protocol.imap.values import STAR, SequenceSet
 class Selected:
     """`saved`: the result of SEARCH RETURN (SAVE), by UID. `is_dirty`: something may have changed. `holds_back`:
     the client has not been told of everything. `unread`: how many messages the client knows of while the arrays of
-    `view` were not read; None when they were. `told_to`: new messages have UIDs from that on (notifying.py).
+    `view` were not read; None when they were. `before`: how many messages stand before those of `view`, while the last
+    are told (fetching_tail.py). `told_to`: new messages have UIDs from that on (notifying.py).
     """
 
     __slots__ = (
+        "before",
         "contexts",
         "holds_back",
         "is_dirty",
@@ -47,6 +49,7 @@ class Selected:
         self.saved: UidSet = EMPTY
         self.contexts: dict[bytes, Watched] = {}
         self.unread: int | None = None
+        self.before = 0
         self.watching: Subscription | None = None
         self.told_to: int = view.uidnext
 
@@ -77,7 +80,8 @@ class Selected:
 
     def _from_sequence(self, ranges: tuple[tuple[int, int], ...]) -> UidSet:
         uids = self.view.uids
-        count = len(uids)
+        before = self.before
+        count = before + len(uids)
         found: list[UidRange] = []
         for low, high in ranges:
             first, last = low if low != STAR else count, high if high != STAR else count
@@ -86,7 +90,7 @@ class Selected:
                     continue  # "1:*" and "*" of an empty mailbox: clients mean nothing by it
                 raise Bad(f"There are only {count} messages")
             # UIDs ascend: all that lie between these two are those of the messages between.
-            found.append(_make_range(uids[first - 1], uids[last - 1]))
+            found.append(_make_range(uids[first - 1 - before], uids[last - 1 - before]))
         return join_ranges(found)
 
     def slices_of(self, uids: UidSet) -> list[slice]:

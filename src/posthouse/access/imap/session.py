@@ -18,6 +18,7 @@ from posthouse.access.imap.context import Context
 from posthouse.access.imap.desk import Desk
 from posthouse.access.imap.dispatch import HANDLERS, KEEPS_NUMBERS, NEEDS_ARRAYS
 from posthouse.access.imap.entering import forget_login, take_response
+from posthouse.access.imap.fetching_tail import fetch_tail
 from posthouse.access.imap.notifying import may_tell_selected, stop_notifying, tell_events, tell_selected, want_of_new
 from posthouse.access.imap.selecting import leave
 from posthouse.access.imap.sparse import fill_view
@@ -259,6 +260,9 @@ class ImapSession(Context):
 
     async def _do(self, request: Request | IdleDone) -> Done | None:
         if self.selected is not None and self.selected.unread is not None and type(request) in NEEDS_ARRAYS:
+            done = await fetch_tail(self, request) if isinstance(request, Fetch) else None
+            if done is not None:
+                return done
             await fill_view(self)
         return await HANDLERS[type(request)](self, request)
 
