@@ -54,6 +54,7 @@ from posthouse.ports.store_errors import (
     TooMany,
 )
 from posthouse.ports.store_sharing import Annotations, Grant, Sharing
+from posthouse.ports.store_threads import Threads
 from posthouse.ports.store_wire import WireColumn
 
 # Imported to be found here, too.
@@ -179,6 +180,14 @@ class FlagEdit:
 
 
 @dataclass(frozen=True, slots=True)
+class FlagDelta:
+    """What `Messages.place` adds to the flags an email has in that moment, and takes from them."""
+
+    add: frozenset[str] = frozenset()
+    remove: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
 class FlagResult:
     """`changed` placements have `modseq` now; `modified` failed UNCHANGEDSINCE (RFC 7162 §3.1.3) and did not change."""
 
@@ -292,10 +301,10 @@ class Messages(Protocol):
         email: EmailId,
         into: Sequence[MailboxId],
         out_of: Sequence[MailboxId],
-        flags: frozenset[str] | None = None,
+        flags: frozenset[str] | FlagDelta | None = None,
     ) -> ModSeq:
-        """JMAP's Email/set in one transaction: placements added and removed, keywords (all of them) set or, None,
-        left. How they spread over placements: docs/internals.md. An email without a placement left is destroyed.
+        """JMAP's Email/set in one transaction: placements added and removed, keywords (all of them) set, changed or,
+        None, left. How they spread over placements: docs/internals.md. An email without a placement left is destroyed.
         """
 
 
@@ -592,3 +601,4 @@ class Store:
     submissions: Submissions
     sharing: Sharing
     annotations: Annotations
+    threads: Threads

@@ -14,7 +14,7 @@ from posthouse.ports.records_memory import MemoryRecords
 from posthouse.ports.store import NoSuchAccount, Store, StoreBroken, StoreError, StoreFull
 from posthouse.ports.store_memory_mailboxes import MailboxLimits, MemoryMailboxes
 from posthouse.ports.store_memory_messages import Doors, MemoryBlobs, MemoryMessages
-from posthouse.ports.store_memory_reading import MemoryChanges, MemoryQuotas, MemorySearch
+from posthouse.ports.store_memory_reading import MemoryChanges, MemoryQuotas, MemorySearch, MemoryThreads
 from posthouse.ports.store_memory_sharing import MemoryAnnotations, MemorySharing
 from posthouse.ports.store_memory_state import AccountState
 from posthouse.ports.store_memory_submissions import MemorySubmissions
@@ -32,7 +32,7 @@ class QuotaLimit:
 
 class MemoryStore:
     """All ports of the store: `mailboxes`, `messages`, `blobs`, `changes`, `search`, `quotas`, `submissions`,
-    `sharing`, `annotations`. Beside them `records` (ports/records.py) and `answered` (ports/answered.py).
+    `sharing`, `annotations`, `threads`. Beside them `records` (ports/records.py) and `answered` (ports/answered.py).
 
     Switches: `full` refuses new mail as a full disk does (changes of mail already held go on); `broken` refuses every
     change as after a failed fsync; `error` is what any use raises. `quotas_of` are the limits of accounts.
@@ -64,6 +64,7 @@ class MemoryStore:
         self.submissions = MemorySubmissions(doors, self._accounts, inline_limit)
         self.sharing = MemorySharing(self._read, self._write, self._accounts)
         self.annotations = MemoryAnnotations(self._read, self._write)
+        self.threads = MemoryThreads(self._read)
         self.records = MemoryRecords(self._read, self._write, self._accounts)
         self.answered = MemoryAnswered(self._write)
 
@@ -78,6 +79,7 @@ class MemoryStore:
             self.submissions,
             self.sharing,
             self.annotations,
+            self.threads,
         )
 
     def remove_account(self, account: AccountId) -> None:

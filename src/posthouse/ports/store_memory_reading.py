@@ -6,7 +6,7 @@ from array import array
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
-from posthouse.message.mailbox import AccountId, EmailId, MailboxChange, MailboxId, ModSeq, ThreadId, Uid
+from posthouse.message.mailbox import AccountId, EmailId, Flag, MailboxChange, MailboxId, ModSeq, ThreadId, Uid
 from posthouse.message.parsed import SortKeys
 from posthouse.message.search import SearchKey, SortBy, SortKey
 from posthouse.ms.search import EmailFacts, compile_search, score
@@ -17,6 +17,7 @@ from posthouse.ms.uidsets import from_list
 from posthouse.ports.store import AccountChanges, EmailList, Enough, SearchResult, Usage
 from posthouse.ports.store_memory_mailboxes import Reading, find_box
 from posthouse.ports.store_memory_state import AccountState, Box, Email, Kind, Record
+from posthouse.ports.store_threads import ThreadPlaces
 
 
 @dataclass(frozen=True, slots=True)
@@ -238,3 +239,30 @@ class MemoryQuotas:
 
     def has_room(self, account: AccountId, octets: int) -> bool:
         return self._has_room(account, 1, octets)
+
+
+class MemoryThreads:
+    def __init__(self, read: Reading) -> None:
+        self._read = read
+
+    async def places(self, account: AccountId) -> ThreadPlaces:
+        return _find_places(self._read(account), None)
+
+    async def places_of(
+        self, account: AccountId, threads: Sequence[ThreadId], emails: Sequence[EmailId]
+    ) -> tuple[set[ThreadId], ThreadPlaces]:
+        state = self._read(account)
+        named = {*threads, *[state.emails[email].thread for email in emails if email in state.emails]}
+        return named, _find_places(state, named)
+
+
+def _find_places(state: AccountState, wanted: set[ThreadId] | None) -> ThreadPlaces:
+    places = ThreadPlaces()
+    for email in state.emails.values():
+        if wanted is not None and email.thread not in wanted:
+            continue
+        for mailbox, placement in state.visible(email).items():
+            places.there.setdefault(mailbox, set()).add(email.thread)
+            if not placement.flags & (Flag.SEEN | Flag.DRAFT):
+                places.unread.setdefault(mailbox, set()).add(email.thread)
+    return places

@@ -33,6 +33,7 @@ from posthouse.adapters.sqlite.store_shard import Shard, open_files
 from posthouse.adapters.sqlite.store_sharing import SqliteAnnotations, SqliteSharing
 from posthouse.adapters.sqlite.store_snapshots import Snapshots
 from posthouse.adapters.sqlite.store_submissions import SqliteSubmissions
+from posthouse.adapters.sqlite.store_thread_places import SqliteThreads
 from posthouse.adapters.sqlite.store_watch import Watchers
 from posthouse.adapters.sqlite.store_works import Committed
 from posthouse.message.mailbox import AccountId, EmailId, ModSeq
@@ -76,6 +77,7 @@ class SqliteStore:
         self.submissions = SqliteSubmissions(self.core)
         self.sharing = SqliteSharing(self.core)
         self.annotations = SqliteAnnotations(self.core)
+        self.threads = SqliteThreads(self.core)
         self.records = SqliteRecords(self.core)
         self.answered = SqliteAnswered(self.core)
 
@@ -112,6 +114,7 @@ class SqliteStore:
             self.submissions,
             self.sharing,
             self.annotations,
+            self.threads,
         )
 
     # What commits tell.
