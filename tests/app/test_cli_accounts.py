@@ -141,3 +141,14 @@ def test_fsck_looks_at_the_directory(shell: AccountShell) -> None:
             "repaired": False,
         }
     ]
+
+
+def test_the_mail_of_an_account_is_forwarded_until_it_is_not(shell: AccountShell) -> None:
+    shell.do("account", "add", "alice@example.org")
+    assert shell.do("account", "forward", "alice@example.org") == "alice@example.org is not forwarded\n"
+    told = shell.do("account", "forward", "alice@example.org", "a@remote.example", "b@remote.example", "--copy")
+    assert told == "alice@example.org is forwarded to a@remote.example, b@remote.example; a copy stays\n"
+    assert shell.do("account", "forward", "alice@example.org") == told
+    assert "no copy stays" in shell.do("account", "forward", "alice@example.org", "a@remote.example")
+    assert "does not exist" in shell.fails("account", "forward", "alice@example.org", "nobody@example.org")
+    assert shell.do("account", "forward", "alice@example.org", "--off") == "alice@example.org is not forwarded\n"

@@ -66,6 +66,17 @@ class RemovedAccount:
     removed_at: Instant
 
 
+MAX_FORWARDS = 10  # addresses that an account forwards to
+
+
+@dataclass(frozen=True, slots=True)
+class Forwarding:
+    """What becomes of mail to an account. Without targets it stays there."""
+
+    targets: tuple[str, ...] = ()
+    keeps_copy: bool = True
+
+
 class DirectoryAdmin(Protocol):
     """An alias with an empty local part is the domain's catch-all. All may raise DirectoryRefusal, DirectoryError."""
 
@@ -126,3 +137,10 @@ class DirectoryAdmin(Protocol):
 
     def write_setting(self, account: AccountId, key: str, value: str | None) -> None:
         """None removes it."""
+
+    def read_forwarding(self, account: AccountId) -> Forwarding: ...
+
+    def set_forwarding(self, account: AccountId, targets: Sequence[Address], *, keeps_copy: bool) -> Forwarding:
+        """Without targets it ends. Refused: what is no address of a mailbox, the account itself, what would come back
+        here without leaving a copy.
+        """

@@ -10,6 +10,10 @@ What an address means, first match: the name with its whole local part, then eve
 goes to the postmaster setting (RFC 5321 §4.5.1, RFC 2142 §4), else to an administrator; the catch-all. An alias that
 names itself means the account of that name. Disabled accounts get their mail: they only cannot log in.
 
+An account that forwards is like an alias of its name with these targets, and itself where it keeps a copy. Where that
+comes back to an account on the way, leads to nobody or too far, the mail stays in that account: nothing is lost in a
+circle.
+
 Trusts the rows to be as directory_admin.py writes them; after a crash they are those of the last commit.
 """
 
@@ -23,8 +27,9 @@ from typing import ParamSpec, TypeVar, cast
 import apsw
 
 from posthouse.adapters.sqlite.directory_bell import Bell
+from posthouse.adapters.sqlite.directory_forwarding import list_targets
 from posthouse.adapters.sqlite.directory_names import Name, add_tag, key_of, list_cuts, name_domain, name_of
-from posthouse.message.address import Address, AddressError, fold_local, parse_address
+from posthouse.message.address import Address, AddressError, LocalPart, fold_local, parse_address
 from posthouse.message.mailbox import AccountId
 from posthouse.ports.directory import Account, DirectoryError, LocalMailbox, Standing
 
@@ -39,7 +44,8 @@ ROLES = frozenset({"postmaster", "abuse"})
 _READ_GENERATION = "SELECT value FROM meta WHERE key = 'generation'"
 _FIND_DOMAIN = "SELECT coalesce(alias_of, '') FROM domain WHERE domain = ?"
 # Sorted here: an ORDER BY costs more than all the rest of such a query.
-_FIND_NAME = """SELECT -1, '', account FROM address WHERE domain = ?1 AND local = ?2 AND is_removed = 0
+_FIND_NAME = """SELECT -1, coalesce((SELECT value FROM setting AS s WHERE s.account = a.account AND key = 'forwarding'),
+    ''), account FROM address AS a WHERE domain = ?1 AND local = ?2 AND is_removed = 0
 UNION ALL SELECT position, target, 0 FROM alias WHERE domain = ?1 AND local = ?2"""
 _FIND_TARGETS = "SELECT position, target FROM alias WHERE domain = ? AND local = ?"
 _FIND_ADDRESS = "SELECT account FROM address WHERE domain = ? AND local = ? AND is_removed = 0"
@@ -67,21 +73,27 @@ class DirectoryOptions:
 
 @dataclass(slots=True)
 class _Place:
-    """What an address means. `listed`: the targets of the alias `name`. `standing` is None until they are followed."""
+    """What an address means. `listed`: the targets of the alias `name`, or what the account of that name forwards to
+    (`is_forwarding`). `standing` is None until they are followed.
+    """
 
     name: Name
     mailbox: LocalMailbox | None = None
     listed: Sequence[Address] | None = None
     tag: str = ""
     is_role: bool = False
+    is_forwarding: bool = False
     standing: Standing | None = None
     targets: Sequence[Address] = ()
 
 
 @dataclass(slots=True)
 class _Walk:
-    """Following an alias to its ends. `path`: aliases we came through; `seen`: those followed before."""
+    """Following an alias to its ends. `path`: aliases we came through; `seen`: those followed before. `forwards`: also
+    to where accounts forward.
+    """
 
+    forwards: bool = True
     path: list[Name] = field(default_factory=list)
     seen: set[Name] = field(default_factory=set)
     found: dict[object, Address] = field(default_factory=dict)
@@ -160,7 +172,9 @@ class SqliteDirectory:
             return True
         if self.look_up(address) is not Standing.KNOWN:
             return False
-        targets = self.expand(address)
+        walk = _Walk(forwards=False)
+        self._guard(self._follow, walk, address, "")
+        targets = list(walk.found.values())
         end = self.mailbox_of(targets[0]) if len(targets) == 1 else None
         return end is not None and end.account == account
 
@@ -298,7 +312,7 @@ class SqliteDirectory:
         if tag and not place.tag and place is not _ELSEWHERE and self._options.separators:
             address = add_tag(address, self._options.separators[0], tag)
             place = self._find_place(address)
-        if place.listed is None or place.name in walk.path:
+        if place.listed is None or place.name in walk.path or self._stays(walk, place):
             if place is _ELSEWHERE or place.mailbox is not None:
                 self._add(walk, address, place)
                 return True
@@ -308,6 +322,10 @@ class SqliteDirectory:
         walk.seen.add(place.name)
         return self._follow_targets(walk, address, place, place.listed)
 
+    def _stays(self, walk: _Walk, place: _Place) -> bool:
+        """It is an account that forwards, and that is not followed."""
+        return place.is_forwarding and (not walk.forwards or len(walk.path) >= self._options.max_depth)
+
     def _follow_targets(self, walk: _Walk, address: Address, place: _Place, targets: Iterable[Address]) -> bool:
         if len(walk.path) >= self._options.max_depth:
             raise DirectoryError(f"{address}: aliases of aliases beyond directory.max_alias_depth")
@@ -316,6 +334,9 @@ class SqliteDirectory:
         for target in targets:
             leads |= self._follow(walk, target, place.tag)
         walk.path.pop()
+        if place.is_forwarding and not leads and place.mailbox is not None:
+            self._add(walk, address, place)
+            return True
         if place.is_role and not leads:  # it always reaches somebody; without administrators the caller must hold it
             walk.found[key_of(address)] = next(iter(self._list_admins()), address)
             return True
@@ -373,6 +394,11 @@ def _make_place(address: Address, name: Name, tag: str, rows: Sequence[tuple[obj
     targets = _parse_all(str(row[1]) for row in rows[mailbox is not None :])
     if targets:
         return _Place(name, mailbox, listed=targets, tag=tag)
+    if mailbox is not None and rows[0][1]:
+        own = Address(LocalPart(name.local), address.domain) if tag else address
+        targets = list_targets(str(rows[0][1]), own)
+        if targets:
+            return _Place(name, mailbox, listed=targets, tag=tag, is_forwarding=True)
     return _Place(name, mailbox, standing=Standing.KNOWN, targets=(address,), tag=tag)
 
 

@@ -18,6 +18,7 @@ import apsw
 from posthouse.adapters.sqlite.database import DatabaseRefused, open_database, open_existing, open_reader, roll_back
 from posthouse.adapters.sqlite.directory import DirectoryOptions, SqliteDirectory, read_account
 from posthouse.adapters.sqlite.directory_bell import Bell, writing_lock
+from posthouse.adapters.sqlite.directory_forwarding import KEY, make_forwarding, read_forwarding, write_forwarding
 from posthouse.adapters.sqlite.directory_names import Name, key_of, name_domain, name_of, show_alias
 from posthouse.message.address import Address, AddressError, LocalPart, parse_address
 from posthouse.message.instant import Instant
@@ -29,6 +30,7 @@ from posthouse.ports.directory_admin import (
     AliasEntry,
     DirectoryRefusal,
     DomainEntry,
+    Forwarding,
     NewAccount,
     RemovedAccount,
 )
@@ -435,3 +437,40 @@ class SqliteDirectoryAdmin:
                 self._run(_REMOVE_SETTING, account, key)
             else:
                 self._run(_WRITE_SETTING, account, key, value)
+
+    def read_forwarding(self, account: AccountId) -> Forwarding:
+        return read_forwarding(self.read_settings(account).get(KEY, ""))
+
+    def set_forwarding(self, account: AccountId, targets: Sequence[Address], *, keeps_copy: bool) -> Forwarding:
+        wanted = make_forwarding(targets, keeps_copy=keeps_copy)
+        with self._change():
+            self._get(account)
+            for target in map(_parse, wanted.targets):
+                self._check_target(account, target)
+            if not wanted.targets:
+                self._run(_REMOVE_SETTING, account, KEY)
+                return wanted
+            self._run(_WRITE_SETTING, account, KEY, write_forwarding(wanted))
+            self._check_circle(account, wanted)
+        return wanted
+
+    def _check_target(self, account: AccountId, target: Address) -> None:
+        try:
+            if self.directory.may_send_as(account, target):
+                raise DirectoryRefusal(f"{target} is the account itself")
+            if self.directory.look_up(target) is Standing.UNKNOWN:
+                raise DirectoryRefusal(f"{target} does not exist")
+        except DirectoryError as error:
+            raise DirectoryRefusal(str(error)) from None
+
+    def _check_circle(self, account: AccountId, wanted: Forwarding) -> None:
+        """Asked of the directory as it would be."""
+        self.directory.forget()
+        own = _parse(self._get(account).address)
+        try:
+            ends = self.directory.expand(own)
+            comes_back = any((box := self.directory.mailbox_of(end)) and box.account == account for end in ends)
+        except DirectoryError as error:
+            raise DirectoryRefusal(str(error)) from None
+        if comes_back and not wanted.keeps_copy:
+            raise DirectoryRefusal("what is forwarded there would come back: the account is one of its ends")

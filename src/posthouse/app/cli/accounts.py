@@ -299,6 +299,29 @@ def enable_account(context: Context, address: str) -> None:
     click.echo(f"{address} enabled")
 
 
+@account.command("forward")
+@click.argument("address", metavar="ADDRESS")
+@click.argument("targets", metavar="[TARGET...]", nargs=-1)
+@click.option("--copy", "keeps_copy", is_flag=True, help="The account gets its mail as well.")
+@click.option("--off", is_flag=True, help="Nothing is forwarded any more.")
+@click.pass_obj
+def forward_account(context: Context, address: str, targets: tuple[str, ...], keeps_copy: bool, off: bool) -> None:
+    """Forward the mail of an account to these addresses, in place of those before; without any: how it stands."""
+    from posthouse.manage.forwarding import ForwardingOperations
+
+    if off and targets:
+        raise click.UsageError("--off goes without targets")
+    with open_tools(context) as tools:
+        operations, number = ForwardingOperations(tools.admin), tools.accounts.find(address).id
+        is_change = off or bool(targets)
+        now = operations.write(number, targets, keeps_copy=keeps_copy) if is_change else operations.read(number)
+    if not now["targets"]:
+        click.echo(f"{address} is not forwarded")
+    else:
+        copy = "a copy stays" if now["keepsCopy"] else "no copy stays"
+        click.echo(f"{address} is forwarded to {_write_cell('targets', now['targets'])}; {copy}")
+
+
 @account.command("outbox")
 @click.argument("address", metavar="ADDRESS")
 @click.argument("state", metavar="[on|off]", type=click.Choice(("on", "off")), required=False)
