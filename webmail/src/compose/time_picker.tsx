@@ -7,6 +7,7 @@ import { Button } from "../ui/button.tsx";
 import { Dialog } from "../ui/dialog.tsx";
 import { Icon } from "../ui/icon.tsx";
 import { fromLocalInput, type Preset, toLocalInput } from "./presets.ts";
+import "./time_picker.css";
 import { t } from "./texts.ts";
 
 export interface TimePickerProps {

@@ -1,18 +1,21 @@
-import { t } from "../i18n/t.ts";
-import { Button } from "../ui/button.tsx";
-import { Dialog } from "../ui/dialog.tsx";
+import { planSnoozeTimes } from "../compose/presets.ts";
+import { TimePicker } from "../compose/time_picker.tsx";
+import { t } from "./texts.ts";
 
 export interface SnoozeDialogProps {
   onPick: (until: Date) => void;
   onClose: () => void;
 }
 
-const DAY_MS = 86_400_000;
-
 export default function SnoozeDialog({ onPick, onClose }: SnoozeDialogProps) {
   return (
-    <Dialog title="Snooze" onClose={onClose}>
-      <Button onClick={() => onPick(new Date(Date.now() + DAY_MS))}>{t("common.ok")}</Button>
-    </Dialog>
+    <TimePicker
+      title={t("snoozeTitle")}
+      text={t("snoozeText")}
+      action={t("snooze")}
+      presets={planSnoozeTimes(new Date())}
+      onPick={onPick}
+      onClose={onClose}
+    />
   );
 }
