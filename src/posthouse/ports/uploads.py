@@ -28,7 +28,7 @@ class Upload:
 
 
 class UploadWriter(Protocol):
-    """`discard` it, or `finish` it."""
+    """`finish` it, and `discard` it in any case: that takes nothing back that is finished."""
 
     async def write(self, piece: bytes) -> None:
         """Raises TooManyUploads."""

@@ -31,7 +31,7 @@ class MemoryUploads:
 
     def check_room(self, account: AccountId) -> None:
         lying = sum(kept.upload.size for (owner, _), kept in self.kept.items() if owner == account)
-        if self.is_full or lying + self.growing.get(account, 0) > self.max_octets:
+        if self.is_full or lying + self.growing.setdefault(account, 0) > self.max_octets:
             raise TooManyUploads
 
     async def find(self, account: AccountId, upload: str) -> Upload | None:
@@ -53,11 +53,12 @@ class MemoryWriter:
     def __init__(self, uploads: MemoryUploads, account: AccountId, media_type: str) -> None:
         self._uploads, self._account, self._type = uploads, account, media_type
         self._octets = bytearray()
+        self._is_over = False
 
     async def write(self, piece: bytes) -> None:
         growing = self._uploads.growing
         self._octets += piece
-        growing[self._account] = growing.get(self._account, 0) + len(piece)
+        growing[self._account] += len(piece)
         self._uploads.check_room(self._account)
 
     async def finish(self) -> Upload:
@@ -68,4 +69,7 @@ class MemoryWriter:
         return upload
 
     def discard(self) -> None:
-        self._uploads.growing[self._account] -= len(self._octets)
+        """May be called after `finish`, too, which it does not undo."""
+        if not self._is_over:
+            self._is_over = True
+            self._uploads.growing[self._account] -= len(self._octets)
