@@ -137,6 +137,16 @@ async def test_records_that_are_due_are_found_over_all_accounts_the_earliest_fir
     assert await office.records.due(99.0, 10) == []
 
 
+async def test_accounts_that_have_a_kind_are_found(office: Office) -> None:
+    await make(office, "one", "two")
+    [made] = await make(office, "x", kind="search", account=BOB)
+    assert await office.records.accounts_with("note") == {ALICE}
+    assert await office.records.accounts_with("search") == {BOB}
+    await office.records.edit(BOB, "search", [RecordEdit(None, made.id)])
+    await office.control.remove_account(ALICE)
+    assert await office.records.accounts_with("search") == await office.records.accounts_with("note") == set()
+
+
 async def test_what_was_removed_or_put_off_is_not_due(office: Office) -> None:
     first, second = await make(office, "one", "two")
     await office.records.edit(ALICE, "note", [RecordEdit({}, first.id, due=5.0), RecordEdit({}, second.id, due=5.0)])

@@ -80,6 +80,9 @@ class Records(Protocol):
     async def kinds_changed(self, account: AccountId, since: ModSeq) -> set[str]:
         """Kinds of which anything was made, changed or removed after that; too long ago: all kinds there are."""
 
+    async def accounts_with(self, kind: str) -> set[AccountId]:
+        """Those that have a record of the kind."""
+
     async def due(self, now: float, limit: int) -> list[DueRecord]:
         """Of all accounts, `due` above 0 and up to now, the earliest first."""
 

@@ -71,11 +71,18 @@ class MemoryRecords:
             if not is_known or any(row.changed > since for row in rows.values())
         }
 
+    async def accounts_with(self, kind: str) -> set[AccountId]:
+        return {
+            account
+            for account in list(self._accounts)
+            if any(row.octets is not None for row in _rows(self._read(account), kind).values())
+        }
+
     async def due(self, now: float, limit: int) -> list[DueRecord]:
         found = [
             DueRecord(account, kind, _as_record(number, row))
-            for account, state in self._accounts.items()
-            for kind, rows in state.kept.items()
+            for account in list(self._accounts)
+            for kind, rows in self._read(account).kept.items()
             for number, row in rows.items()
             if row.octets is not None and 0 < row.due <= now
         ]

@@ -16,7 +16,7 @@ from posthouse.adapters.sqlite.store_base import StoreCore
 from posthouse.adapters.sqlite.store_book import RECORDS_CHANGED
 from posthouse.adapters.sqlite.store_changes import read_horizon
 from posthouse.adapters.sqlite.store_reader import read_modseq
-from posthouse.adapters.sqlite.store_sql import IN_LIST, numbers_json, read_number
+from posthouse.adapters.sqlite.store_sql import IN_LIST, numbers_json, read_number, select_numbers
 from posthouse.adapters.sqlite.store_works import Unit
 from posthouse.message.mailbox import AccountId, ModSeq
 from posthouse.ports.answered import MAX_ANSWERED
@@ -38,6 +38,8 @@ _KIND = "account = ? AND kind = ?"
 _OLD = "SELECT created FROM record WHERE account = ? AND kind = ? AND record = ? AND value IS NOT NULL"
 _DUE = f"""SELECT account, kind, {_COLUMNS} FROM record r WHERE due <= ?
     AND EXISTS (SELECT 1 FROM account a WHERE a.account = r.account AND a.removed IS NULL) ORDER BY due LIMIT ?"""
+_WITH = """SELECT DISTINCT account AS n FROM record r WHERE kind = ? AND value IS NOT NULL
+    AND EXISTS (SELECT 1 FROM account a WHERE a.account = r.account AND a.removed IS NULL)"""
 _FORGET = """DELETE FROM record AS r WHERE account = ? AND value IS NULL AND changed <= ?
     AND record < (SELECT max(record) FROM record o WHERE o.account = r.account AND o.kind = r.kind)"""
 _END_OF_TIME = 9e12  # seconds; in microseconds it fits SQLite's integers, which infinity does not
@@ -68,6 +70,12 @@ class SqliteRecords:
 
     async def kinds_changed(self, account: AccountId, since: ModSeq) -> set[str]:
         return await self._core.read(account, _read_kinds, since)
+
+    async def accounts_with(self, kind: str) -> set[AccountId]:
+        found: list[int] = []
+        for shard in self._core.shards:
+            found += await shard.readers.run(select_numbers, _WITH, (kind,))
+        return set(map(AccountId, found))
 
     async def due(self, now: float, limit: int) -> list[DueRecord]:
         found: list[DueRecord] = []

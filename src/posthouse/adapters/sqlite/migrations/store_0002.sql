@@ -13,6 +13,7 @@ CREATE TABLE record (
     PRIMARY KEY (account, kind, record)
 ) WITHOUT ROWID;
 CREATE INDEX record_changed ON record (account, changed);
+CREATE INDEX record_kind ON record (kind, account) WHERE value IS NOT NULL;
 CREATE INDEX record_due ON record (due) WHERE due IS NOT NULL;
 
 -- Whom a vacation answer was sent to: a hash of the sender and of the answer.
