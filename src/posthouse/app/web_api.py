@@ -19,9 +19,12 @@ from posthouse.adapters.sqlite.directory_web import DirectoryWriter, SqliteWebSe
 from posthouse.app.directory import directory_path, lend_admin, open_for_worker
 from posthouse.app.web import WebContext
 from posthouse.app.web_api_desk import ApiDesk, Cookies, WebFacts
+from posthouse.app.web_api_factors import FactorApi
 from posthouse.app.web_api_session import SessionApi
+from posthouse.app.web_api_settings import SettingsApi
 from posthouse.app.web_api_table import Api, Endpoint
 from posthouse.manage.accounts import PasswordOperations
+from posthouse.manage.web_passwords import OwnPasswords
 from posthouse.serve.http_messages import AnyRoute
 from posthouse.trust.web_factors import Challenges, CodeDesk
 from posthouse.trust.web_logins import WebLogins, WebLoginSettings
@@ -41,6 +44,8 @@ def make_routes(web: WebContext) -> Sequence[AnyRoute]:
 def make_endpoints(desk: ApiDesk) -> list[Endpoint]:
     return [
         *SessionApi(desk).endpoints(),
+        *FactorApi(desk).endpoints(),
+        *SettingsApi(desk).endpoints(),
     ]
 
 
@@ -58,6 +63,7 @@ def _make_desk(web: WebContext, people: SqliteDirectory) -> ApiDesk:
         people.close()
 
     web.closing.append(close)
+    passwords = PasswordOperations(credentials, Argon2Hash(), web.compute, web.clock, secrets.token_bytes)
     return ApiDesk(
         facts=WebFacts(
             hostname=settings.hostname,
@@ -75,7 +81,8 @@ def _make_desk(web: WebContext, people: SqliteDirectory) -> ApiDesk:
         codes=CodeDesk(factors, credentials, web.clock),
         challenges=Challenges(credentials, web.clock, secrets.token_bytes),
         passkeys=WebAuthn(),
-        passwords=PasswordOperations(credentials, Argon2Hash(), web.compute, web.clock, secrets.token_bytes),
+        passwords=passwords,
+        own=OwnPasswords(passwords, sessions),
         open_admin=partial(lend_admin, settings),
         store=web.store,
         sending=web.sending,

@@ -17,6 +17,7 @@ from posthouse.app.web import Visit, Visitors
 from posthouse.app.web_api_table import Access, ApiCall
 from posthouse.app.worker_context import Link
 from posthouse.manage.accounts import PasswordOperations
+from posthouse.manage.web_passwords import OwnPasswords
 from posthouse.message.mailbox import AccountId
 from posthouse.ports.clock import Clock
 from posthouse.ports.compute import Compute
@@ -65,6 +66,7 @@ class ApiDesk:
     challenges: Challenges
     passkeys: PasskeyCheck
     passwords: PasswordOperations
+    own: OwnPasswords
     open_admin: Callable[[], AbstractContextManager[DirectoryAdmin]]
     store: Store
     sending: Sending

@@ -1,4 +1,4 @@
-"""Signing in and out at the web page, and the sessions of an account (BRIEF of the page: docs/manual.md "HTTP API").
+"""Signing in and out at the web page, and the sessions of an account (docs/manual.md "HTTP API").
 
 A password goes through the authenticator of all other doors, with its counting and its delays; the answer to an unknown
 name and to a wrong password is one and the same. Only who has shown the right password learns that a second factor is
@@ -8,6 +8,7 @@ missing. App passwords are for programs: here they are refused.
 from __future__ import annotations
 
 from collections.abc import Awaitable
+from dataclasses import replace
 from typing import Annotated
 
 import msgspec
@@ -21,7 +22,7 @@ from posthouse.message.objectids import name_account
 from posthouse.ports.credentials import CredentialKind
 from posthouse.ports.directory import Account
 from posthouse.ports.login import Login, Scope
-from posthouse.ports.web_sessions import WebSession, WebSessionId
+from posthouse.ports.web_sessions import NO_SESSION, WebSession, WebSessionId
 from posthouse.serve.http_messages import HttpRefused, answer_problem, refuse
 from posthouse.trust.login import Accepted, Denied, Turning, Why
 from posthouse.trust.web_factors import CodeVerdict
@@ -107,10 +108,12 @@ class SessionApi:
     async def sign_in(self, call: ApiCall) -> object:
         check_page(call)
         wanted = call.take(SignIn)
-        login = await self._check_password(call, wanted)
+        login = await _check_login(self._desk, call, wanted.username, wanted.password)
         means = "password"
         if self._desk.has_codes(login.account):
             await self._check_code(login.account, wanted.code)
+            await self._desk.own.settle_main(login.account, NO_SESSION, has_codes=True)
+            login = replace(login, credential=self._main(login))
             means = "password and code"
         account = self._desk.accounts.get(login.account)
         if account is None:
@@ -118,15 +121,10 @@ class SessionApi:
         await begin_session(self._desk, call, login, means)
         return SignedInShown(show_own(account))
 
-    async def _check_password(self, call: ApiCall, wanted: SignIn) -> Login:
-        conversation = self._desk.visitors.converse(Scope.MANAGE, peer_of(call.request))
-        turn = await _wait(conversation.check_password(wanted.username, wanted.password, MECHANISM))
-        if not isinstance(turn, Accepted):
-            raise _refuse_login(turn.why if isinstance(turn, Denied) else Why.WRONG)
-        rows = self._desk.credentials.list_for(turn.login.account)
-        if any(row.id == turn.login.credential and row.kind is CredentialKind.APP for row in rows):
-            raise refuse(403, "Forbidden", "This is an app password: here the account's own password is needed")
-        return turn.login
+    def _main(self, login: Login) -> int:
+        """Its scopes were written a moment ago, perhaps."""
+        main = self._desk.logins.main_password(login.account) if login.credential else None
+        return 0 if main is None else main.id
 
     async def _check_code(self, account: AccountId, code: str) -> None:
         if not code:
@@ -166,6 +164,7 @@ class SessionApi:
 
 
 _WRONG = "User name or password are wrong"
+_WRONG_OWN = "The password is wrong"
 
 
 def show_session(row: WebSession, current: int) -> SessionShown:
@@ -188,6 +187,25 @@ def check_page(call: ApiCall) -> None:
     forgery = find_forgery(browser)
     if forgery:
         raise refuse(403, "Forbidden", forgery)
+
+
+async def confirm_password(desk: ApiDesk, call: ApiCall, password: str) -> None:
+    """The account's own, shown again before something that matters. Counted like a sign-in. Raises HttpRefused."""
+    login = await _check_login(desk, call, call.login.name, password)
+    if login.account != call.owner:
+        raise refuse(401, "Unauthorized", _WRONG_OWN)
+
+
+async def _check_login(desk: ApiDesk, call: ApiCall, username: str, password: str) -> Login:
+    """Raises HttpRefused."""
+    conversation = desk.visitors.converse(Scope.MANAGE, peer_of(call.request))
+    turn = await _wait(conversation.check_password(username, password, MECHANISM))
+    if not isinstance(turn, Accepted):
+        raise _refuse_login(turn.why if isinstance(turn, Denied) else Why.WRONG)
+    rows = desk.credentials.list_for(turn.login.account)
+    if any(row.id == turn.login.credential and row.kind is CredentialKind.APP for row in rows):
+        raise refuse(403, "Forbidden", "This is an app password: here the account's own password is needed")
+    return turn.login
 
 
 async def check_code(desk: ApiDesk, account: AccountId, code: str) -> None:

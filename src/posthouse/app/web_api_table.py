@@ -129,18 +129,24 @@ class ApiCall:
     def take(self, kind: type[B]) -> B:
         """The body. Raises HttpRefused."""
         assert kind is self.endpoint.takes, "the table says something else"
+        if not self.request.body and "content-type" not in self.request.headers:
+            return _convert(b"{}", kind)  # a body that needs nothing may be left out
         media_type = self.request.headers.get("content-type", "").partition(";")[0].strip().lower()
         if media_type != JSON_TYPE:  # also keeps out forms of other sites, which cannot say so
             raise refuse(415, "Unsupported Media Type", "The body must be application/json")
-        try:
-            return msgspec.json.decode(self.request.body, type=kind)
-        except (msgspec.DecodeError, ValueError, RecursionError) as error:
-            raise refuse(400, "Bad Request", str(error)) from None
+        return _convert(self.request.body, kind)
 
     def pieces(self) -> AsyncIterator[bytes]:
         """Of a body that is read piece by piece."""
         assert self.request.pieces is not None
         return self.request.pieces
+
+
+def _convert(body: bytes, kind: type[B]) -> B:
+    try:
+        return msgspec.json.decode(body, type=kind)
+    except (ValueError, RecursionError) as error:
+        raise refuse(400, "Bad Request", str(error)) from None
 
 
 Guard = Callable[[ApiCall], Awaitable[None]]

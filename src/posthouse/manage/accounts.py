@@ -156,9 +156,17 @@ class PasswordOperations:
             if options is not None:
                 save_sent = read_save_sent(options.save_sent)
                 row = replace(row, save_sent=save_sent, deduplicates=options.deduplicates)
-            await self.credentials.add(row)
+            await self.credentials.add(self._inherit(row))
         except ValueError as error:
             raise DirectoryRefusal(str(error)) from None
+
+    def _inherit(self, row: Credential) -> Credential:
+        """A new main password is good for what the old one was: with a second factor not for mail programs."""
+        known = self.credentials.list_for(row.account) if row.kind is CredentialKind.MAIN else ()
+        old = next((each for each in known if each.kind is CredentialKind.MAIN), None)
+        if old is None:
+            return row
+        return replace(row, scopes=old.scopes, save_sent=old.save_sent, deduplicates=old.deduplicates)
 
     def list_all(self, account: AccountId) -> list[Plain]:
         return [show_credential(row) for row in self.credentials.list_for(account)]
