@@ -197,10 +197,11 @@ class Worker:
         return access.Readers(self._context, world)
 
     def _make_web(self) -> WebContext:
-        from posthouse.app.web_jmap import NoUploads
+        from posthouse.app.web_uploads import UploadsFolder
 
         context = self._context
-        return WebContext(
+        uploads = UploadsFolder(context.settings, context.clock)
+        web = WebContext(
             settings=context.settings,
             index=context.index,
             worker_count=context.worker_count,
@@ -210,7 +211,7 @@ class Worker:
             metrics=context.metrics,
             store=self._store.store,
             records=self._store.records,
-            uploads=NoUploads(),
+            uploads=uploads.files,
             accounts=self._people,
             directory=self._directory,
             resolver=self._resolver,
@@ -218,6 +219,8 @@ class Worker:
             sending=self._readers.make_sending(),
             visitors=Visitors(self._logins.converse, self._logins.why_over),
         )
+        uploads.tend(web)
+        return web
 
     def _make_duty(self) -> StoreDuty:
         context, settings = self._context, self._context.settings

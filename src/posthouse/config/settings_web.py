@@ -6,6 +6,8 @@ import msgspec
 
 from posthouse.config.kinds import Key, ListOf, Network, NetworkKind, Size, Whole
 
+_MANY = 1_000_000
+
 
 class Web(msgspec.Struct, frozen=True, kw_only=True):
     """What clients of http listeners may do. Without TLS, or a proxy that names https, people sign in from loopback
@@ -28,3 +30,9 @@ class Web(msgspec.Struct, frozen=True, kw_only=True):
     concurrent_requests: Annotated[
         int, Key(Whole(1, 1000), "JMAP requests of one account at a time, in each worker (maxConcurrentRequests).")
     ] = 10
+    requests_per_minute: Annotated[
+        int, Key(Whole(0, _MANY), "JMAP requests of one account in a minute, in each worker; 0: any number.")
+    ] = 3000
+    streams_per_account: Annotated[
+        int, Key(Whole(1, _MANY), "Event streams and WebSockets of one account, in each worker; more are 429.")
+    ] = 100

@@ -80,8 +80,12 @@ class HttpApp:
             answer = await self._answer(scope, body)
         except ClientGone:
             return
-        is_closing = not body.is_complete and not await body.discard()
-        await self._write(scope, send, answer, is_closing=is_closing)
+        try:
+            is_closing = not body.is_complete and not await body.discard()
+            await self._write(scope, send, answer, is_closing=is_closing)
+        finally:
+            if not isinstance(answer.body, bytes):
+                await _close(answer.body)
 
     # -- requests
 
@@ -149,7 +153,6 @@ class HttpApp:
             raise
         finally:
             connection.cancel_when_lost(None)
-            await _close(pieces)
         await self._send_piece(send, connection, b"", has_more=False)
 
     async def _send_piece(self, send: Send, connection: WatchedConnection, piece: bytes, *, has_more: bool) -> None:
