@@ -12,6 +12,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass, field
 from email.message import EmailMessage
+from itertools import count
 from pathlib import Path
 from typing import Any, cast
 
@@ -25,7 +26,8 @@ from posthouse.ports.compute import FakeCompute
 from posthouse.ports.login import Login
 from posthouse.ports.observe import FakeLog
 from posthouse.ports.spool import InlineBody
-from posthouse.ports.store import Addition
+from posthouse.ports.store import Added, Addition, Messages
+from posthouse.ports.uploads_memory import MemoryUploads
 from posthouse.protocol.jmap.errors import MethodError
 from posthouse.protocol.jmap.json import JsonObject, encode_json
 from posthouse.protocol.jmap.limits import DEFAULT_LIMITS, CoreLimits
@@ -37,13 +39,19 @@ Opener = Callable[[Path], AbstractAsyncContextManager[Office]]
 
 
 class FakeSending:
-    """Keeps since when somebody was told to look at what left Scheduled."""
+    """Keeps since when somebody was told to look at what left Scheduled, and what was put into Sent."""
 
-    def __init__(self) -> None:
+    def __init__(self, messages: Messages) -> None:
+        self._messages = messages
         self.removals: list[ModSeq] = []
+        self.filed: list[bytes] = []
 
     async def note_removed(self, account: AccountId, since: ModSeq) -> None:
         self.removals.append(since)
+
+    async def file_upload(self, login: Login, mailbox: MailboxId, octets: bytes, addition: Addition) -> Added:
+        self.filed.append(octets)
+        return (await self._messages.add(login.account, [addition]))[0]
 
 
 @dataclass
@@ -51,6 +59,7 @@ class Room:
     office: Office
     parts: JmapParts
     sending: FakeSending
+    uploads: MemoryUploads
     created: dict[str, str] = field(default_factory=dict)
 
     async def call(self, name: str, **arguments: object) -> Any:
@@ -89,6 +98,12 @@ class Room:
         added = await self.office.store.messages.add(OWNER, [addition])
         self.office.clock.advance(60)
         return name_email(OWNER, added[0].email)
+
+    async def upload(self, octets: bytes, media_type: str = "application/octet-stream") -> str:
+        """The blob id."""
+        writer = self.uploads.begin(OWNER, media_type)
+        await writer.write(octets)
+        return f"U{(await writer.finish()).id}"
 
     async def mailbox(self, name: str | Role) -> str:
         boxes = self.office.store.mailboxes
@@ -138,19 +153,21 @@ async def _parse(octets: bytes) -> ParsedMessage:
 @asynccontextmanager
 async def open_room(opener: Opener, path: Path, limits: CoreLimits = DEFAULT_LIMITS) -> AsyncIterator[Room]:
     async with opener(path) as office:
-        sending = FakeSending()
+        sending, tokens = FakeSending(office.store.messages), count()
+        uploads = MemoryUploads(office.clock, lambda: f"upload{next(tokens)}")
         parts = JmapParts(
             office.store,
             cast(Any, None),
             cast(Any, sending),
             cast(Any, None),
-            cast(Any, None),
+            uploads,
             office.clock,
             FakeCompute(),
             FakeLog(),
             _parse,
-            lambda: "token",
+            lambda: f"token{next(tokens)}",
             limits,
             "mail.example.org",
+            max_message_size=100_000,
         )
-        yield Room(office, parts, sending)
+        yield Room(office, parts, sending, uploads)

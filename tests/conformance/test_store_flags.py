@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from posthouse.message.mailbox import MAX_KEYWORDS, EmailId, MailboxId, Role, UidRange
-from posthouse.ports.store import Fields, FlagEdit, FlagMode, NoSuchMailbox, TooMany
+from posthouse.ports.store import Fields, FlagDelta, FlagEdit, FlagMode, NoSuchMailbox, TooMany
 from tests.conformance.store_kit import ALICE, BOB, EVERY, Office, make_addition, uid_set
 
 
@@ -67,6 +67,21 @@ async def test_keywords_end_at_their_limit_and_nothing_of_the_request_is_done(of
     assert (await office.flags_of(inbox))[2] == set()
     assert await office.uids(inbox) == [1, 2]
     assert len((await office.flags_of(inbox))[1]) == MAX_KEYWORDS
+
+
+async def test_no_email_comes_with_more_keywords_than_there_may_be(office: Office) -> None:
+    many = frozenset(f"k{number}" for number in range(MAX_KEYWORDS + 1))
+    with pytest.raises(TooMany):
+        await office.add(addition=make_addition(flags=many))
+
+
+async def test_keywords_of_an_email_are_added_to_and_taken_from(office: Office) -> None:
+    inbox, work = await office.inbox(), await office.mailbox()
+    added = (await office.add(inbox, work, addition=make_addition(flags=frozenset({"\\Flagged", "Work"}))))[0]
+    delta = FlagDelta(frozenset({"\\Seen", "$New"}), frozenset({"work", "\\Answered", "unknown"}))
+    await office.store.messages.place(ALICE, added.email, [], [], delta)
+    for mailbox in (inbox, work):
+        assert await office.flags_of(mailbox) == {1: {"\\Seen", "\\Flagged", "$New"}}
 
 
 async def test_a_keyword_that_nobody_uses_makes_room(office: Office) -> None:

@@ -34,6 +34,7 @@ from posthouse.ports.store import (
     CopyResult,
     EmailRow,
     Fields,
+    FlagDelta,
     FlagEdit,
     FlagMode,
     FlagResult,
@@ -302,13 +303,13 @@ class MemoryMessages:
         email: EmailId,
         into: Sequence[MailboxId],
         out_of: Sequence[MailboxId],
-        flags: frozenset[str] | None = None,
+        flags: frozenset[str] | FlagDelta | None = None,
     ) -> ModSeq:
         state = self._doors.write(account)
         known = find_email(state, email)
         for mailbox in (*into, *out_of):
             find_box(state, mailbox)
-        bits = None if flags is None else state.bits_of(flags)
+        bits = _wanted_bits(state, known, flags)
         plan = plan_placing(state.held(known), into, out_of, bits)
         if not (plan.entered or plan.changed or plan.removed):
             return state.modseq
@@ -320,6 +321,13 @@ class MemoryMessages:
         for item in plan.removed:
             state.drop(modseq, state.boxes[item.mailbox], [item.uid])
         return modseq
+
+
+def _wanted_bits(state: AccountState, email: Email, flags: frozenset[str] | FlagDelta | None) -> int | None:
+    if not isinstance(flags, FlagDelta):
+        return None if flags is None else state.bits_of(flags)
+    gone = state.bits_of(flags.remove, makes=False)
+    return ((state.merged_flags(email) or 0) | state.bits_of(flags.add)) & ~gone
 
 
 class MemoryBlobs:

@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from posthouse.access.jmap.email_methods_changes import list_changes, query_changes
 from posthouse.access.jmap.email_methods_get import get_emails
 from posthouse.access.jmap.email_query import query_emails
+from posthouse.access.jmap.email_set import set_emails
+from posthouse.access.jmap.email_set_import import copy_emails, import_emails, parse_emails
 from posthouse.access.jmap.method import Method
 from posthouse.protocol.jmap.session import MAIL
 
@@ -15,4 +17,8 @@ METHODS: Mapping[str, Method] = {
     "Email/changes": Method(MAIL, list_changes),
     "Email/query": Method(MAIL, query_emails),
     "Email/queryChanges": Method(MAIL, query_changes),
+    "Email/set": Method(MAIL, set_emails),
+    "Email/copy": Method(MAIL, copy_emails),
+    "Email/import": Method(MAIL, import_emails),
+    "Email/parse": Method(MAIL, parse_emails),
 }

@@ -343,31 +343,32 @@ class Book:
             folded = name.lower()
             bit = _SYSTEM_BITS.get(folded)
             if bit is None:
-                bit = self._keyword_bit(connection, state, name, folded, make=make)
+                bit = self._keyword_bit(connection, state, name, folded, bits if make else None)
             bits |= bit
         return bits
 
     def _keyword_bit(
-        self, connection: apsw.Connection, state: AccountState, name: str, folded: str, *, make: bool
+        self, connection: apsw.Connection, state: AccountState, name: str, folded: str, taken: int | None
     ) -> int:
+        """`taken`: bits that go to placements together with this one; None: none is made."""
         for number, known in enumerate(state.keywords):
             if known.lower() == folded:
                 return 1 << (FIRST_KEYWORD_BIT + number)
-        if not make:
+        if taken is None:
             return 0
         number = len(state.keywords)
         if number < MAX_KEYWORDS:
             state.keywords.append(name)
         else:
-            number = self._free_bit(connection, state)
+            number = self._free_bit(connection, state, taken)
             state.keywords[number] = name
         connection.execute("REPLACE INTO keyword VALUES (?, ?, ?)", (state.account, FIRST_KEYWORD_BIT + number, name))
         return 1 << (FIRST_KEYWORD_BIT + number)
 
     @staticmethod
-    def _free_bit(connection: apsw.Connection, state: AccountState) -> int:
-        """Of a keyword that no placement has."""
-        used = 0
+    def _free_bit(connection: apsw.Connection, state: AccountState, taken: int) -> int:
+        """Of a keyword that no placement has, nor will have by the same flags."""
+        used = taken
         for flags in select_numbers(
             connection,
             "SELECT DISTINCT flags AS n FROM placement WHERE account = ?1 UNION"

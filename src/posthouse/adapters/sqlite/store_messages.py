@@ -46,6 +46,7 @@ from posthouse.ports.store import (
     CopyResult,
     EmailRow,
     Fields,
+    FlagDelta,
     FlagEdit,
     FlagResult,
     StoreRefusal,
@@ -170,7 +171,7 @@ class SqliteMessages:
         email: EmailId,
         into: Sequence[MailboxId],
         out_of: Sequence[MailboxId],
-        flags: frozenset[str] | None = None,
+        flags: frozenset[str] | FlagDelta | None = None,
     ) -> ModSeq:
         return await self._core.write(account, lambda unit: place_email(unit, email, into, out_of, flags))
 

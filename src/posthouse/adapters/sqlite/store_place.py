@@ -6,7 +6,7 @@ How keywords merge and spread is the table of docs/internals.md "Flags". Placeme
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import cast
 
 from posthouse.adapters.sqlite.store_add import count_in
@@ -16,7 +16,7 @@ from posthouse.adapters.sqlite.store_flags import count_flags
 from posthouse.adapters.sqlite.store_sql import read_number, select_rows
 from posthouse.adapters.sqlite.store_works import Unit
 from posthouse.message.mailbox import MAX_UID, EmailId, Flag, MailboxId, ModSeq
-from posthouse.ports.store import NoSuchMailbox, TooMany
+from posthouse.ports.store import FlagDelta, NoSuchMailbox, TooMany
 
 _SEEN, _DELETED = int(Flag.SEEN), int(Flag.DELETED)
 Visible = list[tuple[int, int, int]]  # mailbox, UID, flags
@@ -33,7 +33,11 @@ def merge_flags(flags: Sequence[int]) -> int:
 
 
 def place_email(
-    unit: Unit, email: EmailId, into: Sequence[MailboxId], out_of: Sequence[MailboxId], flags: Iterable[str] | None
+    unit: Unit,
+    email: EmailId,
+    into: Sequence[MailboxId],
+    out_of: Sequence[MailboxId],
+    flags: frozenset[str] | FlagDelta | None,
 ) -> ModSeq:
     """Raises NoSuchMailbox for an unknown mailbox or email."""
     boxes = [unit.state.mailbox(mailbox) for mailbox in dict.fromkeys(into)]
@@ -45,8 +49,7 @@ def place_email(
     size = read_number(unit.connection, "SELECT size FROM email WHERE account = ? AND email = ?", (unit.account, email))
     assert size is not None
     if flags is not None:
-        bits = unit.book.flag_bits(unit.connection, unit.state, flags, make=True) & ~_DELETED
-        visible = _spread_flags(unit, visible, bits)
+        visible = _spread_flags(unit, visible, _wanted_bits(unit, visible, flags) & ~_DELETED)
     merged = merge_flags([row[2] for row in visible])
     there = {row[0] for row in visible}
     for box in boxes:
@@ -57,6 +60,16 @@ def place_email(
         if mailbox in leaving:
             remove_placements(unit, unit.state.mailbox(mailbox), [(uid, email, old, size)])
     return ModSeq(unit.state.modseq)
+
+
+def _wanted_bits(unit: Unit, visible: Visible, flags: frozenset[str] | FlagDelta) -> int:
+    book, connection = unit.book, unit.connection
+    if not isinstance(flags, FlagDelta):
+        return book.flag_bits(connection, unit.state, flags, make=True)
+    gone = book.flag_bits(connection, unit.state, flags.remove, make=False)
+    return (
+        merge_flags([row[2] for row in visible]) | book.flag_bits(connection, unit.state, flags.add, make=True)
+    ) & ~gone
 
 
 def find_visible(unit: Unit, email: EmailId) -> Visible:
