@@ -1,0 +1,141 @@
+"""The parent's side of helpers (preview_confine.py): started when they are needed, ended when idle or too slow.
+
+One job at a time in each process. A job has `seconds` of wall time; then its process is killed, and the next job gets
+a new one. After MAX_JOBS a process is replaced, whatever the reason would be. Nothing is kept of jobs.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import struct
+import sys
+from collections.abc import Sequence
+
+import msgspec
+
+from posthouse.adapters.preview_confine import MAX_FRAME, Done, Job
+from posthouse.ports.clock import Clock
+from posthouse.ports.observe import Log
+
+MAX_JOBS = 500
+START_S = 20.0
+IDLE_S = 120.0
+
+
+class HelperFailed(Exception):
+    """No result: refused by its decoder, too slow, too large, or the helper broke."""
+
+
+class HelperBusy(HelperFailed):
+    """Too many wait already."""
+
+
+class Helper:
+    """One process at most. `module`: its program, run with `-m`."""
+
+    def __init__(self, module: str, clock: Clock, log: Log, *, seconds: float = 5.0, most_waiting: int = 100) -> None:
+        self._command: Sequence[str] = (sys.executable, "-m", module)
+        self._clock, self._log, self._seconds, self._most_waiting = clock, log, seconds, most_waiting
+        self._lock = asyncio.Lock()
+        self._process: asyncio.subprocess.Process | None = None
+        self._waiting = self._jobs = 0
+        self._used_at = 0.0
+
+    @property
+    def pid(self) -> int | None:
+        return self._process.pid if self._process is not None else None
+
+    async def run(self, job: Job) -> Done:
+        """Raises HelperFailed."""
+        frame = msgspec.msgpack.encode(job)
+        if len(frame) > MAX_FRAME:
+            raise HelperFailed(f"{len(frame)} octets")
+        if self._waiting >= self._most_waiting:
+            raise HelperBusy("too many jobs wait")
+        self._waiting += 1
+        try:
+            async with self._lock:
+                done = await self._run(frame)
+        finally:
+            self._waiting -= 1
+        if done.refusal:
+            raise HelperFailed(done.refusal)
+        return done
+
+    async def _run(self, frame: bytes) -> Done:
+        if self._jobs >= MAX_JOBS:
+            await self._end()
+        try:
+            process = self._process or await self._start()
+            async with asyncio.timeout(self._seconds):
+                self._jobs += 1
+                return await _talk(process, frame)
+        except TimeoutError:
+            await self._end()
+            self._log.warning("helper killed", reason=f"not done in {self._seconds:g} s")
+            raise HelperFailed("too slow") from None
+        except (OSError, EOFError, msgspec.MsgspecError) as error:
+            await self._end()
+            self._log.warning("helper broke", reason=str(error) or type(error).__name__)
+            raise HelperFailed("the helper broke") from None
+        except BaseException:  # cancelled: an answer nobody waits for must not be taken for the next one's
+            self._kill()
+            raise
+        finally:
+            self._used_at = self._clock.monotonic()
+
+    async def _start(self) -> asyncio.subprocess.Process:
+        """Raises TimeoutError, OSError, EOFError."""
+        environment = {"PYTHONPATH": os.pathsep.join(filter(None, sys.path)), "LC_ALL": "C.UTF-8"}
+        self._process = process = await asyncio.create_subprocess_exec(
+            *self._command,
+            stdin=asyncio.subprocess.PIPE,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.DEVNULL,
+            env=environment,
+            cwd="/",
+        )
+        self._jobs = 0
+        async with asyncio.timeout(START_S):
+            await _read(process)
+        return process
+
+    async def sweep(self) -> None:
+        """Ends a process that nobody has used for a while. To be called now and then."""
+        if self._process is not None and not self._lock.locked():
+            if self._clock.monotonic() - self._used_at > IDLE_S:
+                await self.close()
+
+    async def close(self) -> None:
+        async with self._lock:
+            await self._end()
+
+    async def _end(self) -> None:
+        process = self._process
+        self._kill()
+        if process is not None:
+            await process.wait()
+
+    def _kill(self) -> None:
+        process, self._process = self._process, None
+        if process is not None and process.returncode is None:
+            with contextlib.suppress(ProcessLookupError):
+                process.kill()
+
+
+async def _talk(process: asyncio.subprocess.Process, frame: bytes) -> Done:
+    assert process.stdin is not None
+    process.stdin.write(struct.pack(">I", len(frame)))
+    process.stdin.write(frame)
+    await process.stdin.drain()
+    return await _read(process)
+
+
+async def _read(process: asyncio.subprocess.Process) -> Done:
+    assert process.stdout is not None
+    (size,) = struct.unpack(">I", await process.stdout.readexactly(4))
+    if size > MAX_FRAME:
+        raise EOFError(f"an answer of {size} octets")
+    return msgspec.msgpack.decode(await process.stdout.readexactly(size), type=Done)
