@@ -43,7 +43,7 @@ async def find_blob(parts: JmapParts, owner: AccountId, text: str) -> Blob | Non
 
 
 async def _find_in_email(parts: JmapParts, owner: AccountId, blob: BlobId, email: EmailId) -> Blob | None:
-    wanted = Fields.STRUCTURE if blob.sections else Fields.NONE
+    wanted = Fields.STRUCTURE if blob.sections else Fields.DATES
     rows = await parts.store.messages.load_emails(owner, [email], wanted)
     if not rows:
         return None

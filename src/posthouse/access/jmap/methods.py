@@ -18,9 +18,11 @@ from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 
 from posthouse.access.jmap import (
+    blob_methods,
     email_methods,
     identities_methods,
     mailbox_methods,
+    quota_methods,
     records_saved,
     snooze_methods,
     thread_methods,
@@ -38,9 +40,11 @@ from posthouse.protocol.jmap.request import MethodCall, Request, Response, parse
 
 # One line for each module of methods.
 TABLES: Sequence[Methods] = (
+    blob_methods.METHODS,
     email_methods.METHODS,
     identities_methods.METHODS,
     mailbox_methods.METHODS,
+    quota_methods.METHODS,
     records_saved.METHODS,
     snooze_methods.METHODS,
     thread_methods.METHODS,
