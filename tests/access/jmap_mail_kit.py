@@ -16,7 +16,7 @@ from itertools import count
 from pathlib import Path
 from typing import Any, cast
 
-from posthouse.access.jmap.email_methods import METHODS
+from posthouse.access.jmap import email_methods, snippet_methods, suggestions
 from posthouse.access.jmap.method import Call, JmapParts
 from posthouse.message.mailbox import AccountId, EmailId, MailboxId, ModSeq, Role
 from posthouse.message.objectids import find_email, find_mailbox, name_email, name_mailbox
@@ -33,6 +33,7 @@ from posthouse.protocol.jmap.json import JsonObject, encode_json
 from posthouse.protocol.jmap.limits import DEFAULT_LIMITS, CoreLimits
 from tests.conformance.store_kit import Office
 
+METHODS = {**email_methods.METHODS, **snippet_methods.METHODS, **suggestions.METHODS}
 OWNER = AccountId(1)
 START = 1_700_000_000.0
 Opener = Callable[[Path], AbstractAsyncContextManager[Office]]

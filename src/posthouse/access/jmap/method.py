@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 
+from posthouse.access.jmap.suggestions_book import AddressBooks
 from posthouse.access.jmap.thread_counts import ThreadTallies
 from posthouse.message.mailbox import AccountId, ModSeq
 from posthouse.message.objectids import name_account
@@ -53,6 +54,7 @@ class JmapParts:
     undo_s: float = 0.0
     inline_limit: int = 128 * 1024  # of the store: larger bodies are written in pieces
     tallies: ThreadTallies = field(default_factory=ThreadTallies)
+    address_books: AddressBooks = field(default_factory=AddressBooks)
 
 
 @dataclass(slots=True)

@@ -24,7 +24,9 @@ from posthouse.access.jmap import (
     mailbox_methods,
     quota_methods,
     records_saved,
+    snippet_methods,
     snooze_methods,
+    suggestions,
     thread_methods,
     vacation_methods,
 )
@@ -46,7 +48,9 @@ TABLES: Sequence[Methods] = (
     mailbox_methods.METHODS,
     quota_methods.METHODS,
     records_saved.METHODS,
+    snippet_methods.METHODS,
     snooze_methods.METHODS,
+    suggestions.METHODS,
     thread_methods.METHODS,
     vacation_methods.METHODS,
 )
