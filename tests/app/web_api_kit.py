@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator, Iterator, Mapping, MutableMapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from posthouse.adapters.passkeys import WebAuthn
 from posthouse.adapters.sqlite.directory import SqliteDirectory
@@ -21,18 +21,23 @@ from posthouse.app.web import Visitors
 from posthouse.app.web_api import make_endpoints
 from posthouse.app.web_api_desk import ApiDesk, Cookies, WebFacts
 from posthouse.app.web_api_table import Api
+from posthouse.app.web_api_transfer import TransferParts
 from posthouse.app.worker_context import Arguments, LinkError
 from posthouse.manage.accounts import PasswordOperations
 from posthouse.manage.web_passwords import OwnPasswords
 from posthouse.message.address import parse_address
 from posthouse.message.mailbox import AccountId
 from posthouse.message.peer import Peer
+from posthouse.msa.outbox import is_open
 from posthouse.ports.clock import FakeClock
 from posthouse.ports.compute import FakeCompute
 from posthouse.ports.credentials import NEW, Credential, CredentialKind, FakePasswordHash
 from posthouse.ports.directory_admin import NewAccount
 from posthouse.ports.login import Login, Scope
 from posthouse.ports.observe import FakeFigure, FakeLog
+from posthouse.ports.sending import Sending, SendRefused
+from posthouse.ports.store_memory import MemoryStore
+from posthouse.ports.transfer_memory import MemoryImports
 from posthouse.serve.http_app import AppSettings, HttpApp
 from posthouse.serve.http_reading import HttpLimits
 from posthouse.trust.authenticator import Authenticator, LoginFigures, LoginParts, LoginSettings
@@ -93,6 +98,25 @@ class FakeLink:
         if isinstance(answer, Exception):
             raise answer
         return answer(args) if callable(answer) else answer
+
+
+class FakeSending:
+    """Of `Sending` only what opens and shuts the Outbox; `refusal`: what opening it is answered with."""
+
+    def __init__(self, store: MemoryStore) -> None:
+        self._store = store
+        self.refusal = ""
+        self.noted: list[tuple[AccountId, str]] = []
+
+    async def is_outbox_on(self, account: AccountId) -> bool:
+        return await is_open(self._store.annotations, account)
+
+    async def note_annotation(self, account: AccountId, entry: str) -> None:
+        self.noted.append((account, entry))
+
+    def check_annotation(self, login: Login, entry: str, value: bytes | None) -> None:
+        if self.refusal:
+            raise SendRefused(self.refusal)
 
 
 class _Connection:
@@ -178,14 +202,16 @@ class House:
     people: SqliteDirectory
     writer: DirectoryWriter
     credentials: SqliteCredentials
-    store: Any = None
-    sending: Any = None
+    folder: str
     hasher: FakePasswordHash = field(default_factory=FakePasswordHash)
     log: FakeLog = field(default_factory=FakeLog)
     link: FakeLink = field(default_factory=FakeLink)
     pauses: list[float] = field(default_factory=list)
+    max_import: int = 1 << 20
 
     def __post_init__(self) -> None:
+        self.store = MemoryStore(self.clock)
+        self.sending = FakeSending(self.store)
         numbers = itertools.count(1)
 
         def octets(count: int) -> bytes:
@@ -226,15 +252,16 @@ class House:
             passwords=self.passwords,
             own=OwnPasswords(self.passwords, self.sessions),
             open_admin=self._lend_admin,
-            store=self.store,
-            sending=self.sending,
+            store=self.store.as_store(),
+            sending=cast(Sending, self.sending),
             link=self.link,
             clock=self.clock,
             compute=FakeCompute(),
             log=self.log,
             secret_octets=octets,
         )
-        self.api = Api(make_endpoints(self.desk), self.desk.guard)
+        transfers = TransferParts(MemoryImports(self.store.messages), self.folder, self.max_import, 100_000)
+        self.api = Api(make_endpoints(self.desk, transfers), self.desk.guard)
         self.app = HttpApp(self.api.make_routes(), AppSettings(HttpLimits()), self.log)
 
     async def _pause(self, seconds: float) -> None:
@@ -271,7 +298,7 @@ class House:
         self.admin.close()
 
 
-async def open_house(folder: Path, **more: Any) -> AsyncIterator[House]:
+async def open_house(folder: Path) -> AsyncIterator[House]:
     """Alice and Bob, who are nobody in particular, and an administrator; all have passwords."""
     path, clock = str(folder / "directory.db"), FakeClock()
     admin = SqliteDirectoryAdmin(path, clock)
@@ -280,7 +307,7 @@ async def open_house(folder: Path, **more: Any) -> AsyncIterator[House]:
         new = NewAccount(parse_address(f"{name}@example.org"), name.title(), is_admin=name == "root")
         assert admin.add_account(new).id == number
     people = open_directory(path)
-    house = House(path, clock, admin, people, DirectoryWriter(path), SqliteCredentials(people, path), **more)
+    house = House(path, clock, admin, people, DirectoryWriter(path), SqliteCredentials(people, path), str(folder))
     for account, password in ((ALICE, PASSWORD), (BOB, "bob's own"), (ADMIN, "root's own")):
         await house.credentials.add(Credential(NEW, account, CredentialKind.MAIN, f"$argon2id$fake${password}"))
     yield house

@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from posthouse.app.worker_context import Link
     from posthouse.config.settings import Settings
     from posthouse.ports.sending import Sending
+    from posthouse.ports.transfer import Imports
 
 Converse = Callable[[Scope, Peer], SaslConversation]
 REALM = "posthouse"
@@ -156,6 +157,7 @@ class WebContext:
     store: Store
     records: Records
     uploads: Uploads
+    imports: Imports
     accounts: Accounts
     directory: Directory
     resolver: Resolver

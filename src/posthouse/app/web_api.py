@@ -23,6 +23,7 @@ from posthouse.app.web_api_factors import FactorApi
 from posthouse.app.web_api_session import SessionApi
 from posthouse.app.web_api_settings import SettingsApi
 from posthouse.app.web_api_table import Api, Endpoint
+from posthouse.app.web_api_transfer import TransferApi, TransferParts
 from posthouse.manage.accounts import PasswordOperations
 from posthouse.manage.web_passwords import OwnPasswords
 from posthouse.serve.http_messages import AnyRoute
@@ -38,22 +39,28 @@ def make_routes(web: WebContext) -> Sequence[AnyRoute]:
     desk = _make_desk(web, people)
     web.visitors.cookies = Cookies(desk.logins)
     web.periodic.append((_FLUSH_S, desk.logins.flush))
-    return Api(make_endpoints(desk), desk.guard).make_routes()
+    return Api(make_endpoints(desk, _make_transfers(web)), desk.guard).make_routes()
 
 
-def make_endpoints(desk: ApiDesk) -> list[Endpoint]:
+def make_endpoints(desk: ApiDesk, transfers: TransferParts) -> list[Endpoint]:
     return [
         *SessionApi(desk).endpoints(),
         *FactorApi(desk).endpoints(),
         *SettingsApi(desk).endpoints(),
+        *TransferApi(desk, transfers).endpoints(),
     ]
+
+
+def _make_transfers(web: WebContext) -> TransferParts:
+    settings = web.settings
+    return TransferParts(web.imports, settings.data, settings.web.max_import, settings.smtp.max_message_size)
 
 
 def _make_desk(web: WebContext, people: SqliteDirectory) -> ApiDesk:
     settings, path = web.settings, directory_path(web.settings)
     credentials, writer = SqliteCredentials(people, path), DirectoryWriter(path)
     sessions, factors = SqliteWebSessions(people, writer), SqliteSecondFactors(people, writer)
-    limits = WebLoginSettings()
+    limits = WebLoginSettings(settings.web.session_idle.total_seconds(), settings.web.session_lifetime.total_seconds())
     logins = WebLogins(sessions, credentials, people, web.clock, secrets.token_bytes, limits)
 
     async def close() -> None:

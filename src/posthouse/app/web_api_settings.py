@@ -9,6 +9,7 @@ import msgspec
 from posthouse.app.web_api_desk import ApiDesk
 from posthouse.app.web_api_session import Short, confirm_password, read_number
 from posthouse.app.web_api_table import ApiCall, Endpoint, not_found
+from posthouse.manage.forwarding import ForwardingOperations
 from posthouse.msa.outbox import ENTRY, ON
 from posthouse.ports.login import Scope
 from posthouse.ports.sending import SendRefused
@@ -47,6 +48,13 @@ class OutboxDoor(msgspec.Struct, frozen=True, rename="camel", forbid_unknown_fie
     """Whether mail put into the mailbox Outbox by IMAP is sent."""
 
     is_on: bool
+
+
+class ForwardingShown(msgspec.Struct, frozen=True, rename="camel", forbid_unknown_fields=True):
+    """Without targets nothing is forwarded."""
+
+    targets: Annotated[list[Short], msgspec.Meta(max_length=100)]
+    keeps_copy: bool = True
 
 
 class SettingsApi:
@@ -90,6 +98,22 @@ class SettingsApi:
                 takes=OutboxDoor,
                 gives=OutboxDoor,
                 statuses=(403,),
+            ),
+            Endpoint(
+                "GET",
+                "/api/forwarding",
+                "Where mail of the account goes on to.",
+                self.show_forwarding,
+                gives=ForwardingShown,
+            ),
+            Endpoint(
+                "PUT",
+                "/api/forwarding",
+                "Forward mail, with or without a copy here.",
+                self.set_forwarding,
+                takes=ForwardingShown,
+                gives=ForwardingShown,
+                statuses=(409,),
             ),
         ]
 
@@ -139,3 +163,15 @@ class SettingsApi:
         await desk.store.annotations.write(call.owner, None, call.owner, {ENTRY: value})
         await desk.sending.note_annotation(call.owner, ENTRY)
         return OutboxDoor(await desk.sending.is_outbox_on(call.owner))
+
+    # -- forwarding
+
+    async def show_forwarding(self, call: ApiCall) -> object:
+        return await self._desk.with_admin(lambda admin: ForwardingOperations(admin).read(call.owner))
+
+    async def set_forwarding(self, call: ApiCall) -> object:
+        wanted = call.take(ForwardingShown)
+        self._desk.log.info("forwarding changed", login=call.login.name, targets=len(wanted.targets))
+        return await self._desk.with_admin(
+            lambda admin: ForwardingOperations(admin).write(call.owner, wanted.targets, keeps_copy=wanted.keeps_copy)
+        )

@@ -22,6 +22,7 @@ from posthouse.message.mailbox import AccountId
 from posthouse.ports.directory import Account, DirectoryError
 from posthouse.ports.directory_admin import DirectoryRefusal
 from posthouse.ports.login import Login
+from posthouse.ports.store import StoreError, StoreRefusal
 from posthouse.serve.http_messages import (
     HttpAnswer,
     HttpRefused,
@@ -199,7 +200,9 @@ class Api:
                 return _add_cookies(refused.answer, call)
             except DirectoryRefusal as error:
                 return answer_problem(409, "Conflict", str(error))
-            except (DirectoryError, LinkError) as error:
+            except StoreRefusal as error:
+                return answer_problem(409, "Conflict", str(error))
+            except (DirectoryError, StoreError, LinkError) as error:
                 return answer_problem(503, "Service Unavailable", str(error))
 
         return handle

@@ -24,8 +24,10 @@ from posthouse.adapters.net.dialer import NetDialer
 from posthouse.adapters.net.tls import ClientContexts, ServerContext, make_server_context
 from posthouse.adapters.sqlite.directory_credentials import SqliteCredentials
 from posthouse.adapters.sqlite.shards import ShardPool
+from posthouse.adapters.sqlite.store_imports import SqliteImports
 from posthouse.app import access
 from posthouse.app.directory import directory_path, lend_admin, open_for_worker
+from posthouse.app.due_records import LOOK_DUE_S, DueRecords, make_due_records
 from posthouse.app.feed import ChangeFeed
 from posthouse.app.journal_tending import tend_forever
 from posthouse.app.search import TextSearch
@@ -35,6 +37,7 @@ from posthouse.app.store import Whereabouts, make_postman, make_store, store_pat
 from posthouse.app.store_duty import LOOK_S, DutyLock, StoreDuty
 from posthouse.app.submission import People, Submission, World
 from posthouse.app.submit import SubmitServer
+from posthouse.app.vacation import QueueOutgoing, make_vacation
 from posthouse.app.web import Visitors, WebContext
 from posthouse.app.web_listeners import SERVICE as HTTP
 from posthouse.app.web_listeners import WebListeners
@@ -47,7 +50,9 @@ from posthouse.manage.operations import QueueOperations
 from posthouse.manage.rates import RateMeter
 from posthouse.manage.sessions import SessionOperations
 from posthouse.mda.delivery import LocalMailboxes
+from posthouse.mda.filing import Parcel
 from posthouse.mda.maildir_delivery import MaildirPostman
+from posthouse.mda.vacation import REFRESH_S, Vacation
 from posthouse.message.instant import Instant
 from posthouse.message.peer import Peer
 from posthouse.mta.adapt import MessageAdapter
@@ -123,6 +128,8 @@ class Worker:
         self._readers = self._make_readers()
         self._web = WebListeners(context)
         self._duty = self._make_duty()
+        self._vacation = self._make_vacation()
+        self._due = self._make_due()
         sources = Sources(self._shards.owned, self._runner, self._planner, context.losses, self._store.figures)
         self._own_figures = WorkerFigures(context.metrics, sources, context.clock)
 
@@ -148,8 +155,22 @@ class Worker:
     def _make_mailboxes(self) -> LocalMailboxes:
         context, compute = self._context, self._compute
         people = (self._whereabouts, self._directory)
-        accounts = make_postman(context.settings, self._store.store, people, compute, context.log)
+        store = self._store.store
+        accounts = make_postman(context.settings, store, people, compute, context.log, self._note_delivered)
         return LocalMailboxes(MaildirPostman(self._maildirs, compute, context.log), accounts, context.log)
+
+    def _note_delivered(self, parcel: Parcel) -> None:
+        self._vacation.note(parcel)
+
+    def _make_vacation(self) -> Vacation:
+        context = self._context
+        outgoing = QueueOutgoing(self._shards.current, self._runner, self._directory, context.clock, context.journal)
+        return make_vacation(context.settings, self._store, self._people, outgoing, context.log)
+
+    def _make_due(self) -> DueRecords:
+        context = self._context
+        lock = DutyLock(os.path.join(store_path(context.settings), "due"))
+        return make_due_records(self._store.store, self._store.records, lock, context.clock, context.log)
 
     def _make_logins(self) -> Logins:
         context, settings = self._context, self._context.settings
@@ -212,6 +233,7 @@ class Worker:
             store=self._store.store,
             records=self._store.records,
             uploads=uploads.files,
+            imports=SqliteImports(self._store.core),
             accounts=self._people,
             directory=self._directory,
             resolver=self._resolver,
@@ -297,6 +319,8 @@ class Worker:
             self._every(_SWEEP_S, self._own_figures.count_queue),
             self._every(_SWEEP_S, self._submission.handover.replay),
             self._every(LOOK_S, self._duty.look),
+            self._every(LOOK_DUE_S, self._due.look),
+            self._every(REFRESH_S, self._vacation.refresh),
             self._every(FLUSH_S, self._logins.flush),
             self._search.run(),
         ):
@@ -445,12 +469,14 @@ class Worker:
         await self._web.close()
         await self._runner.stop(_STOP_S)
         await self._submission.handover.settle_down()
+        await self._vacation.settle_down()
         await self._shards.close()
         await self._maildirs.close()
         await self._logins.close()
         await self._search.close()
         await self._store.close()
         self._duty.release()
+        self._due.release()
         self._compute.close()
         self._people.close()
 

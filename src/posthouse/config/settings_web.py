@@ -1,10 +1,11 @@
 """The settings of the HTTP side: JMAP and the web page. Annotations are read at run time (see settings.py)."""
 
+from datetime import timedelta
 from typing import Annotated
 
 import msgspec
 
-from posthouse.config.kinds import Key, ListOf, Network, NetworkKind, Size, Whole
+from posthouse.config.kinds import Duration, Key, ListOf, Network, NetworkKind, Size, Whole
 
 _MANY = 1_000_000
 
@@ -36,3 +37,12 @@ class Web(msgspec.Struct, frozen=True, kw_only=True):
     streams_per_account: Annotated[
         int, Key(Whole(1, _MANY), "Event streams and WebSockets of one account, in each worker; more are 429.")
     ] = 100
+    session_idle: Annotated[
+        timedelta, Key(Duration("10m", "365d"), "How long a session of the page lasts when it is not used.")
+    ] = timedelta(days=14)
+    session_lifetime: Annotated[
+        timedelta, Key(Duration("10m", "3650d"), "How long a session of the page lasts at most.")
+    ] = timedelta(days=90)
+    max_import: Annotated[int, Key(Size("1M", "1T"), "Largest file of mail that an account imports by the page.")] = (
+        2_000_000_000
+    )

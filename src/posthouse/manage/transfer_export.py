@@ -67,7 +67,7 @@ class Exporter:
     async def _write_piece(self, sink: Sink, rows: Sequence[EmailRow], keywords: KeywordTable) -> None:
         bodies = await self._parts.blobs.read_many(self._account, [row.email for row in rows])
         leaving = [
-            _describe(row, octets, keywords) for row, octets in zip(rows, bodies, strict=True) if octets is not None
+            describe_row(row, octets, keywords) for row, octets in zip(rows, bodies, strict=True) if octets is not None
         ]
         await self._parts.compute.run(lambda: sink.write(leaving))
         self.result.exported += len(leaving)
@@ -86,7 +86,7 @@ def cut_rows(rows: Sequence[EmailRow]) -> Iterator[Sequence[EmailRow]]:
     yield rows[start:]
 
 
-def _describe(row: EmailRow, octets: bytes, keywords: KeywordTable) -> Leaving:
+def describe_row(row: EmailRow, octets: bytes, keywords: KeywordTable) -> Leaving:
     assert row.placement is not None
     uid = int(row.placement.uid)
     flags = tuple(keywords.flags_of(row.placement.flags))
