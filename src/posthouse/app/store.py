@@ -2,21 +2,22 @@
 
 The directory says in which shard an account lies and how much it may hold. More shards than are configured are
 opened when there are more: fewer in the configuration means that new accounts go to fewer, never that old ones are
-out of reach. What stands beside the ports of `SqliteStore.store`, for JMAP: `SqliteStore.records` (ports/records.py) and
-`SqliteStore.answered` (ports/answered.py).
+out of reach. What stands beside the ports of `SqliteStore.store`, for JMAP and for vacation answers:
+`SqliteStore.records` (ports/records.py) and `SqliteStore.answered` (ports/answered.py).
 """
 
 from __future__ import annotations
 
 import os
 import re
+from collections.abc import Callable
 
 from posthouse.adapters.files import Space
 from posthouse.adapters.sqlite.search import SqliteSearch
 from posthouse.adapters.sqlite.store import SqliteStore
 from posthouse.adapters.sqlite.store_base import QuotaLimits, StoreOptions
 from posthouse.config.settings import Settings
-from posthouse.mda.filing import ByDetail, Stage
+from posthouse.mda.filing import ByDetail, Parcel, Stage
 from posthouse.mda.store_delivery import AccountPostman, PostmanParts, PostmanSettings
 from posthouse.message.mailbox import AccountId
 from posthouse.message.parse import parse_message
@@ -84,11 +85,16 @@ async def open_store(settings: Settings, accounts: Accounts, clock: Clock) -> Sq
 
 
 def make_postman(
-    settings: Settings, store: Store, people: tuple[Whereabouts, Directory], compute: Compute, log: Log
+    settings: Settings,
+    store: Store,
+    people: tuple[Whereabouts, Directory],
+    compute: Compute,
+    log: Log,
+    after: Callable[[Parcel], None] | None = None,
 ) -> AccountPostman:
-    """Sieve scripts will be a stage before the one for tags."""
+    """Sieve scripts will be a stage before the one for tags. `after` hears of what was delivered."""
     whereabouts, directory = people
     stages: list[Stage] = [ByDetail(store.mailboxes)] if settings.delivery.tag_mailbox else []
-    parts = PostmanParts(store.messages, directory, parse_message, compute, log, whereabouts.locate)
+    parts = PostmanParts(store.messages, directory, parse_message, compute, log, whereabouts.locate, after)
     retries_full = settings.delivery.over_quota_queued == "later"
     return AccountPostman(parts, stages, PostmanSettings(settings.store.body_file_size, retries_full=retries_full))

@@ -54,3 +54,6 @@ class Delivery(msgspec.Struct, frozen=True, kw_only=True):
         int,
         Key(Whole(1, 1_000_000), "Recipients of one message when aliases have been followed; more come in another."),
     ] = 10_000
+    vacation_interval: Annotated[
+        timedelta, Key(Duration("1h", "365d"), "For how long a sender gets no second vacation answer of an account.")
+    ] = timedelta(days=7)

@@ -65,7 +65,7 @@ class PostmanSettings:
 
 @dataclass(frozen=True, slots=True)
 class PostmanParts:
-    """`shard_of`: accounts of one shard of the store may be given one file."""
+    """`shard_of`: accounts of one shard of the store may be given one file. `after` hears of what was delivered."""
 
     messages: Messages
     directory: Directory
@@ -73,6 +73,7 @@ class PostmanParts:
     compute: Compute
     log: Log
     shard_of: Callable[[AccountId], int]
+    after: Callable[[Parcel], None] | None = None
 
 
 Files = dict[int, Body]  # a large body's file in each shard
@@ -128,6 +129,8 @@ class AccountPostman:
         except NoSuchMailbox:  # it went between the stage that chose it and now
             filing = INBOX
             await self._send(parcel, filing, body, prefix)
+        if self._parts.after is not None:
+            self._parts.after(parcel)
         return Delivered(_OK, mailbox=f"{parcel.box.address}/{filing.name}")
 
     def _send(self, parcel: Parcel, filing: Filing, body: Body, prefix: bytes) -> asyncio.Future[list[Added]]:
