@@ -290,3 +290,39 @@ async def test_a_key_is_known_until_its_time_is_over_or_it_was_taken_back(office
     assert not await submissions.is_known(ALICE, key, now + 61)
     await submissions.change(ALICE, made.id, SubmissionState.CANCELED)
     assert not await submissions.is_known(ALICE, key, now)
+
+
+async def test_when_it_was_made_is_kept_while_it_changes(office: Office) -> None:
+    one = await office.store.submissions.submit(ALICE, make_new())
+    two = await office.store.submissions.submit(ALICE, make_new())
+    await office.store.submissions.change(ALICE, one.id, SubmissionState.QUEUED)
+    first, second = [await office.store.submissions.get(ALICE, number) for number in (one.id, two.id)]
+    assert first is not None
+    assert second is not None
+    assert first.made < second.made == second.modseq < first.modseq
+
+
+async def test_submissions_of_some_emails_newest_first(office: Office) -> None:
+    emails = [added.email for added in await office.add(count=3)]
+    made = [await office.store.submissions.submit(ALICE, make_new(existing=email)) for email in (*emails, emails[0])]
+    found = await office.store.submissions.of_emails(ALICE, [emails[0], emails[2], EmailId(999)])
+    assert [one.id for one in found] == [made[3].id, made[2].id, made[0].id]
+    assert await office.store.submissions.of_emails(BOB, emails) == []
+    assert await office.store.submissions.of_emails(ALICE, []) == []
+
+
+async def test_what_is_detached_has_no_email_and_still_is_no_reason_to_send_again(office: Office) -> None:
+    (added,) = await office.add()
+    new = make_new(existing=added.email, key=b"k" * 16, key_expires=office.clock.now() + 86400)
+    made = await office.store.submissions.submit(ALICE, new)
+    assert not await office.store.submissions.detach(ALICE, made.id)
+    await office.store.submissions.change(ALICE, made.id, SubmissionState.QUEUED)
+    since = await office.store.changes.modseq(ALICE)
+    assert await office.store.submissions.detach(ALICE, made.id)
+    assert not await office.store.submissions.detach(ALICE, made.id)
+    assert not await office.store.submissions.detach(ALICE, SubmissionId(999))
+    row = await office.store.submissions.get(ALICE, made.id)
+    assert row is not None
+    assert (row.email, row.state) == (None, SubmissionState.QUEUED)
+    assert (await office.store.changes.in_account(ALICE, since)).submissions_changed == [made.id]
+    assert (await office.store.submissions.submit(ALICE, new)).is_repeat

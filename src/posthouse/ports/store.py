@@ -23,7 +23,6 @@ from posthouse.message.mailbox import (
     EmailId,
     KeywordTable,
     Mailbox,
-    MailboxChange,
     MailboxId,
     ModSeq,
     Placement,
@@ -39,6 +38,7 @@ from posthouse.message.parsed import ParsedMessage
 from posthouse.message.search import SearchKey, SortBy
 from posthouse.ms.thread_trees import Forest, ThreadBy
 from posthouse.ports.spool import Body, BodyWriter
+from posthouse.ports.store_changes import AccountChanges, Changes, Subscription
 from posthouse.ports.store_errors import (
     BadName,
     MailboxExists,
@@ -59,8 +59,10 @@ from posthouse.ports.store_wire import WireColumn
 
 # Imported to be found here, too.
 __all__ = [
+    "AccountChanges",
     "Annotations",
     "BadName",
+    "Changes",
     "Grant",
     "MailboxExists",
     "MailboxHasChildren",
@@ -73,11 +75,13 @@ __all__ = [
     "StoreError",
     "StoreFull",
     "StoreRefusal",
+    "Subscription",
     "TooMany",
     "WireColumn",
 ]
 
 NO_THREAD = ThreadId(0)
+NO_MODSEQ = ModSeq(0)
 
 
 # -- mailboxes
@@ -319,49 +323,6 @@ class Blobs(Protocol):
         """The whole message as a body that is read piece by piece."""
 
 
-# -- changes
-
-
-@dataclass(slots=True)
-class AccountChanges:
-    """For JMAP. `is_complete` False: too long ago (cannotCalculateChanges). Each id is in one of three at most.
-
-    `emails_at`: when each of `created` was made, when each of `updated` changed last.
-    """
-
-    modseq: ModSeq
-    created: list[EmailId] = field(default_factory=list)
-    updated: list[EmailId] = field(default_factory=list)
-    destroyed: list[EmailId] = field(default_factory=list)
-    emails_at: dict[EmailId, ModSeq] = field(default_factory=dict)
-    threads_changed: list[ThreadId] = field(default_factory=list)
-    mailboxes_created: list[MailboxId] = field(default_factory=list)
-    mailboxes_updated: list[MailboxId] = field(default_factory=list)  # properties
-    mailboxes_counted: list[MailboxId] = field(default_factory=list)  # only counters
-    mailboxes_destroyed: list[MailboxId] = field(default_factory=list)
-    submissions_changed: list[SubmissionId] = field(default_factory=list)
-    is_complete: bool = True
-
-
-class Subscription(Protocol):
-    def cancel(self) -> None: ...
-
-
-class Changes(Protocol):
-    async def modseq(self, account: AccountId) -> ModSeq: ...
-
-    async def in_mailbox(
-        self, account: AccountId, mailbox: MailboxId, since: ModSeq, viewer: AccountId | None = None
-    ) -> MailboxChange: ...
-
-    async def in_account(self, account: AccountId, since: ModSeq) -> AccountChanges: ...
-
-    def watch(self, account: AccountId, callback: Callable[[], None]) -> Subscription:
-        """`callback` is called in the event loop soon after anything in the account changed, whoever changed it,
-        in this process or another; changes in quick succession may be told once. A hint: look with the others.
-        """
-
-
 # -- search
 
 
@@ -524,6 +485,7 @@ class Submission:
     source: str
     message_id: str
     recipients: list[RecipientFate] = field(default_factory=list)
+    made: ModSeq = NO_MODSEQ  # this: long ago
 
 
 @dataclass(frozen=True, slots=True)
@@ -549,6 +511,14 @@ class Submissions(Protocol):
         self, account: AccountId, limit: int = 1000, before: SubmissionId | None = None
     ) -> list[Submission]:
         """Newest first."""
+
+    async def of_emails(self, account: AccountId, emails: Sequence[EmailId]) -> list[Submission]:
+        """Newest first."""
+
+    async def detach(self, account: AccountId, submission: SubmissionId) -> bool:
+        """It has no email any more, so that no client sees it; it still counts, and is no reason to send again. False
+        when it is not there, has none, or waits to be handed over.
+        """
 
     async def due(self, spool_shards: Sequence[int], now: float, limit: int) -> list[Submission]:
         """PENDING (perhaps in the spool all the same), `send_at` has come, and named for one of these shards; over

@@ -58,6 +58,7 @@ class MemorySubmissions:
             new.source,
             new.message_id,
             [RecipientFate(address) for address in new.recipients],
+            modseq,
         )
         state.submissions[row.id] = StoredSubmission(row, wire)
         state.note(Record(modseq, Kind.SUBMISSION, submission=row.id))
@@ -78,6 +79,21 @@ class MemorySubmissions:
         submissions = self._doors.read(account).submissions
         numbers = sorted((number for number in submissions if before is None or number < before), reverse=True)
         return [deepcopy(submissions[number].row) for number in numbers[:limit]]
+
+    async def of_emails(self, account: AccountId, emails: Sequence[EmailId]) -> list[Submission]:
+        found = [row for row in await self.list_newest(account, 1 << 62) if row.email in emails]
+        return [deepcopy(row) for row in found]
+
+    async def detach(self, account: AccountId, submission: SubmissionId) -> bool:
+        state = self._doors.write(account)
+        stored = state.submissions.get(submission)
+        if stored is None or stored.row.email is None:
+            return False
+        if stored.row.state in (SubmissionState.PENDING, SubmissionState.HELD):
+            return False
+        stored.row.email = None
+        state.set_submission(state.begin(), stored, stored.row.state)
+        return True
 
     async def due(self, spool_shards: Sequence[int], now: float, limit: int) -> list[Submission]:
         found = [

@@ -19,7 +19,7 @@ from posthouse.adapters.sqlite.store_bodies import read_stored
 from posthouse.adapters.sqlite.store_book import SUBMISSIONS_CHANGED
 from posthouse.adapters.sqlite.store_expunge import end_submission
 from posthouse.adapters.sqlite.store_shard import Shard
-from posthouse.adapters.sqlite.store_sql import select_rows
+from posthouse.adapters.sqlite.store_sql import IN_LIST, numbers_json, select_rows
 from posthouse.adapters.sqlite.store_works import Unit
 from posthouse.message.mailbox import AccountId, EmailId, MailboxId, ModSeq, SubmissionId, Uid, UidValidity
 from posthouse.ports.spool import Body, SpoolError
@@ -36,7 +36,7 @@ from posthouse.ports.store import (
 )
 
 _COLUMNS = (
-    "account, submission, state, spool_shard, send_at, created, modseq, email, wire, envelope, source, message_id"
+    "account, submission, state, spool_shard, send_at, created, modseq, email, wire, envelope, source, message_id, made"
 )
 _BODY = "(SELECT body FROM email WHERE account = ?1 AND email = ?8)"
 _REPEAT = (
@@ -101,6 +101,12 @@ class SqliteSubmissions:
         last = 1 << 62 if before is None else before
         return await self._core.read(account, _read_some, "submission < ?", (last,), limit)
 
+    async def of_emails(self, account: AccountId, emails: Sequence[EmailId]) -> list[Submission]:
+        return await self._core.read(account, _read_some, f"email {IN_LIST}", (numbers_json(emails),), -1)
+
+    async def detach(self, account: AccountId, submission: SubmissionId) -> bool:
+        return await self._core.shard(account).write(account, lambda unit: _detach(unit, submission), undoes=False)
+
     async def due(self, spool_shards: Sequence[int], now: float, limit: int) -> list[Submission]:
         found: list[Submission] = []
         now_us = int(min(now, _END_OF_TIME) * 1e6)
@@ -163,7 +169,7 @@ def _submit(unit: Unit, shard: Shard, new: NewSubmission, limits: tuple[int | No
     state.next_submission += 1
     connection.execute(
         f"INSERT INTO submission ({_COLUMNS})"
-        f" VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, coalesce(?9, {_BODY}), ?10, ?11, ?12)",
+        f" VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, coalesce(?9, {_BODY}), ?10, ?11, ?12, ?7)",
         (
             state.account,
             number,
@@ -247,7 +253,7 @@ def _read_due(connection: apsw.Connection, spool_shard: int, now_us: int, limit:
 
 
 def _read_some(
-    connection: apsw.Connection, account: AccountId, where: str, bindings: tuple[int, ...], limit: int
+    connection: apsw.Connection, account: AccountId, where: str, bindings: tuple[int | str, ...], limit: int
 ) -> list[Submission]:
     rows = connection.execute(
         f"SELECT {_COLUMNS} FROM submission WHERE account = ? AND {where} ORDER BY submission DESC LIMIT ?",
@@ -257,8 +263,8 @@ def _read_some(
 
 
 def _as_submission(connection: apsw.Connection, row: Row) -> Submission:
-    account, number, state, spool_shard, send_at, created, modseq, email, _, envelope, source, message_id = cast(
-        "tuple[int, int, str, int, int, int, int, int | None, int, bytes, str, str]", row
+    account, number, state, spool_shard, send_at, created, modseq, email, _, envelope, source, message_id, made = cast(
+        "tuple[int, int, str, int, int, int, int, int | None, int, bytes, str, str, int]", row
     )
     fates = select_rows(
         connection,
@@ -283,6 +289,7 @@ def _as_submission(connection: apsw.Connection, row: Row) -> Submission:
             RecipientFate(address, outcome, reply, at / 1e6)
             for address, outcome, reply, at in cast("list[tuple[str, str, str, int]]", fates)
         ],
+        ModSeq(made),
     )
 
 
@@ -305,6 +312,18 @@ def _change(unit: Unit, submission: int, state: SubmissionState, spool_shard: in
         " WHERE account = ? AND submission = ?",
         (state.value, spool_shard, unit.modseq, unit.account, submission),
     )
+    unit.book.note(unit.state, unit.modseq, SUBMISSIONS_CHANGED, 0, ((submission, submission),))
+    return True
+
+
+def _detach(unit: Unit, submission: int) -> bool:
+    states = "state NOT IN ('pending', 'held') AND email IS NOT NULL"
+    unit.connection.execute(
+        f"UPDATE submission SET email = NULL, modseq = ? WHERE account = ? AND submission = ? AND {states}",
+        (unit.modseq, unit.account, submission),
+    )
+    if not unit.connection.changes():
+        return False
     unit.book.note(unit.state, unit.modseq, SUBMISSIONS_CHANGED, 0, ((submission, submission),))
     return True
 
