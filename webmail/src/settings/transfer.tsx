@@ -1,0 +1,172 @@
+/** Mail out of the account as a file, and into it from one. */
+
+import { useSignal } from "@preact/signals";
+import { useId, useRef } from "preact/hooks";
+import { t as shell } from "../i18n/t.ts";
+import { jmap } from "../jmap/client.ts";
+import type { GetAnswer, Mailbox } from "../jmap/types.ts";
+import { Button } from "../ui/button.tsx";
+import { Select } from "../ui/field.tsx";
+import { Panel } from "./frame.tsx";
+import { formatOf, type Imported, importFile } from "./import_file.ts";
+import { Shown, useLoad } from "./load.tsx";
+import { t } from "./texts.ts";
+
+interface Choice {
+  value: string;
+  label: string;
+}
+
+/** With the names of those above: "Work / Old". */
+async function loadMailboxes(): Promise<Choice[]> {
+  const { list } = await jmap.call<GetAnswer<Mailbox>>("Mailbox/get", { ids: null });
+  const byId = new Map(list.map((one) => [one.id, one]));
+  const pathOf = (one: Mailbox): string => {
+    const above = one.parentId ? byId.get(one.parentId) : undefined;
+    return above ? `${pathOf(above)} / ${one.name}` : one.name;
+  };
+  const closed = ["outbox", "scheduled"];
+  const open = list.filter((one) => !closed.includes(one.role ?? "") && one.name !== "Outbox");
+  const choices = open.map((one) => ({ value: one.id, label: pathOf(one) }));
+  const first = list.find((one) => one.role === "inbox")?.id;
+  return choices.toSorted(
+    (one, other) => Number(other.value === first) - Number(one.value === first) || one.label.localeCompare(other.label),
+  );
+}
+
+export function TransferSettings() {
+  const loaded = useLoad(loadMailboxes);
+  return (
+    <Shown loaded={loaded}>
+      {(mailboxes) => (
+        <>
+          <ImportPanel mailboxes={mailboxes} />
+          <ExportPanel mailboxes={mailboxes} />
+        </>
+      )}
+    </Shown>
+  );
+}
+
+function ExportPanel({ mailboxes }: { mailboxes: Choice[] }) {
+  const mailbox = useSignal("");
+  const format = useSignal<"mbox" | "zip">("mbox");
+  const address = `/api/export?format=${format.value}${mailbox.value && `&mailbox=${encodeURIComponent(mailbox.value)}`}`;
+  return (
+    <Panel title={t("exportTitle")} text={t("exportText")}>
+      <div class="two">
+        <Select
+          label={t("mailbox")}
+          value={mailbox.value}
+          options={[{ value: "", label: t("allMailboxes") }, ...mailboxes]}
+          onChange={(value) => {
+            mailbox.value = value;
+          }}
+        />
+        <Select
+          label={t("format")}
+          value={format.value}
+          options={[
+            { value: "mbox", label: t("formatMbox") },
+            { value: "zip", label: t("formatZip") },
+          ]}
+          onChange={(value) => {
+            format.value = value;
+          }}
+        />
+      </div>
+      <a class="button normal" href={address} download="">
+        {t("download")}
+      </a>
+    </Panel>
+  );
+}
+
+function ImportPanel({ mailboxes }: { mailboxes: Choice[] }) {
+  const id = useId();
+  const file = useSignal<File | null>(null);
+  const mailbox = useSignal(mailboxes[0]?.value ?? "");
+  const sent = useSignal<number | null>(null);
+  const done = useSignal<Imported | null>(null);
+  const error = useSignal("");
+  const stop = useRef<AbortController | null>(null);
+  const start = async (event: Event) => {
+    event.preventDefault();
+    const chosen = file.peek();
+    const format = chosen && formatOf(chosen.name);
+    done.value = null;
+    error.value = format ? "" : t("wrongFile");
+    if (!chosen || !format) return;
+    stop.current = new AbortController();
+    sent.value = 0;
+    try {
+      const target = { mailbox: mailbox.peek(), format };
+      done.value = await importFile(
+        chosen,
+        target,
+        (octets) => (sent.value = octets / chosen.size),
+        stop.current.signal,
+      );
+    } catch (reason) {
+      const isStopped = reason instanceof DOMException && reason.name === "AbortError";
+      error.value = isStopped ? t("cancelled") : (reason instanceof Error && reason.message) || shell("app.failed");
+    } finally {
+      sent.value = null;
+    }
+  };
+  const percent = Math.floor((sent.value ?? 0) * 100);
+  return (
+    <Panel title={t("importTitle")} text={t("importText")}>
+      <form onSubmit={(event) => void start(event)}>
+        <div class="field">
+          <label class="field-label" for={id}>
+            {t("file")}
+          </label>
+          <input
+            id={id}
+            type="file"
+            class="input"
+            accept=".mbox,.mbx,.eml,.zip,application/mbox,message/rfc822,application/zip"
+            onChange={(event) => {
+              file.value = event.currentTarget.files?.[0] ?? null;
+              error.value = "";
+              done.value = null;
+            }}
+          />
+        </div>
+        <Select
+          label={t("into")}
+          value={mailbox.value}
+          options={mailboxes}
+          onChange={(value) => {
+            mailbox.value = value;
+          }}
+        />
+        {sent.value === null ? (
+          <Button type="submit" icon="upload" disabled={!file.value}>
+            {t("startImport")}
+          </Button>
+        ) : (
+          <>
+            <progress class="bar" max={1} value={sent.value} aria-label={t("importing", { percent })} />
+            <p role="status">{percent < 100 ? t("importing", { percent }) : t("importWorking")}</p>
+            <Button onClick={() => stop.current?.abort()}>{shell("common.cancel")}</Button>
+          </>
+        )}
+        <div role="status">
+          {done.value && (
+            <p class="notice good">
+              {t("imported", { n: done.value.imported })}
+              {done.value.failed > 0 && `, ${t("importFailed", { n: done.value.failed })}`}
+            </p>
+          )}
+        </div>
+        {error.value && (
+          <p class="notice bad" role="alert">
+            {error.value}
+          </p>
+        )}
+      </form>
+    </Panel>
+  );
+}
