@@ -4,7 +4,7 @@ import { useEffect } from "preact/hooks";
 import { t } from "./i18n/t.ts";
 import { lazy } from "./lazy.tsx";
 import { go, place } from "./router.ts";
-import { composers } from "./state/compose.ts";
+import { composeFromQuery, composers, restoreComposers } from "./state/compose.ts";
 import { isOnline, loadSession, session, startError } from "./state/session.ts";
 import { Button } from "./ui/button.tsx";
 import { Spinner } from "./ui/spinner.tsx";
@@ -57,7 +57,12 @@ function Screen() {
 
 function Section() {
   const [first] = place.value.parts;
+  useEffect(restoreComposers, []);
   useEffect(() => {
+    if (first === "compose") {
+      composeFromQuery(place.peek().query);
+      go(HOME, { replace: true });
+    }
     if (!first || first === "signin") go(HOME, { replace: true });
   }, [first]);
   if (first === "settings") return <Settings />;

@@ -106,7 +106,7 @@ async function startReply(emailId: string, mode: ReplyMode, identities: Identity
   const name = labelAddress(email.from?.[0] ?? { name: null, email: "?" });
   const attribution = t("attribution", { date: writeDate(email), name });
   const before = readHtml(email);
-  const text = readText(email) ?? (await plainOf(before));
+  const text = readText(email) ?? plainOf(before);
   const quoted = `${attribution}\n${quoteText(wrapText(text))}\n`;
   const quotedHtml = `<div>${escapeHtml(attribution)}</div>${quoteHtml(before)}`;
   return {
@@ -121,8 +121,7 @@ async function startReply(emailId: string, mode: ReplyMode, identities: Identity
   };
 }
 
-async function plainOf(html: string): Promise<string> {
-  const [{ cleanFragment }, { treeToText }] = await Promise.all([import("./clean.ts"), import("./quote.ts")]);
+function plainOf(html: string): string {
   return treeToText(cleanFragment(html));
 }
 
@@ -139,7 +138,7 @@ async function startForward(emailId: string, identities: Identity[]): Promise<St
   };
   const head = { from: email.from, to: email.to, cc: email.cc, subject: email.subject, date: writeDate(email) };
   const before = readHtml(email);
-  const text = readText(email) ?? (await plainOf(before));
+  const text = readText(email) ?? plainOf(before);
   return {
     identity,
     bcc: identity.bcc ?? [],
@@ -183,7 +182,7 @@ async function startDraft(emailId: string, identities: Identity[]): Promise<Star
   const from = email.from?.[0]?.email ?? "";
   const identity = identities.find((one) => sameAddress(one.email, from)) ?? identities[0]!;
   const html = readHtml(email);
-  const text = readText(email) ?? (await plainOf(html));
+  const text = readText(email) ?? plainOf(html);
   return {
     identity,
     to: email.to ?? [],

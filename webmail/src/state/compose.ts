@@ -38,3 +38,32 @@ export function restoreComposers(): void {
     if (name.startsWith(KEPT_PREFIX) && !open.has(copy)) compose({ kind: "kept", copy });
   }
 }
+
+const LINKED = ["reply", "replyAll", "forward", "draft"] as const;
+
+/**
+ * The address "/compose": with to, cc, bcc, subject, body; or `mailto`, as browsers hand over links of mail; or the id
+ * of an email to reply to, forward, or write on.
+ */
+export function composeFromQuery(query: URLSearchParams): void {
+  const kind = LINKED.find((one) => query.has(one));
+  if (kind) compose({ kind, emailId: query.get(kind) ?? "" });
+  else compose({ kind: "new", ...readFields(query.has("mailto") ? splitMailto(query.get("mailto") ?? "") : query) });
+}
+
+const FIELDS = ["to", "cc", "bcc", "subject", "body"] as const;
+
+function readFields(query: URLSearchParams): Partial<Record<(typeof FIELDS)[number], string>> {
+  return Object.fromEntries(FIELDS.flatMap((name) => (query.get(name) ? [[name, query.getAll(name).join(", ")]] : [])));
+}
+
+/** RFC 6068: the path is a list of recipients, "+" is a plus. */
+export function splitMailto(link: string): URLSearchParams {
+  const [path = "", rest = ""] = link.replace(/^mailto:/i, "").split("?", 2);
+  const fields = new URLSearchParams(rest.replace(/\+/g, "%2B"));
+  const found = new URLSearchParams();
+  for (const [name, value] of fields) found.append(name.toLowerCase(), value);
+  const to = new URLSearchParams(`to=${path.replace(/\+/g, "%2B").replace(/&/g, "%26")}`).get("to") ?? "";
+  if (to) found.append("to", to);
+  return found;
+}
