@@ -80,9 +80,7 @@ def _write_moving(picture: Image.Image, width: int) -> Done:
         frames.append(_shrink(frame.convert("RGBA"), width))
     written = io.BytesIO()
     first = frames[0]
-    first.save(
-        written, "WEBP", save_all=True, append_images=frames[1:], duration=pauses, loop=0, quality=75, method=0
-    )
+    first.save(written, "WEBP", save_all=True, append_images=frames[1:], duration=pauses, loop=0, quality=75, method=0)
     return Done(written.getvalue(), figures={"width": first.width, "height": first.height})
 
 

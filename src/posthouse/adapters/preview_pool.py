@@ -104,9 +104,9 @@ class Helper:
 
     async def sweep(self) -> None:
         """Ends a process that nobody has used for a while. To be called now and then."""
-        if self._process is not None and not self._lock.locked():
-            if self._clock.monotonic() - self._used_at > IDLE_S:
-                await self.close()
+        is_idle = self._clock.monotonic() - self._used_at > IDLE_S
+        if self._process is not None and is_idle and not self._lock.locked():
+            await self.close()
 
     async def close(self) -> None:
         async with self._lock:

@@ -12,10 +12,11 @@ if TYPE_CHECKING:
 
 def make_all_routes(web: WebContext) -> Sequence[AnyRoute]:
     """What they import is imported when there is an http listener."""
-    from posthouse.app import web_api, web_jmap, web_page
+    from posthouse.app import web_api, web_jmap, web_page, web_view
 
     return [
         *web_jmap.make_routes(web),
         *web_api.make_routes(web),
+        *web_view.make_routes(web),
         *web_page.make_routes(web),
     ]

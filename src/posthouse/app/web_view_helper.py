@@ -6,10 +6,11 @@ No worker parses them: what they may do to a parser ends with this process, whic
 
 from __future__ import annotations
 
-import sys
+from urllib.parse import unquote
 
 from posthouse.adapters import preview_decode
 from posthouse.adapters.preview_confine import Done, Job, serve
+from posthouse.mua.plain import Flow, render_plain
 from posthouse.mua.sanitise import Wishes, sanitise
 from posthouse.mua.tickets import Signer
 
@@ -27,9 +28,16 @@ def make_html(job: Job) -> Done:
     return Done(len(html).to_bytes(4, "big") + html + css, figures=figures)
 
 
+def make_plain(job: Job) -> Done:
+    """Plain text as HTML. `flowed`, `delsp`: as its Content-Type says (RFC 3676 §4)."""
+    flow = Flow(bool(job.arguments.get("delsp"))) if job.arguments.get("flowed") else None
+    text = render_plain(job.octets.decode("utf-8", "replace"), flow)
+    return Done(text.encode("utf-8", "replace"))
+
+
 class _PictureFinder:
-    """`key` (hexadecimal), `account`, `expires`: of the signer. `remote`: whether pictures from elsewhere are shown. `cid <id>`:
-    the blob of that part.
+    """`key` (hexadecimal), `account`, `expires`: of the signer. `remote`: whether pictures from elsewhere are
+    shown. `cid <id>`: the blob of that part.
     """
 
     def __init__(self, job: Job) -> None:
@@ -52,19 +60,20 @@ class _PictureFinder:
 
 def read_content_id(text: str) -> str:
     """RFC 2392 §2: percent-encoded in a URL."""
-    from urllib.parse import unquote
-
     return unquote(text).strip().strip("<>").lower()
 
 
 def _warm_up() -> None:
     preview_decode.warm_up()
-    make_html(Job("html", b"<style>p{color:red}</style><p style='color:#123;font:12px x'>a<img src=cid:x>", {"dark": True}))
+    page = b"<style>p{color:red}</style><p style='color:#123;font:12px x'>a<img src=cid:x>"
+    make_html(Job("html", page, {"dark": True, "remote": True}))
+    make_plain(Job("plain", b"> a http://example.org", {"flowed": True}))
 
 
 def main() -> None:
-    serve({"html": make_html, "picture": preview_decode.make_picture, "pdf": preview_decode.make_page}, _warm_up)
+    pictures = {"picture": preview_decode.make_picture, "pdf": preview_decode.make_page}
+    serve({"html": make_html, "plain": make_plain, **pictures}, _warm_up)
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

@@ -1,10 +1,11 @@
 """CSS of mail, made harmless: taken apart by a real parser, and only what is known put together again. Pure.
 
-Nothing of what came is copied as it stands: names are looked up, numbers and colours are written anew, so that what
-goes out has letters of `_SAFE` only, and can neither end a style element nor an attribute. Gone are url() and whatever
-else loads something, @import and every at-rule but @media, position, z-index, transforms, animations, generated
-content, attribute selectors and functions; lengths are bounded, and no margin is negative. Ids and classes get a prefix,
-as those of the elements do (sanitise.py). CSS Syntax 3 as tinycss2 reads it. It takes any text and never raises.
+Nothing of what came is copied as it stands: names are looked up, numbers and colours are written anew. What goes out
+has no letters but of ASCII, no "<" and no double quotes, so that it ends neither a style element nor an attribute. Gone
+are url() and whatever else loads something, @import and every at-rule but @media, position, z-index, transforms,
+animations, generated content, attribute selectors and functions; lengths are bounded, no margin is negative. Ids and
+classes get a prefix, as those of the elements do (sanitise.py). CSS Syntax 3 as tinycss2 reads it. Takes any text and
+never raises.
 """
 
 from __future__ import annotations
@@ -26,40 +27,52 @@ _MAX_LENGTH = 4_000.0  # of any unit
 _MAX_FONT = 96.0
 _MAX_DEPTH = 2  # of @media in @media
 
-_PROPERTIES = frozenset(
+
+def _words(text: str) -> frozenset[str]:
+    return frozenset(text.split())
+
+
+_PROPERTIES = _words(
     """
     background-color border border-bottom border-bottom-color border-bottom-left-radius border-bottom-right-radius
-    border-bottom-style border-bottom-width border-collapse border-color border-left border-left-color border-left-style
-    border-left-width border-radius border-right border-right-color border-right-style border-right-width border-spacing
-    border-style border-top border-top-color border-top-left-radius border-top-right-radius border-top-style
-    border-top-width border-width box-sizing caption-side clear color direction display empty-cells float font
-    font-family font-size font-stretch font-style font-variant font-weight height letter-spacing line-height list-style
-    list-style-position list-style-type margin margin-bottom margin-left margin-right margin-top max-height max-width
-    min-height min-width opacity overflow-wrap padding padding-bottom padding-left padding-right padding-top
-    table-layout text-align text-decoration text-decoration-color text-decoration-line text-decoration-style text-indent
-    text-transform vertical-align white-space width word-break word-spacing word-wrap
-    """.split()
+    border-bottom-style border-bottom-width border-collapse border-color border-left border-left-color
+    border-left-style border-left-width border-radius border-right border-right-color border-right-style
+    border-right-width border-spacing border-style border-top border-top-color border-top-left-radius
+    border-top-right-radius border-top-style border-top-width border-width box-sizing caption-side clear color
+    direction display empty-cells float font font-family font-size font-stretch font-style font-variant font-weight
+    height letter-spacing line-height list-style list-style-position list-style-type margin margin-bottom
+    margin-left margin-right margin-top max-height max-width min-height min-width opacity overflow-wrap padding
+    padding-bottom padding-left padding-right padding-top table-layout text-align text-decoration
+    text-decoration-color text-decoration-line text-decoration-style text-indent text-transform vertical-align
+    white-space width word-break word-spacing word-wrap
+    """
 )
-_DISPLAYS = frozenset(
+_DISPLAYS = _words(
     """
     block inline inline-block inline-table list-item none table table-caption table-cell table-column
     table-column-group table-footer-group table-header-group table-row table-row-group
-    """.split()
+    """
 )
 # A quotation mark of one name is no room for anything else.
 _NAME = re.compile(r"-?[A-Za-z_][A-Za-z0-9_-]{0,63}")
-_FONT = re.compile(r"[\w ,.+-]{1,80}")
+_FONT = re.compile(r"[\w ,.+-]{1,80}", re.ASCII)
 _NUMBER = re.compile(r"[+-]?(?:[0-9]{1,9}(?:\.[0-9]{1,9})?|\.[0-9]{1,9})")
 _HASH = re.compile(r"[0-9A-Fa-f]{3,8}")
-_UNITS = frozenset("px pt em rem ex ch cm mm in pc vw vh vmin vmax".split())
+_UNITS = frozenset(["px", "pt", "em", "rem", "ex", "ch", "cm", "mm", "in", "pc", "vw", "vh", "vmin", "vmax"])
 _COLOURS = frozenset(("rgb", "rgba", "hsl", "hsla"))
 _NOT_COLOURS = frozenset(("transparent", "inherit", "initial", "unset", "currentcolor", "none"))
 _COLOURED = frozenset(name for name in _PROPERTIES if "color" in name or name.startswith("border")) | {
     "text-decoration"
 }
-_MEDIA_WORDS = frozenset(("all", "screen", "print", "only", "and", "not", "or", "min-width", "max-width", "orientation"))
+_MEDIA_WORDS = frozenset(
+    ("all", "screen", "print", "only", "and", "not", "or", "min-width", "max-width", "orientation")
+)
 _MEDIA_WORDS_WITHIN = frozenset(("min-width", "max-width", "min-device-width", "max-device-width"))
-_PSEUDO = frozenset("active first-child first-letter first-line focus hover last-child link only-child visited".split())
+_PSEUDO = _words(
+    """
+    active first-child first-letter first-line focus hover last-child link only-child visited
+    """
+)
 
 Token = Any  # tinycss2 has no types
 
@@ -100,7 +113,7 @@ def _clean_rules(rules: Iterable[Token], is_dark: bool, depth: int) -> Iterator[
 
 
 def _clean_query(prelude: Sequence[Token]) -> str:
-    """"" for whatever asks for more than the kind of device and its width."""
+    """Nothing for whatever asks for more than the kind of device and its width."""
     written: list[str] = []
     for token in prelude:
         if token.type == "() block":
@@ -207,7 +220,7 @@ def _strip(value: Sequence[Token]) -> Sequence[Token]:
 
 
 def _write_value(name: str, value: Sequence[Token], is_dark: bool) -> str:
-    """"" when anything in it is unknown."""
+    """Nothing when anything in it is unknown."""
     if name == "display" and not (len(value) == 1 and value[0].type == "ident" and value[0].lower_value in _DISPLAYS):
         return ""
     written: list[str] = []

@@ -53,7 +53,7 @@ def write_page(parts: Sequence[str], css: str = "", *, is_dark: bool = False, la
     return (
         f"<!DOCTYPE html><html{named}{dark}><head><meta charset=utf-8>"
         '<meta name=viewport content="width=device-width"><meta name=referrer content=no-referrer>'
-        # Whoever may frame it (POLICY: only our page) may know how high it is, and shows it without a second scroll bar.
+        # Whoever may frame it (POLICY: only our page) may know how high it is: no second scroll bar.
         '<meta name="responsive-embedded-sizing" content="allow-origins=*">'
         f"<title></title><style>{_BASE}</style>{own}</head><body>{body}</body></html>"
     )

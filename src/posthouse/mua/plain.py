@@ -60,7 +60,8 @@ def _split_levels(lines: Sequence[str]) -> Iterator[tuple[int, str]]:
 
 def _join_flowed(lines: Sequence[str], flow: Flow) -> Iterator[tuple[int, str]]:
     """RFC 3676 §4.2 to §4.5."""
-    level, pieces = 0, []
+    level = 0
+    pieces: list[str] = []
     for line in lines:
         depth = len(line) - len(line.lstrip(">"))
         content = line[depth:].removeprefix(" ")  # stuffing, RFC 3676 §4.4

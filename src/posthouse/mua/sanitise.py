@@ -31,20 +31,25 @@ MAX_TAGS = 200_000
 MAX_WORK = 20_000_000  # elements that a browser may have to make of what is left open
 QUOTE: Final = "quote"  # the class of what is quoted, which no message can give itself
 
-_TAGS = frozenset(
+
+def _words(text: str) -> frozenset[str]:
+    return frozenset(text.split())
+
+
+_TAGS = _words(
     """
-    a abbr acronym address article aside b bdi bdo big blockquote br caption center cite code col colgroup dd del dfn
-    div dl dt em figcaption figure font footer h1 h2 h3 h4 h5 h6 header hr i img ins kbd li main mark nav ol p pre q s
-    samp section small span strike strong sub sup table tbody td tfoot th thead time tr tt u ul var wbr
-    """.split()
+    a abbr acronym address article aside b bdi bdo big blockquote br caption center cite code col colgroup dd del
+    dfn div dl dt em figcaption figure font footer h1 h2 h3 h4 h5 h6 header hr i img ins kbd li main mark nav ol p
+    pre q s samp section small span strike strong sub sup table tbody td tfoot th thead time tr tt u ul var wbr
+    """
 )
 # Of others the text is kept; of these nothing is.
-_DROPPED = frozenset(
+_DROPPED = _words(
     """
-    applet audio base button canvas datalist embed frame frameset head iframe keygen link map math meta meter noembed
-    noframes noscript object optgroup option output param progress script select source style svg template textarea
-    title track video
-    """.split()
+    applet audio base button canvas datalist embed frame frameset head iframe keygen link map math meta meter
+    noembed noframes noscript object optgroup option output param progress script select source style svg template
+    textarea title track video
+    """
 )
 _ATTRIBUTES = {
     "*": {"align", "class", "dir", "height", "id", "lang", "style", "title", "valign", "width"},
@@ -82,12 +87,16 @@ _NUMBERS = {
     "width": 4_000,
 }
 _KNOWN = {
-    "align": frozenset("left right center justify middle top bottom baseline absmiddle char".split()),
-    "dir": frozenset("ltr rtl auto".split()),
-    "type": frozenset("1 a A i I disc circle square cite".split()),
-    "valign": frozenset("top middle bottom baseline".split()),
+    "align": _words("left right center justify middle top bottom baseline absmiddle char"),
+    "dir": frozenset(["ltr", "rtl", "auto"]),
+    "type": frozenset(["1", "a", "A", "i", "I", "disc", "circle", "square", "cite"]),
+    "valign": frozenset(["top", "middle", "bottom", "baseline"]),
 }
-_QUOTES = frozenset("gmail_quote gmail_quote_container moz-cite-prefix protonmail_quote yahoo_quoted tutanota_quote".split())
+_QUOTES = _words(
+    """
+    gmail_quote gmail_quote_container moz-cite-prefix protonmail_quote yahoo_quoted tutanota_quote
+    """
+)
 
 _NUMBER = re.compile(r"\s*([+-]?[0-9]{1,7})(?:\.[0-9]+)?\s*(%?|px)\s*", re.IGNORECASE)
 _NAME = re.compile(r"[A-Za-z0-9_-]{1,80}")
@@ -271,10 +280,18 @@ def _judge_text(name: str, value: str) -> str | None:
 # -- size
 
 _TAG = re.compile(r"<(/?)([A-Za-z][A-Za-z0-9:]*)")
-_VOID = frozenset("area base br col embed hr img input link meta param source track wbr".split())
+_VOID = _words(
+    """
+    area base br col embed hr img input link meta param source track wbr
+    """
+)
 # Closed by their like or by their table, often without an end tag.
-_IMPLIED = frozenset("body colgroup dd dt head html li option p tbody td tfoot th thead tr".split())
-_FORMATTING = frozenset("a b big code em font i nobr s small strike strong tt u".split())
+_IMPLIED = _words(
+    """
+    body colgroup dd dt head html li option p tbody td tfoot th thead tr
+    """
+)
+_FORMATTING = _words("a b big code em font i nobr s small strike strong tt u")
 _MAX_SEARCH = 50
 
 
@@ -283,9 +300,8 @@ def check_size(page: str) -> None:
     if len(page) > MAX_PAGE:
         raise TooComplex(f"{len(page)} characters")
     stack: list[str] = []
-    left_open = tags = work = 0
-    for found in _TAG.finditer(page):
-        tags += 1
+    left_open = work = 0
+    for tags, found in enumerate(_TAG.finditer(page), 1):
         name = found[2].lower()
         if not found[1]:
             # What is left open of these is made anew in each paragraph that follows.
