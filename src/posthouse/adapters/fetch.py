@@ -12,6 +12,7 @@ import asyncio
 import ipaddress
 import ssl
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 
 import httpx2
 
@@ -19,6 +20,18 @@ from posthouse.ports.fetch import Fetched, FetchError
 from posthouse.ports.resolver import DnsTemporaryError, NameNotFound, Resolver
 
 MAX_BODY = 1 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class _Ask:
+    """Of a form and octets one at most."""
+
+    method: str
+    url: str
+    form: Mapping[str, str] | None = None
+    octets: bytes | None = None
+    headers: Mapping[str, str] = field(default_factory=dict)
+    login: tuple[str, str] | None = None
 
 
 class HttpFetch:
@@ -41,29 +54,31 @@ class HttpFetch:
         await self._client.aclose()
 
     async def get(self, url: str) -> Fetched:
-        return await self._send("GET", url, None, None)
+        return await self._send(_Ask("GET", url))
 
     async def post_form(self, url: str, form: Mapping[str, str], login: tuple[str, str] | None = None) -> Fetched:
-        return await self._send("POST", url, form, login)
+        return await self._send(_Ask("POST", url, form=form, login=login))
 
-    async def _send(
-        self, method: str, url: str, form: Mapping[str, str] | None, login: tuple[str, str] | None
-    ) -> Fetched:
+    async def post(self, url: str, octets: bytes, headers: Mapping[str, str]) -> Fetched:
+        return await self._send(_Ask("POST", url, octets=octets, headers=headers))
+
+    async def _send(self, ask: _Ask) -> Fetched:
         try:
             # Of all together: httpx counts each read anew, and a server may send an octet at a time.
             async with asyncio.timeout(self._timeout_s):
-                target = httpx2.URL(url)
-                requests = [self._prepare(method, target, each, form) for each in await self._resolve(target)]
-                return await self._ask_first(requests, httpx2.BasicAuth(*login) if login is not None else None)
+                target = httpx2.URL(ask.url)
+                requests = [self._prepare(ask, target, each) for each in await self._resolve(target)]
+                return await self._ask_first(requests, httpx2.BasicAuth(*ask.login) if ask.login is not None else None)
         except (httpx2.HTTPError, httpx2.InvalidURL, OSError, ValueError) as error:
-            raise FetchError(f"{url}: {str(error) or type(error).__name__}") from None
+            raise FetchError(f"{ask.url}: {str(error) or type(error).__name__}") from None
 
-    def _prepare(self, method: str, target: httpx2.URL, address: str, form: Mapping[str, str] | None) -> httpx2.Request:
+    def _prepare(self, ask: _Ask, target: httpx2.URL, address: str) -> httpx2.Request:
         return self._client.build_request(
-            method,
+            ask.method,
             target.copy_with(host=address),
-            data=dict(form) if form is not None else None,
-            headers={"Host": target.netloc.decode("ascii")},
+            data=dict(ask.form) if ask.form is not None else None,
+            content=ask.octets,
+            headers={**ask.headers, "Host": target.netloc.decode("ascii")},
             extensions={"sni_hostname": target.host},
         )
 

@@ -7,11 +7,12 @@ from dataclasses import dataclass
 from functools import partial
 
 from posthouse.access.jmap.method import JmapParts
-from posthouse.access.jmap.methods import JmapServer
+from posthouse.access.jmap.methods import TABLES, JmapServer
 from posthouse.access.jmap.push_hub import STOPPED, PushHub
-from posthouse.access.jmap.session import SessionBuilder
+from posthouse.access.jmap.session import SessionBuilder, SessionSettings
 from posthouse.app.web import Visit, WebContext
 from posthouse.app.web_limits import AccountLimits, UsageLimits
+from posthouse.app.web_push import make_pushing
 from posthouse.message.parse import parse_message
 from posthouse.message.parsed import ParsedMessage
 from posthouse.ports.compute import Compute
@@ -48,13 +49,19 @@ def make_desk(web: WebContext) -> JmapDesk:
         requests_per_minute=settings.requests_per_minute,
     )
     hub = PushHub(web.store.changes, web.records, web.log)
+    pushing = make_pushing(web, hub)
+    told = SessionSettings(
+        vapid_key=pushing.server_key,
+        limits={"maxRequestsPerMinute": settings.requests_per_minute, "maxStreams": settings.streams_per_account},
+    )
+    server = JmapServer(parts, SessionBuilder(parts, told), (*TABLES, pushing.methods))
 
     async def sweep() -> None:
         hub.sweep(web.clock.monotonic())
 
     web.periodic.append((_SWEEP_S, sweep))
     web.draining.append(partial(hub.end_all, STOPPED))
-    return JmapDesk(web, parts, JmapServer(parts, SessionBuilder(parts)), AccountLimits(limits, web.clock), hub)
+    return JmapDesk(web, parts, server, AccountLimits(limits, web.clock), hub)
 
 
 def make_parts(web: WebContext) -> JmapParts:

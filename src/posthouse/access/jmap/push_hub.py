@@ -33,6 +33,8 @@ RECORD_TYPES: Final[Mapping[str, str]] = {
     "search": "SavedSearch",
     "preference": "Preference",
 }
+PUSH_TYPE: Final = "PushSubscription"  # for our own ears: clients are not told of it (RFC 8620 §7.2)
+_KINDS: Final = {**RECORD_TYPES, "push": PUSH_TYPE}
 MAIL_TYPES: Final = ("Email", "EmailDelivery", "Thread", "Mailbox", "EmailSubmission")
 ALL_TYPES: Final = frozenset((*MAIL_TYPES, *RECORD_TYPES.values()))
 _PAUSE_S = 0.02  # between two looks at an account: what comes in one stream is told in a few
@@ -94,7 +96,8 @@ class Listener:
             self._pending = {name: state for name, state in self._pending.items() if name in types} or None
 
     def tell(self, states: Mapping[str, str]) -> None:
-        wanted = {name: state for name, state in states.items() if self._types is None or name in self._types}
+        types = ALL_TYPES if self._types is None else self._types
+        wanted = {name: state for name, state in states.items() if name in types}
         if wanted:
             self._pending = {**(self._pending or {}), **wanted}
             self._wake()
@@ -250,7 +253,7 @@ class _Ear:
     async def _find(self, since: ModSeq) -> tuple[ModSeq, dict[str, str]]:
         changes = await self._changes.in_account(self._account, since)
         kinds = await self._records.kinds_changed(self._account, since)
-        types = [*_list_mail_types(changes), *(RECORD_TYPES[kind] for kind in sorted(kinds) if kind in RECORD_TYPES)]
+        types = [*_list_mail_types(changes), *(_KINDS[kind] for kind in sorted(kinds) if kind in _KINDS)]
         return changes.modseq, dict.fromkeys(types, str(changes.modseq))
 
 

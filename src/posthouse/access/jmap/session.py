@@ -8,7 +8,7 @@ client reached us.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from posthouse.access.jmap.filters import SORT_OPTIONS
 from posthouse.access.jmap.mailbox_changes import MAX_DEPTH, MAX_NAME_OCTETS
@@ -50,9 +50,12 @@ SCOPES: Mapping[str, Scope] = {
 
 @dataclass(frozen=True, slots=True)
 class SessionSettings:
-    """`vapid_key`: the public key of the server (RFC 9749 §3), "" without web push."""
+    """`vapid_key`: the public key of the server (RFC 9749 §3), "" without web push. `limits`: of the HTTP side by name,
+    beside those of the core; 0: any number.
+    """
 
     vapid_key: str = ""
+    limits: Mapping[str, int] = field(default_factory=dict)
 
 
 class SessionBuilder:
@@ -87,7 +90,8 @@ class SessionBuilder:
         socket = base_url.replace("http", "ws", 1)
         told: dict[str, object] = {
             CORE: self._parts.limits,
-            **{name: {} for name in (MAIL, SUBMISSION, VACATION, BLOB, QUOTA, MDN, WEB)},
+            **{name: {} for name in (MAIL, SUBMISSION, VACATION, BLOB, QUOTA, MDN)},
+            WEB: self._settings.limits,
             WEBSOCKET: WebSocketCapability(f"{socket}/jmap/ws", supports_push=True),
         }
         if self._settings.vapid_key:
