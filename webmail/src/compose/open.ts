@@ -18,7 +18,16 @@ import {
   toAnswered,
 } from "./answered.ts";
 import { type Content, Draft, makeKey, type Start } from "./draft.ts";
-import { escapeHtml, forwardHeadHtml, forwardHeadText, quoteHtml, quoteText, textToHtml, wrapText } from "./quote.ts";
+import {
+  escapeHtml,
+  forwardHeadHtml,
+  forwardHeadText,
+  quoteHtml,
+  quoteText,
+  textToHtml,
+  treeToText,
+  wrapText,
+} from "./quote.ts";
 import { forwardSubject, pickAddress, planRecipients, type ReplyMode, replySubject, threadFields } from "./reply.ts";
 import { listCopies, startFrom } from "./safe_copy.ts";
 import { stopScheduled } from "./send.ts";
