@@ -15,21 +15,17 @@ from __future__ import annotations
 import asyncio
 from array import array
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import Protocol, cast
+from typing import cast
 
-import apsw
-
-from posthouse.adapters.sqlite.bulk import Value
+from posthouse.adapters.sqlite.search_emails import EmailLister
 from posthouse.adapters.sqlite.search_kept import EMAILS, THREADS, KeptColumns, read_thread_rows
 from posthouse.adapters.sqlite.search_known import Memory, list_kinds
+from posthouse.adapters.sqlite.search_matches import Matches, TextIndex, read_keys, read_matches
 from posthouse.adapters.sqlite.search_rank import Term, list_terms, rank
-from posthouse.adapters.sqlite.search_sql import Candidates, Scope, select_matches, select_sorted
+from posthouse.adapters.sqlite.search_sql import Scope, select_sorted
 from posthouse.adapters.sqlite.search_verify import Key, Match, Verifier
 from posthouse.adapters.sqlite.store_base import StoreCore
-from posthouse.adapters.sqlite.store_reader import read_keywords, read_mailbox_state, read_modseq, read_threads_of
-from posthouse.adapters.sqlite.store_sql import select_rows
-from posthouse.message.mailbox import AccountId, EmailId, KeywordTable, MailboxId, ModSeq, Snapshot, Uid
+from posthouse.message.mailbox import AccountId, EmailId, MailboxId, ModSeq, Snapshot, Uid
 from posthouse.message.search import All, SearchKey, SentOn, SortBy, SortKey
 from posthouse.ms.search import join_and, plan_search, widen
 from posthouse.ms.thread_trees import Forest, ThreadBy, ThreadRow, build_threads
@@ -44,24 +40,11 @@ _MANY = 10_000  # messages whose threads are built beside the loop
 _MOST_SORTED = 20_000  # messages whose order is worked out in the event loop
 
 
-class TextIndex(Protocol):
-    async def find(self, account: AccountId, program: SearchKey) -> Candidates | None:
-        """None when it cannot narrow this program."""
-
-
-@dataclass(frozen=True, slots=True)
-class _Listing:
-    """Candidates of one moment."""
-
-    modseq: ModSeq
-    keywords: KeywordTable
-    keys: list[Key]
-
-
 class SqliteSearch:
     def __init__(self, core: StoreCore, index: TextIndex | None = None) -> None:
         self._core, self._index = core, index
         self._kept = KeptColumns(core)
+        self._lister = EmailLister(core, index, self.search)
 
     async def search(
         self,
@@ -98,15 +81,7 @@ class SqliteSearch:
         collapses: bool = False,
         enough: Enough | None = None,
     ) -> EmailList:
-        found = await self._search(Scope(account), program, sort, None)
-        threads = await self._core.read(account, read_threads_of, found.emails)
-        listed = {int(email): threads[email] for email in found.emails if email in threads}
-        if collapses:
-            first: dict[int, int] = {}
-            for email, thread in listed.items():
-                first.setdefault(thread, email)
-            listed = {email: thread for thread, email in first.items()}
-        return EmailList(found.modseq, array("Q", listed), array("Q", listed.values()))
+        return await self._lister.list_emails(account, program, sort, collapses=collapses, enough=enough)
 
     async def _list_known(
         self, scope: Scope, snapshot: Snapshot, wanted: All | set[int], sort: Sequence[SortBy]
@@ -144,11 +119,11 @@ class SqliteSearch:
         account = scope.account
         plan = plan_search(program)
         if plan.is_exact:
-            listing = await self._core.read(account, _list, scope, program, sort)
+            listing = await self._core.read(account, read_matches, scope, program, sort)
             return _make_result(scope, listing.modseq, listing.keys)
         candidates = None if self._index is None else await self._index.find(account, program)
         days = widen(program, lambda key: isinstance(key, SentOn), is_exact=False)
-        listing = await self._core.read(account, _list, scope, join_and([plan.columns, days]), (), candidates)
+        listing = await self._core.read(account, read_matches, scope, join_and([plan.columns, days]), (), candidates)
         is_ranked = any(by.key is SortKey.RELEVANCY for by in sort)
         terms = list_terms(program) if is_ranked else ()
         found = await self._verify(scope, program, listing, terms, progress)
@@ -166,7 +141,7 @@ class SqliteSearch:
         self,
         scope: Scope,
         program: SearchKey,
-        listing: _Listing,
+        listing: Matches,
         terms: Sequence[Term],
         progress: Progress | None,
     ) -> list[Match]:
@@ -185,7 +160,7 @@ class SqliteSearch:
     ) -> list[Key]:
         triples = [f"[{uid},{email},{score!r}]" for (uid, email), score in zip(keys, scores, strict=True)]
         bindings = (scope.account, f"[{','.join(triples)}]")
-        return await self._core.read(scope.account, _read_keys, select_sorted(sort), bindings)
+        return await self._core.read(scope.account, read_keys, select_sorted(sort), bindings)
 
     async def threads(
         self, account: AccountId, mailbox: MailboxId, uids: Sequence[Uid], by: ThreadBy
@@ -222,25 +197,6 @@ async def _build_threads(rows: Sequence[ThreadRow], by: ThreadBy) -> Forest:
 
 def _is_sorted_here(count: int, snapshot: Snapshot) -> bool:
     return count > _FEW and len(snapshot.uids) <= _MOST_SORTED
-
-
-def _list(
-    connection: apsw.Connection,
-    account: AccountId,
-    scope: Scope,
-    program: SearchKey,
-    sort: Sequence[SortBy],
-    candidates: Candidates | None = None,
-) -> _Listing:
-    if scope.mailbox is not None:
-        read_mailbox_state(connection, account, scope.mailbox)
-    keywords = read_keywords(connection, account)
-    sql, bindings = select_matches(scope, keywords, program, sort, candidates)
-    return _Listing(read_modseq(connection, account), keywords, _read_keys(connection, account, sql, bindings))
-
-
-def _read_keys(connection: apsw.Connection, account: AccountId, sql: str, bindings: Sequence[Value]) -> list[Key]:
-    return cast("list[Key]", select_rows(connection, "uid, email", sql, bindings))
 
 
 def _make_result(scope: Scope, modseq: ModSeq, keys: Sequence[Key]) -> SearchResult:

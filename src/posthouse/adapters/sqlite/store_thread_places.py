@@ -59,7 +59,7 @@ class SqliteThreads:
 
 
 def read_places(connection: apsw.Connection, account: AccountId) -> ThreadPlaces:
-    thread_of = _read_threads(connection, account).get
+    thread_of = read_thread_map(connection, account).get
     places = ThreadPlaces()
     sql = "SELECT mailbox AS n FROM mailbox WHERE account = ? AND total > deleted"
     for mailbox in select_numbers(connection, sql, (account,)):
@@ -69,7 +69,7 @@ def read_places(connection: apsw.Connection, account: AccountId) -> ThreadPlaces
     return places
 
 
-def _read_threads(connection: apsw.Connection, account: AccountId) -> dict[int, int]:
+def read_thread_map(connection: apsw.Connection, account: AccountId) -> dict[int, int]:
     """Of emails whose thread is not named after them."""
     found: dict[int, int] = {}
     last, more = (0, 0), True

@@ -1,0 +1,272 @@
+"""Lists of emails for JMAP on the SQLite store (`Search.list_emails` of ports/store.py).
+
+A mailbox by the time of receiving is answered from what the worker keeps of it (search_listing.py), conditions on
+keywords too; conditions on size, dates and the like are asked of the mailbox's own search. Everything else is a search
+of the account. Where texts have to be read, candidates are verified in the order asked for and no more of them than are
+needed; where that was left, it goes on for the next part as long as nothing has changed in the account.
+"""
+
+from __future__ import annotations
+
+from array import array
+from collections import OrderedDict
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Protocol
+
+import apsw
+
+from posthouse.adapters.sqlite.search_listing import Columns, KeptListings, read_everything
+from posthouse.adapters.sqlite.search_matches import Matches, TextIndex, read_matches
+from posthouse.adapters.sqlite.search_sql import Scope
+from posthouse.adapters.sqlite.search_verify import Verifier
+from posthouse.adapters.sqlite.store_base import StoreCore
+from posthouse.adapters.sqlite.store_reader import read_keywords, read_modseq, read_threads_of
+from posthouse.adapters.sqlite.store_thread_places import read_thread_map
+from posthouse.message.mailbox import AccountId, KeywordTable, MailboxId, ModSeq
+from posthouse.message.search import (
+    All,
+    And,
+    Emails,
+    HasAttachment,
+    HasFlag,
+    InMailbox,
+    InThread,
+    Larger,
+    Not,
+    Or,
+    ReceivedAt,
+    SearchKey,
+    SentOn,
+    Smaller,
+    SortBy,
+    SortKey,
+)
+from posthouse.ms.listings import Listed, Listing, collapse, keep_only, turn_over
+from posthouse.ms.search import join_and, plan_search, widen
+from posthouse.ports.store import EmailList, Enough, NoSuchMailbox, SearchResult
+
+_MANY = 2_000  # emails of which threads are looked for in all of the account's
+_FIRST = 16  # candidates that are verified at least
+_MOST_KEPT = 20_000  # candidates of a search that goes on
+_MOST_RUNNING = 32
+_OF_EMAIL = (ReceivedAt, Larger, Smaller, HasAttachment, InThread)  # the same in every mailbox
+
+Test = Callable[[int], bool]
+_Key = tuple[AccountId, SearchKey, tuple[SortBy, ...]]
+
+
+class SearchMailbox(Protocol):
+    async def __call__(self, account: AccountId, program: SearchKey, mailbox: MailboxId, /) -> SearchResult: ...
+
+
+@dataclass(slots=True)
+class _Running:
+    """A search whose candidates are verified up to `done`; `emails` and `threads` are what was found so far."""
+
+    matches: Matches
+    verifier: Verifier
+    done: int = 0
+    emails: array[int] = field(default_factory=lambda: array("Q"))
+    threads: array[int] = field(default_factory=lambda: array("Q"))
+
+    @property
+    def is_over(self) -> bool:
+        return self.done >= len(self.matches.keys)
+
+
+class EmailLister:
+    """`search_mailbox`: `Search.search`."""
+
+    def __init__(self, core: StoreCore, index: TextIndex | None, search_mailbox: SearchMailbox) -> None:
+        self._core, self._index, self._search_mailbox = core, index, search_mailbox
+        self._listings = KeptListings(core)
+        self._running: OrderedDict[_Key, _Running] = OrderedDict()
+
+    async def list_emails(
+        self,
+        account: AccountId,
+        program: SearchKey,
+        sort: Sequence[SortBy],
+        *,
+        collapses: bool,
+        enough: Enough | None,
+    ) -> EmailList:
+        if not sort or (len(sort) == 1 and sort[0].key is SortKey.ARRIVAL):
+            found = await self._list_mailbox(account, program, sort, collapses=collapses)
+            if found is not None:
+                return found
+        if plan_search(program).is_exact:
+            return await self._list_exact(account, program, sort, collapses=collapses)
+        return await self._list_texts(account, program, sort, collapses=collapses, enough=enough)
+
+    # -- from what is kept
+
+    async def _list_mailbox(
+        self, account: AccountId, program: SearchKey, sort: Sequence[SortBy], *, collapses: bool
+    ) -> EmailList | None:
+        """None: it is no mailbox, or too much is asked of it."""
+        mailbox, others = split_mailbox(program)
+        if mailbox is None or not sort or not all(map(_is_for_mailbox, others)):
+            return None
+        try:
+            listing = await self._listings.get(account, mailbox)
+        except NoSuchMailbox:
+            return EmailList(await self._core.look(account, read_modseq), array("Q"), array("Q"))
+        is_descending = sort[0].is_descending
+        if not others:
+            shown = listing.list_visible(is_descending=is_descending, collapses=collapses)
+            return _make_list(listing.snapshot.modseq, shown)
+        shown = listing.list_visible(is_descending=is_descending, collapses=False)
+        for key in others:
+            shown = await self._narrow(account, mailbox, listing, key, shown)
+        return _make_list(listing.snapshot.modseq, collapse(shown) if collapses else shown)
+
+    async def _narrow(
+        self, account: AccountId, mailbox: MailboxId, listing: Listing, key: SearchKey, shown: Listed
+    ) -> Listed:
+        if isinstance(key, Emails):
+            return keep_only(shown, key.ids)
+        if isinstance(key, Not) and isinstance(key.of, Emails):
+            return keep_only(shown, set(shown.emails).difference(key.of.ids))
+        if _consists_of(key, (HasFlag,)):
+            return keep_only(shown, await self._find_flagged(account, listing, key))
+        found = await self._search_mailbox(account, key, mailbox)
+        return keep_only(shown, set(found.emails))
+
+    async def _find_flagged(self, account: AccountId, listing: Listing, key: SearchKey) -> set[int]:
+        flags = await self._listings.flags(account, listing)
+        test = compile_flags(key, await self._core.look(account, read_keywords))
+        matching = {bits for bits in set(flags) if test(bits)}
+        return {email for email, bits in zip(listing.emails, flags, strict=True) if bits in matching}
+
+    # -- by columns
+
+    async def _list_exact(
+        self, account: AccountId, program: SearchKey, sort: Sequence[SortBy], *, collapses: bool
+    ) -> EmailList:
+        if isinstance(program, All) and len(sort) == 1 and sort[0].key is SortKey.ARRIVAL:
+            modseq, (order, received, threads) = await self._core.read(account, _read_all)
+            shown = Listed(order, threads)
+            shown = turn_over(shown, received) if sort[0].is_descending else shown
+            return _make_list(modseq, collapse(shown) if collapses else shown)
+        matches = await self._core.read(account, read_matches, Scope(account), program, sort)
+        emails = array("Q", [key[1] for key in matches.keys])
+        shown = Listed(emails, await self._find_threads(account, emails))
+        return _make_list(matches.modseq, collapse(shown) if collapses else shown)
+
+    async def _find_threads(self, account: AccountId, emails: array[int]) -> array[int]:
+        if len(emails) > _MANY:
+            thread_of = await self._core.read(account, read_thread_map)
+        else:
+            thread_of = await self._core.read(account, read_threads_of, emails)
+        return array("Q", map(thread_of.get, emails, emails))
+
+    # -- by texts
+
+    async def _list_texts(
+        self, account: AccountId, program: SearchKey, sort: Sequence[SortBy], *, collapses: bool, enough: Enough | None
+    ) -> EmailList:
+        running = await self._open_running(account, program, sort)
+        while True:
+            listed = Listed(running.emails, running.threads)
+            shown = collapse(listed) if collapses else listed
+            missing = _count_missing(shown.emails, enough)
+            if running.is_over or missing == 0:
+                return EmailList(running.matches.modseq, shown.emails[:], shown.threads[:], running.is_over)
+            await self._verify(account, running, missing)
+
+    async def _open_running(self, account: AccountId, program: SearchKey, sort: Sequence[SortBy]) -> _Running:
+        key = account, program, tuple(sort)
+        known = self._running.pop(key, None)
+        if known is None or known.matches.modseq != await self._core.look(account, read_modseq):
+            known = await self._begin(account, program, sort)
+        if len(known.matches.keys) <= _MOST_KEPT:
+            self._running[key] = known
+            if len(self._running) > _MOST_RUNNING:
+                self._running.popitem(last=False)
+        return known
+
+    async def _begin(self, account: AccountId, program: SearchKey, sort: Sequence[SortBy]) -> _Running:
+        scope = Scope(account)
+        candidates = None if self._index is None else await self._index.find(account, program)
+        days = widen(program, lambda key: isinstance(key, SentOn), is_exact=False)
+        columns = join_and([plan_search(program).columns, days])
+        matches = await self._core.read(account, read_matches, scope, columns, sort, candidates)
+        return _Running(matches, Verifier(scope, program, matches.keywords, self._core.shard(account).folder, ()))
+
+    async def _verify(self, account: AccountId, running: _Running, missing: int | None) -> None:
+        """The next candidates, at least some."""
+        keys = running.matches.keys
+        if missing is not None:
+            keys = keys[: running.done + max(missing, _FIRST)]
+        found, running.done = await self._core.read(account, running.verifier.run, keys, running.done)
+        emails = array("Q", [match.key[1] for match in found])
+        running.threads.extend(await self._find_threads(account, emails))
+        running.emails.extend(emails)
+
+
+def _read_all(connection: apsw.Connection, account: AccountId) -> tuple[ModSeq, Columns]:
+    return read_modseq(connection, account), read_everything(connection, account)
+
+
+def _count_missing(emails: array[int], enough: Enough | None) -> int | None:
+    """How many more are needed; None: all."""
+    if enough is None:
+        return None
+    if enough.behind is None:
+        return max(0, enough.count - len(emails))
+    if enough.behind not in emails:
+        return _FIRST
+    return max(0, emails.index(enough.behind) + enough.count - len(emails))
+
+
+def _make_list(modseq: ModSeq, listed: Listed) -> EmailList:
+    return EmailList(modseq, listed.emails, listed.threads)
+
+
+# -- programs
+
+
+def split_mailbox(program: SearchKey) -> tuple[MailboxId | None, tuple[SearchKey, ...]]:
+    """The mailbox that all that matches is in, and the other conditions."""
+    keys = program.of if isinstance(program, And) else (program,)
+    for place, key in enumerate(keys):
+        if isinstance(key, InMailbox):
+            return key.mailbox, keys[:place] + keys[place + 1 :]
+    return None, keys
+
+
+def _is_for_mailbox(key: SearchKey) -> bool:
+    """Whether the emails of a mailbox are narrowed by it without a look at texts or other mailboxes."""
+    plain = key.of if isinstance(key, Not) else key
+    return isinstance(plain, Emails) or _consists_of(key, (HasFlag,)) or _consists_of(key, _OF_EMAIL)
+
+
+def _consists_of(key: SearchKey, kinds: tuple[type, ...]) -> bool:
+    match key:
+        case Not(of):
+            return _consists_of(of, kinds)
+        case And(of) | Or(of):
+            return all(_consists_of(part, kinds) for part in of)
+        case _:
+            return isinstance(key, kinds)
+
+
+def compile_flags(key: SearchKey, keywords: KeywordTable) -> Test:
+    """Of a program of HasFlag alone."""
+    match key:
+        case Not(of):
+            inner = compile_flags(of, keywords)
+            return lambda bits: not inner(bits)
+        case And(of):
+            tests = [compile_flags(part, keywords) for part in of]
+            return lambda bits: all(test(bits) for test in tests)
+        case Or(of):
+            tests = [compile_flags(part, keywords) for part in of]
+            return lambda bits: any(test(bits) for test in tests)
+        case HasFlag(name):
+            bit = keywords.bit_of(name) or 0
+            return lambda bits: bool(bits & bit)
+        case _:
+            raise ValueError("no flag")

@@ -1,0 +1,221 @@
+"""Mailboxes as JMAP lists them (ms/listings.py), kept by the worker for what was listed last.
+
+What is kept is completed with what came and cleared of what went, by the worker's snapshot of the mailbox; threads that
+became one are looked for in the record of changes. Bounded by the number of placements, the longest unused goes first.
+Used in the event loop; rows are read in the reader's thread, those of a whole mailbox from indexes alone: `email` has
+fat rows.
+"""
+
+from __future__ import annotations
+
+from array import array
+from collections import OrderedDict
+from collections.abc import Sequence
+from typing import NamedTuple, cast
+
+import apsw
+import msgspec
+
+from posthouse.adapters.sqlite.store_base import StoreCore
+from posthouse.adapters.sqlite.store_book import THREADS_MERGED
+from posthouse.adapters.sqlite.store_changes import read_horizon
+from posthouse.adapters.sqlite.store_reader import read_placements_of
+from posthouse.adapters.sqlite.store_sql import placements_in, read_number, select_numbers, select_rows
+from posthouse.adapters.sqlite.store_thread_places import read_thread_map
+from posthouse.message.mailbox import AccountId, EmailId, Flag, MailboxId, Snapshot, UidSet
+from posthouse.ms.keywords import merge_flags
+from posthouse.ms.listings import Came, Listing, advance, change_threads, list_missing, make_listing
+from posthouse.ms.uidsets import from_sorted
+
+_AT_ONCE = 16_384  # numbers in one text: the event loop waits while it becomes numbers
+_SMALL = 8  # a mailbox with less than that part of the account's emails is read by itself
+_read_numbers = msgspec.json.Decoder(list[int]).decode
+
+_PLACED = (
+    "SELECT group_concat(uid || ',' || email) FROM (SELECT uid, email FROM placement WHERE account = ? AND mailbox = ?"
+    f" AND uid > ? ORDER BY uid LIMIT {_AT_ONCE})"
+)
+_RECEIVED = (
+    "SELECT group_concat(received || ',' || email) FROM (SELECT received, email FROM email INDEXED BY email_received"
+    f" WHERE account = ? AND (received, email) > (?, ?) ORDER BY received, email LIMIT {_AT_ONCE})"
+)
+_OF_MAILBOX = (
+    "SELECT DISTINCT e.received, e.email, e.thread FROM placement p CROSS JOIN email e"
+    " ON e.account = ?1 AND e.email = p.email WHERE p.account = ?1 AND p.mailbox = ?2 ORDER BY e.received, e.email"
+)
+_COUNTS = (
+    "SELECT emails, (SELECT coalesce(sum(total), 0) FROM mailbox m WHERE m.account = a.account) FROM account a"
+    " WHERE account = ?"
+)
+_MANIFOLD = (
+    "SELECT email AS n FROM placement INDEXED BY placement_email WHERE account = ? GROUP BY email HAVING count(*) > 1"
+)
+_MERGED = "SELECT count(*) FROM change WHERE account = ? AND modseq > ? AND kind = ?"
+_VISIBLE = f"SELECT email AS n FROM placement WHERE account = ? AND NOT flags & {int(Flag.DELETED)}"
+_FIRST = -(2**63)
+
+
+class Columns(NamedTuple):
+    """Emails in their order, when each was received, their threads."""
+
+    order: array[int]
+    received: array[int]
+    threads: array[int]
+
+
+class KeptListings:
+    def __init__(self, core: StoreCore) -> None:
+        self._core = core
+        self._kept: OrderedDict[tuple[AccountId, MailboxId], Listing] = OrderedDict()
+        self._placements = 0
+
+    async def get(self, account: AccountId, mailbox: MailboxId) -> Listing:
+        """Up to date. Raises NoSuchMailbox."""
+        snapshot = await self._core.snapshots.get(account, mailbox, None)
+        known = self._kept.get((account, mailbox))
+        fresh = None if known is None else await self._follow(account, mailbox, known, snapshot)
+        if fresh is None:
+            fresh = await self._read(account, mailbox, snapshot)
+        self._keep((account, mailbox), fresh)
+        return fresh
+
+    async def _follow(
+        self, account: AccountId, mailbox: MailboxId, known: Listing, snapshot: Snapshot
+    ) -> Listing | None:
+        if snapshot is known.snapshot:
+            return known
+        missing = list_missing(known, snapshot)
+        if missing is None:
+            return None
+        came = await self._core.read(account, _read_came, mailbox, from_sorted(missing)) if missing else []
+        fresh = advance(known, snapshot, came)
+        if fresh is None or not await self._core.look(account, _have_merged, known.snapshot.modseq):
+            return fresh
+        return change_threads(fresh, await self._core.read(account, read_thread_map))
+
+    async def _read(self, account: AccountId, mailbox: MailboxId, snapshot: Snapshot) -> Listing:
+        """The snapshot that fits to what is read: it may have changed in between."""
+        while True:
+            fresh = await self._core.read(account, _read_listing, mailbox, snapshot)
+            if fresh is not None:
+                return fresh
+            snapshot = await self._core.snapshots.get(account, mailbox, None)
+
+    def _keep(self, key: tuple[AccountId, MailboxId], listing: Listing) -> None:
+        old = self._kept.pop(key, None)
+        self._placements += len(listing.emails) - (0 if old is None else len(old.emails))
+        self._kept[key] = listing
+        while self._placements > self._core.options.cached_placements and len(self._kept) > 1:
+            _, oldest = self._kept.popitem(last=False)
+            self._placements -= len(oldest.emails)
+
+    async def flags(self, account: AccountId, listing: Listing) -> array[int]:
+        """Parallel to `listing.emails`: the bits that JMAP shows of each, of all mailboxes together (ms/keywords)."""
+        emails, placements = await self._core.look(account, _read_counts)
+        if emails == placements:  # each in one mailbox only
+            return listing.snapshot.flags
+        merged = await self._core.read(account, _read_merged, set(listing.emails))
+        if not merged:
+            return listing.snapshot.flags
+        pairs = zip(listing.emails, listing.snapshot.flags, strict=True)
+        return array("Q", [merged.get(email, bits) for email, bits in pairs])
+
+
+def _read_counts(connection: apsw.Connection, account: AccountId) -> tuple[int, int]:
+    return cast("tuple[int, int]", connection.execute(_COUNTS, (account,)).fetchone())
+
+
+def _read_merged(connection: apsw.Connection, account: AccountId, wanted: set[int]) -> dict[int, int]:
+    """Of those in more than one mailbox, or twice in one."""
+    manifold = [EmailId(email) for email in select_numbers(connection, _MANIFOLD, (account,)) if email in wanted]
+    found = read_placements_of(connection, account, manifold)
+    return {
+        email: merge_flags([placement.flags for placement in placements.values()]) or 0
+        for email, placements in found.items()
+    }
+
+
+def _have_merged(connection: apsw.Connection, account: AccountId, since: int) -> bool:
+    if since < read_horizon(connection, account):
+        return True
+    return bool(read_number(connection, _MERGED, (account, since, THREADS_MERGED)))
+
+
+def _read_came(connection: apsw.Connection, account: AccountId, mailbox: MailboxId, uids: UidSet) -> list[Came]:
+    source, bound = placements_in(uids)
+    tables, _, where = source.partition(" WHERE ")
+    rows = select_rows(
+        connection,
+        "uid, email, received, thread",
+        f"SELECT p.uid, p.email, e.received, e.thread FROM {tables} CROSS JOIN email e ON e.account = ?1"
+        f" AND e.email = p.email WHERE {where} ORDER BY p.uid",
+        (account, mailbox, bound),
+    )
+    return [Came(*cast("list[int]", row)) for row in rows]
+
+
+# -- a whole mailbox
+
+
+def _read_listing(
+    connection: apsw.Connection, account: AccountId, mailbox: MailboxId, snapshot: Snapshot
+) -> Listing | None:
+    """None: some of what the snapshot has is gone. What has come since is left out."""
+    uids, emails = _read_placed(connection, account, mailbox)
+    if uids != snapshot.uids:
+        count = len(snapshot.uids)
+        emails = emails[:count]
+        if uids[:count] != snapshot.uids:
+            return None
+    wanted = set(emails)
+    there, _ = _read_counts(connection, account)
+    if len(wanted) * _SMALL < there:
+        columns = _read_small(connection, account, mailbox, wanted)
+    else:
+        columns = _read_ordered(connection, account, wanted)
+    return make_listing(snapshot, emails, *columns)
+
+
+def _read_placed(connection: apsw.Connection, account: AccountId, mailbox: MailboxId) -> tuple[array[int], array[int]]:
+    uids, emails = array("I"), array("Q")
+    more = True
+    while more:
+        text = cast("str | None", connection.execute(_PLACED, (account, mailbox, uids[-1] if uids else 0)).get)
+        numbers = _read_numbers(f"[{text or ''}]")
+        uids.extend(numbers[0::2])
+        emails.extend(numbers[1::2])
+        more = len(numbers) == 2 * _AT_ONCE
+    return uids, emails
+
+
+def _read_small(connection: apsw.Connection, account: AccountId, mailbox: MailboxId, wanted: set[int]) -> Columns:
+    found = select_rows(connection, "email, received, thread", _OF_MAILBOX, (account, mailbox))
+    rows = [row for row in found if row[0] in wanted]
+    emails, received, threads = zip(*cast("list[list[int]]", rows), strict=True) if rows else ((), (), ())
+    return Columns(array("Q", emails), array("q", received), array("Q", threads))
+
+
+def _read_ordered(connection: apsw.Connection, account: AccountId, wanted: set[int]) -> Columns:
+    """By two indexes of the whole account."""
+    order, received = array("Q"), array("q")
+    last: Sequence[int] = (_FIRST, 0)
+    more = True
+    while more:
+        text = cast("str | None", connection.execute(_RECEIVED, (account, *last)).get)
+        numbers = _read_numbers(f"[{text or ''}]")
+        more = len(numbers) == 2 * _AT_ONCE
+        last = numbers[-2:]
+        if len(wanted) < len(numbers) or not wanted.issuperset(numbers[1::2]):
+            pairs = [pair for pair in zip(numbers[0::2], numbers[1::2], strict=True) if pair[1] in wanted]
+            received.extend([pair[0] for pair in pairs])
+            order.extend([pair[1] for pair in pairs])
+        else:
+            received.extend(numbers[0::2])
+            order.extend(numbers[1::2])
+    thread_of = read_thread_map(connection, account).get
+    return Columns(order, received, array("Q", map(thread_of, order, order)))
+
+
+def read_everything(connection: apsw.Connection, account: AccountId) -> Columns:
+    """All emails that JMAP sees."""
+    return _read_ordered(connection, account, set(select_numbers(connection, _VISIBLE, (account,))))
