@@ -13,6 +13,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import partial
 
 import msgspec
 
@@ -73,12 +74,14 @@ class PushGetResponse(msgspec.Struct, rename="camel"):
 
 
 class PushSetResponse(msgspec.Struct, rename="camel"):
-    created: dict[str, JsonObject] = {}
-    updated: dict[str, JsonObject | None] = {}
-    destroyed: list[str] = []
-    not_created: dict[str, SetError] = {}
-    not_updated: dict[str, SetError] = {}
-    not_destroyed: dict[str, SetError] = {}
+    """None where there is nothing to tell."""
+
+    created: dict[str, JsonObject] | None = None
+    updated: dict[str, JsonObject | None] | None = None
+    destroyed: list[str] | None = None
+    not_created: dict[str, SetError] | None = None
+    not_updated: dict[str, SetError] | None = None
+    not_destroyed: dict[str, SetError] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,25 +122,39 @@ class PushMethods:
         arguments = read_arguments(PushSetArguments, call.arguments)
         check_set_size(arguments.size, call.parts.limits)
         response = PushSetResponse()
+        await self._create_all(call, arguments, response)
+        await self._update_all(call, arguments, response)
+        await self._destroy_all(call, arguments, response)
+        return response
+
+    async def _create_all(self, call: Call, arguments: PushSetArguments, response: PushSetResponse) -> None:
         for creation, members in (arguments.create or {}).items():
             try:
-                response.created[creation] = await self._create(call, creation, members)
+                made = await self._create(call, creation, members)
+                response.created = {**(response.created or {}), creation: made}
             except RecordRefused as refused:
-                response.not_created[creation] = refused.error
+                response.not_created = {**(response.not_created or {}), creation: refused.error}
+
+    async def _update_all(self, call: Call, arguments: PushSetArguments, response: PushSetResponse) -> None:
+        going = set(map(partial(_resolve, call), arguments.destroy or ()))
         for text, patch in (arguments.update or {}).items():
+            name = _resolve(call, text)
             try:
-                if text in (arguments.destroy or ()):
+                if name in going:
                     raise refuse_record(SetErrorType.WILL_DESTROY)
-                response.updated[text] = await self._update(call, text, patch)
+                response.updated = {**(response.updated or {}), name: await self._update(call, name, patch)}
             except RecordRefused as refused:
-                response.not_updated[text] = refused.error
+                response.not_updated = {**(response.not_updated or {}), name: refused.error}
+
+    async def _destroy_all(self, call: Call, arguments: PushSetArguments, response: PushSetResponse) -> None:
         for text in arguments.destroy or ():
+            name = _resolve(call, text)
             try:
-                await _destroy(call, text)
-                response.destroyed.append(text)
+                record, _ = await _find(call, name)
+                await call.parts.records.edit(call.owner, KIND, [RecordEdit(None, record.id)])
+                response.destroyed = [*(response.destroyed or ()), name]
             except RecordRefused as refused:
-                response.not_destroyed[text] = refused.error
-        return response
+                response.not_destroyed = {**(response.not_destroyed or {}), name: refused.error}
 
     # -- new ones
 
@@ -211,9 +228,9 @@ class PushMethods:
 
     # -- those that are there
 
-    async def _update(self, call: Call, text: str, patch: JsonObject) -> JsonObject | None:
+    async def _update(self, call: Call, name: str, patch: JsonObject) -> JsonObject | None:
         """What is not as the client said. Raises RecordRefused."""
-        record, kept = await _find(call, text)
+        record, kept = await _find(call, name)
         shown = kept.show(record.id)
         changed = apply_patch(shown, patch, dict.fromkeys(_CHANGEABLE))
         wrong = [name for name in changed.keys() | shown.keys() if name not in _CHANGEABLE]
@@ -251,18 +268,17 @@ async def find_own(call: Call) -> dict[str, tuple[Record, KeptPush]]:
     return found
 
 
-async def _find(call: Call, text: str) -> tuple[Record, KeptPush]:
+def _resolve(call: Call, text: str) -> str:
+    """An id; of what was not created that text itself, which is none."""
+    return resolve_id(text, call.created) or text
+
+
+async def _find(call: Call, name: str) -> tuple[Record, KeptPush]:
     """Raises RecordRefused."""
-    found = (await find_own(call)).get(resolve_id(text, call.created) or "")
+    found = (await find_own(call)).get(name)
     if found is None:
         raise refuse_record(SetErrorType.NOT_FOUND)
     return found
-
-
-async def _destroy(call: Call, text: str) -> None:
-    """Raises RecordRefused."""
-    record, _ = await _find(call, text)
-    await call.parts.records.edit(call.owner, KIND, [RecordEdit(None, record.id)])
 
 
 def _read_types(value: object) -> tuple[str, ...] | None:
