@@ -19,7 +19,8 @@ from posthouse.access.jmap.session import SessionBuilder
 from posthouse.message.mailbox import EmailId, MailboxId, Role
 from posthouse.message.objectids import name_account
 from posthouse.message.parse import parse_message
-from posthouse.msa.doors import DoorParts, Doors
+from posthouse.msa.doors import DoorParts
+from posthouse.msa.email_doors import EmailDoors
 from posthouse.msa.sent import SentParts
 from posthouse.ports.compute import FakeCompute
 from posthouse.ports.login import Login
@@ -52,9 +53,9 @@ def letter(subject: str, text: str = "Hello", **fields: str) -> bytes:
     return message.as_bytes().replace(b"\n", b"\r\n")
 
 
-def make_doors(house: House, undo_s: float = 0.0) -> Doors:
+def make_doors(house: House, undo_s: float = 0.0) -> EmailDoors:
     store = house.store
-    return Doors(
+    return EmailDoors(
         DoorParts(
             submitter=house.submitter,
             sent=SentParts(store.submissions, store.messages, store.blobs, house.clock, house.log),

@@ -40,7 +40,7 @@ from posthouse.trust.login import SaslConversation
 if TYPE_CHECKING:
     from posthouse.access.imap.settings import ImapSettings
     from posthouse.access.pop3.settings import Pop3Settings
-    from posthouse.ports.sending import Sending
+    from posthouse.ports.sending import EmailSending
 
 SERVICES = ("imap", "pop3")
 RELOADED = "The configuration was changed, log in again"
@@ -161,12 +161,13 @@ class Readers:
 
         return make
 
-    def make_sending(self) -> Sending:
-        from posthouse.msa.doors import DoorParts, Doors
+    def make_sending(self) -> EmailSending:
+        from posthouse.msa.doors import DoorParts
+        from posthouse.msa.email_doors import EmailDoors
         from posthouse.msa.sent import SentParts
 
         store, context = self._world.store, self._context
-        return Doors(
+        return EmailDoors(
             DoorParts(
                 submitter=self._world.submitter,
                 sent=SentParts(store.submissions, store.messages, store.blobs, context.clock, context.log),

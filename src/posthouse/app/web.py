@@ -33,7 +33,7 @@ from posthouse.trust.login import Accepted, Denied, SaslConversation, Turning, W
 if TYPE_CHECKING:
     from posthouse.app.worker_context import Link
     from posthouse.config.settings import Settings
-    from posthouse.ports.sending import Sending
+    from posthouse.ports.sending import EmailSending
     from posthouse.ports.transfer import Imports
 
 Converse = Callable[[Scope, Peer], SaslConversation]
@@ -162,7 +162,7 @@ class WebContext:
     directory: Directory
     resolver: Resolver
     compute: Compute
-    sending: Sending
+    sending: EmailSending
     visitors: Visitors
     periodic: list[tuple[float, Callable[[], Awaitable[None]]]] = field(default_factory=list)
     draining: list[Callable[[], None]] = field(default_factory=list)

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import re
 
-from posthouse.message.mailbox import AccountId, EmailId, MailboxId, ThreadId
+from posthouse.message.mailbox import AccountId, EmailId, MailboxId, SubmissionId, ThreadId
 
-_OF_ACCOUNT = re.compile(r"([MTF])([1-9][0-9]{0,17})-([1-9][0-9]{0,17})", re.ASCII)
+_OF_ACCOUNT = re.compile(r"([MTFS])([1-9][0-9]{0,17})-([1-9][0-9]{0,17})", re.ASCII)
 
 
 def name_account(account: AccountId) -> str:
@@ -27,6 +27,10 @@ def name_thread(owner: AccountId, thread: ThreadId) -> str:
 
 def name_mailbox(owner: AccountId, mailbox: MailboxId) -> str:
     return f"F{owner}-{mailbox}"
+
+
+def name_submission(owner: AccountId, submission: SubmissionId) -> str:
+    return f"S{owner}-{submission}"
 
 
 def parse_email_name(text: str) -> tuple[AccountId, EmailId] | None:
@@ -63,3 +67,8 @@ def find_thread(owner: AccountId, text: str) -> ThreadId | None:
 def find_mailbox(owner: AccountId, text: str) -> MailboxId | None:
     found = parse_mailbox_name(text)
     return found[1] if found is not None and found[0] == owner else None
+
+
+def find_submission(owner: AccountId, text: str) -> SubmissionId | None:
+    found = _parse(text, "S")
+    return SubmissionId(found[1]) if found is not None and found[0] == owner else None

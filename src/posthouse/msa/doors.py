@@ -6,7 +6,8 @@ nothing went; what the store refuses between two of them is told with how many h
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
 from posthouse.message.address import Address, AddressError, parse_address
@@ -111,12 +112,18 @@ class Doors:
     async def send_stored(
         self, login: Login, email: EmailId, envelope: WantedEnvelope, source: str, *, files: bool = False
     ) -> SentCopy:
-        key = login.account, email
+        with self.hold_email(login.account, email):
+            return await self._send_stored(login, email, envelope, source, files)
+
+    @contextmanager
+    def hold_email(self, account: AccountId, email: EmailId) -> Iterator[None]:
+        """Nobody else sends it meanwhile. Raises SendRefused."""
+        key = account, email
         if key in self._busy:
             raise SendRefused("5.5.0 That message is being submitted in this moment", is_race=True)
         self._busy.add(key)
         try:
-            return await self._send_stored(login, email, envelope, source, files)
+            yield
         finally:
             self._busy.discard(key)
 
@@ -151,10 +158,10 @@ class Doors:
 
 def _refuse(reply: Reply | None) -> None:
     if reply is not None:
-        raise _make_refusal(reply)
+        raise make_refusal(reply)
 
 
-def _make_refusal(reply: Reply) -> SendRefused:
+def make_refusal(reply: Reply) -> SendRefused:
     is_temporary = reply.code < 500
     is_about_policy = ".7." in reply.enhanced
     return SendRefused(
@@ -174,7 +181,7 @@ def _tell_gone(refusal: SendRefused, gone: int) -> SendRefused:
 def _describe(result: Submitted | Refused) -> SentCopy:
     """Raises SendRefused."""
     if isinstance(result, Refused):
-        raise _make_refusal(result.reply)
+        raise make_refusal(result.reply)
     return SentCopy(result.mailbox, result.uid, result.uidvalidity, result.is_repeat, result.send_at)
 
 
@@ -183,24 +190,26 @@ def _make_envelope(login: Login, wanted: WantedEnvelope) -> Envelope | None:
     if wanted.sender is None and not wanted.recipients and not wanted.options:
         return None
     try:
-        mail = parse_mail_parameters(_write_parameters(wanted.options), _OFFERED)
-        recipients = tuple(_make_recipient(address, said) for address, said in wanted.recipients)
-        sender = _parse(wanted.sender if wanted.sender is not None else login.name) if wanted.sender != "" else None
+        mail = parse_mail_parameters(describe_parameters(wanted.options), _OFFERED)
+        recipients = tuple(make_recipient(address, said) for address, said in wanted.recipients)
+        sender = (
+            parse_wanted(wanted.sender if wanted.sender is not None else login.name) if wanted.sender != "" else None
+        )
     except CommandError as refused:
-        raise _make_refusal(refused.reply) from None
+        raise make_refusal(refused.reply) from None
     return Envelope(sender, recipients, mail.body, mail.smtputf8, mail.ret, mail.envid, mail.mt_priority)
 
 
-def _make_recipient(address: str, said: Mapping[str, str | None]) -> Recipient:
-    parameters = parse_rcpt_parameters(_write_parameters(said), _OFFERED)
-    return Recipient(_parse(address), parameters.notify, parameters.orcpt)
+def make_recipient(address: str, said: Mapping[str, str | None]) -> Recipient:
+    parameters = parse_rcpt_parameters(describe_parameters(said), _OFFERED)
+    return Recipient(parse_wanted(address), parameters.notify, parameters.orcpt)
 
 
-def _write_parameters(said: Mapping[str, str | None]) -> str:
+def describe_parameters(said: Mapping[str, str | None]) -> str:
     return " ".join(name if value is None else f"{name}={value}" for name, value in said.items())
 
 
-def _parse(address: str) -> Address:
+def parse_wanted(address: str) -> Address:
     try:
         return parse_address(address)
     except AddressError as error:

@@ -284,9 +284,9 @@ class HandOver:
 
     async def is_withdrawn(self, one: Submission) -> bool:
         """Rule 8: it was moved out of Scheduled, or deleted. An email that was never filed cannot be; one that was
-        released in this moment has left, too.
+        released in this moment has left, too. What came by JMAP may lie anywhere; the store sees it leave Scheduled.
         """
-        if one.email is None:
+        if one.email is None or not decode_ticket(one.envelope).is_tied:
             return False
         scheduled = await self._find_scheduled(one.account)
         rows = await self._parts.messages.load_emails(one.account, [one.email], Fields.NONE)

@@ -74,7 +74,8 @@ class SubmitOptions:
 
     `existing`: an email of the account's that is sent; no other copy is filed. `prefix`, `protocol`: how the Received
     field begins (message/trace.py). `identity`: what the message is known by when it has no Message-ID or Date; whoever
-    gives one wants no double, whatever the credential says.
+    gives one wants no double, whatever the credential says. `sent_as`: the client's identity; with one, where the
+    email lies is the client's business (RFC 8621 §7).
     """
 
     send_at: float = 0.0
@@ -84,6 +85,7 @@ class SubmitOptions:
     protocol: str = "ESMTPSA"
     deduplicates: bool = True
     identity: str = ""
+    sent_as: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -301,6 +303,10 @@ class Submitter:
     def handover(self) -> HandOver:
         return self._parts.handover
 
+    @property
+    def parts(self) -> SubmitParts:
+        return self._parts
+
     async def submit(
         self,
         login: Login,
@@ -393,7 +399,8 @@ class Submitter:
         parts, now = self._parts, self._parts.clock.now()
         send_at = plan_time(options, now)
         keeps = login.save_sent is not SaveSent.NEVER
-        ticket = make_ticket(plan.envelope, options.prefix, options.protocol, hold, keeps)
+        ticket = make_ticket(plan.envelope, options.prefix, options.protocol, hold, keeps or bool(options.sent_as))
+        ticket.identity, ticket.is_tied = options.sent_as, not options.sent_as
         spool = parts.handover.spool()
         wire = await self._make_body(login.account, plan.wire)
         filed = await self._make_addition(login.account, plan, wire, send_at, keeps, options)

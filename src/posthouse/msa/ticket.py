@@ -22,6 +22,7 @@ class Ticket(msgspec.Struct, array_like=True, omit_defaults=True):
     """`prefix` and `protocol` are of the Received field. `hold` says why it waits for an administrator, "" if not.
 
     `keeps`: what lies in Scheduled moves to Sent when it is sent; else it goes. `by`: at, mode R, trace (RFC 2852).
+    `is_tied`: it waits in Scheduled, or not at all. `identity`: of the client (RFC 8621 §6), "" for other doors.
     """
 
     sender: str | None
@@ -36,6 +37,8 @@ class Ticket(msgspec.Struct, array_like=True, omit_defaults=True):
     protocol: str
     hold: str = ""
     keeps: bool = True
+    is_tied: bool = True
+    identity: str = ""
 
 
 def make_ticket(envelope: Envelope, prefix: bytes, protocol: str, hold: str, keeps: bool) -> Ticket:

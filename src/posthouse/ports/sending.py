@@ -2,20 +2,35 @@
 
 from __future__ import annotations
 
+import enum
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from posthouse.message.mailbox import AccountId, EmailId, MailboxId, ModSeq, Uid, UidValidity
+from posthouse.message.mailbox import AccountId, EmailId, MailboxId, ModSeq, SubmissionId, Uid, UidValidity
 from posthouse.ports.login import Login
-from posthouse.ports.store import Added, Addition
+from posthouse.ports.store import Added, Addition, Submission
+
+
+class SendFault(enum.Enum):
+    """What is wrong, for who must say it in one word (RFC 8621 §7.5)."""
+
+    OTHER = enum.auto()
+    ENVELOPE = enum.auto()  # a parameter there is not, or with a value it cannot have
+    SENDER = enum.auto()  # not allowed as envelope sender
+    AUTHOR = enum.auto()  # not allowed in From
+    NO_RECIPIENTS = enum.auto()
+    TOO_MANY_RECIPIENTS = enum.auto()
+    RECIPIENTS = enum.auto()  # `SendRefused.addresses`
+    MESSAGE = enum.auto()
+    QUOTA = enum.auto()
 
 
 class SendRefused(Exception):
     """Nothing was stored or sent. The text begins with the enhanced code and names the address at fault.
 
     `is_policy`: it is about who may send what (`POLICYDENIED`); `is_limit`: too much now (`LIMIT`); `is_temporary`:
-    later it may go; `is_race`: it is being submitted in this moment.
+    later it may go; `is_race`: it is being submitted in this moment. `fault`, `addresses`: of `EmailSending` alone.
     """
 
     def __init__(
@@ -26,8 +41,11 @@ class SendRefused(Exception):
         is_temporary: bool = False,
         is_limit: bool = False,
         is_race: bool = False,
+        fault: SendFault = SendFault.OTHER,
+        addresses: Sequence[str] = (),
     ) -> None:
         super().__init__(text)
+        self.fault, self.addresses = fault, tuple(addresses)
         self.text, self.is_policy, self.is_temporary = text, is_policy, is_temporary
         self.is_limit, self.is_race = is_limit, is_race
 
@@ -93,3 +111,57 @@ class Sending(Protocol):
 
         Raises as `Messages.add`.
         """
+
+
+# -- JMAP
+
+
+@dataclass(frozen=True, slots=True)
+class EmailWish:
+    """How an email is to be sent. `identity`: what the client sends it as, kept with the submission. An envelope may
+    hold the mail (HOLDFOR, HOLDUNTIL: RFC 4865 §4) for up to `max_hold_s`.
+    """
+
+    envelope: WantedEnvelope
+    identity: str = ""
+    max_hold_s: float = 0.0
+    max_recipients: int = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class SubmittedEmail:
+    """`send_at`: it waits until then; 0: it does not wait."""
+
+    id: SubmissionId
+    is_repeat: bool = False
+    send_at: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class SentEnvelope:
+    """What is kept of a submission. `identity` "": it did not come by JMAP."""
+
+    envelope: WantedEnvelope
+    identity: str = ""
+
+
+class EmailSending(Sending, Protocol):
+    """What JMAP asks beside that (RFC 8621 §7)."""
+
+    async def submit_email(self, login: Login, email: EmailId, wish: EmailWish, source: str) -> SubmittedEmail:
+        """An email of the account is sent as it is, and stays where it lies. It waits for the undo time, or as long as
+        it is held. Raises SendRefused.
+        """
+
+    async def submit_message(self, login: Login, octets: bytes, envelope: WantedEnvelope, source: str) -> SubmissionId:
+        """A message that is nowhere in the account, at once: a receipt. Raises SendRefused."""
+
+    async def put_off(self, account: AccountId, submission: SubmissionId) -> None:
+        """What waits lies in Scheduled, and neither in Drafts nor in Sent (sending.md rule 8): called when the client
+        has moved it to where it shall be. It goes to Sent when it is sent. Does nothing for what does not wait.
+        """
+
+    async def cancel(self, account: AccountId, submission: SubmissionId) -> bool:
+        """Taken back, and from Scheduled into Drafts. False when it is too late."""
+
+    def read_envelope(self, submission: Submission) -> SentEnvelope: ...

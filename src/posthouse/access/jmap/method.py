@@ -22,7 +22,7 @@ from posthouse.ports.directory import Accounts
 from posthouse.ports.login import Login, Scope
 from posthouse.ports.observe import Log
 from posthouse.ports.records import Records
-from posthouse.ports.sending import Sending
+from posthouse.ports.sending import EmailSending
 from posthouse.ports.store import Store
 from posthouse.ports.uploads import Uploads
 from posthouse.protocol.jmap.errors import ErrorType, MethodError
@@ -39,7 +39,7 @@ class JmapParts:
 
     store: Store
     records: Records
-    sending: Sending
+    sending: EmailSending
     accounts: Accounts
     uploads: Uploads
     clock: Clock
