@@ -29,6 +29,8 @@ TABLES = (
     "submission",
     "submission_recipient",
     "submission_key",
+    "record",
+    "answered",
 )
 _UNSEEN = "SELECT count(*) FROM placement p WHERE p.account = m.account AND p.mailbox = m.mailbox AND p.flags & 9 = 0"
 _OF_MAILBOX = "FROM placement p WHERE p.account = m.account AND p.mailbox = m.mailbox"
@@ -106,6 +108,16 @@ RULES = {
         "SELECT account, submission FROM (SELECT account, submission FROM submission_recipient"
         " UNION SELECT account, submission FROM submission_key) AS r WHERE NOT EXISTS"
         " (SELECT 1 FROM submission s WHERE s.account = r.account AND s.submission = r.submission)"
+    ),
+    "a removed record is due, or one is changed before it was made": (
+        "SELECT account, kind, record FROM record WHERE value IS NULL AND due IS NOT NULL OR changed < created"
+    ),
+    "account has a record with a higher modseq": (
+        "SELECT a.account FROM account a WHERE modseq < (SELECT max(changed) FROM record WHERE account = a.account)"
+    ),
+    "records or answers of no account": (
+        "SELECT account FROM (SELECT account FROM record UNION SELECT account FROM answered)"
+        " WHERE account NOT IN (SELECT account FROM account)"
     ),
     "submission has octets exactly while it is to be sent": (
         "SELECT account, submission FROM submission WHERE (wire <> 0) <> (state IN ('pending', 'held', 'queued'))"

@@ -32,6 +32,7 @@ from posthouse.adapters.sqlite.store_base import StoreOptions
 from posthouse.adapters.sqlite.store_gate import ShardGate
 from posthouse.message.mailbox import AccountId, MailboxId, Role, UidRange
 from posthouse.ports.clock import FakeClock
+from posthouse.ports.records import RecordEdit, RecordId
 from posthouse.ports.spool import Body
 from posthouse.ports.store import (
     Fields,
@@ -190,6 +191,23 @@ async def play_erase(actor: Actor) -> None:
     await actor.do("purge its bodies", store.purge(clock.now()))
 
 
+async def play_records(actor: Actor) -> None:
+    store, clock = actor.store, actor.clock
+    records, answered = store.records, store.answered
+    await actor.do("make", records.edit(ANN, "note", [RecordEdit({"a": 1}), RecordEdit({"b": 2}, due=clock.now() + 5)]))
+    edits = [RecordEdit({"a": 3}, RecordId(1), due=7.0), RecordEdit(None, RecordId(2)), RecordEdit({"c": 4})]
+    await actor.do("change, remove, make", records.edit(ANN, "note", edits))
+    await actor.do("claim", answered.claim(ANN, b"sender", clock.now(), clock.now() + DAY))
+    await actor.do("remove", records.edit(ANN, "note", [RecordEdit(None, RecordId(1)), RecordEdit(None, RecordId(3))]))
+    await actor.do("make another kind", records.edit(ANN, "other", [RecordEdit({})]))
+    await actor.do("forget", store.forget_changes(ANN, await store.changes.modseq(ANN)))
+    clock.advance(2 * DAY)
+    await actor.do("purge", store.purge(clock.now()))
+    await actor.do("remove account", store.remove_account(ANN))
+    clock.advance(2 * DAY)
+    await actor.do("erase account", store.purge(clock.now()))
+
+
 async def leave_a_mess(path: Path) -> None:
     """Shard 0 suspect (S3), a file nobody wants (B2), one half-written (B1), more WAL than database."""
     clock = FakeClock()
@@ -223,6 +241,7 @@ SCENES = {
     "between": Scene(play_between),
     "submit": Scene(play_submit),
     "erase": Scene(play_erase),
+    "records": Scene(play_records),
     "adopt": Scene(play_adopt, leave_a_mess),
 }
 
@@ -346,11 +365,13 @@ def describe_rows(base: Path) -> set[str]:
             "SELECT gone IS NOT NULL, (SELECT min(flags & 8) FROM placement p WHERE p.account = e.account"
             " AND p.email = e.email) FROM email e"
         ).fetchall()
+        records = connection.execute("SELECT value IS NULL, due IS NOT NULL FROM record").fetchall()
     except apsw.SQLError:  # no tables yet
         return {"S0"}
     finally:
         connection.close()
     seen = {"B5" if unreferenced else "B4" if is_file else "B3" for is_file, unreferenced in bodies}
+    seen |= {"K3" if removed else "K2" if due else "K1" for removed, due in records}
     seen |= {"E3" if gone else "E2" if deleted else "E1" for gone, deleted in emails}
     return seen | ({"B2"} if orphans(base) else set())
 

@@ -115,7 +115,8 @@ class Vacation:
         if sender is None or account is None or account.is_disabled:
             return
         response = await self._find_response(account.id)
-        if response is None:
+        if response is None:  # not asked again before the next refresh
+            self._away.discard(account.id)
             return
         own = await self._find_own_address(parcel, account, sender)
         if own is None:
