@@ -6,10 +6,20 @@ import { App } from "./app.tsx";
 import { handleKey } from "./keys.ts";
 import { startRouter } from "./router.ts";
 import { startPreferences } from "./state/preferences.ts";
-import { loadSession } from "./state/session.ts";
+import { loadSession, setOnline } from "./state/session.ts";
+import { trustedWorker } from "./trust.ts";
 
 startPreferences();
 startRouter();
 document.addEventListener("keydown", handleKey);
 void loadSession();
+/** Lets the page open without a network, and be installed. */
+function startWorker(): void {
+  if (!import.meta.env.PROD || !("serviceWorker" in navigator)) return;
+  navigator.serviceWorker.register(trustedWorker()).catch(() => undefined);
+}
+
+addEventListener("load", startWorker);
+addEventListener("online", () => setOnline(true));
+addEventListener("offline", () => setOnline(false));
 render(<App />, document.getElementById("app")!);

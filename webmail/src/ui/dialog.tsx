@@ -27,7 +27,6 @@ export function Dialog({ title, onClose, children, actions, size = "normal" }: D
     };
   }, []);
   return (
-    // biome-ignore lint/a11y/useKeyWithClickEvents: Escape closes it already
     <dialog
       ref={element}
       class={`dialog ${size}`}

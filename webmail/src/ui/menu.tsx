@@ -124,7 +124,6 @@ export function MenuList({ label, items, near, owner, onClose }: MenuListProps) 
 function MenuButton({ item, onClose }: { item: MenuItem; onClose: (takesFocus: boolean) => void }) {
   const isChoice = item.isChecked !== undefined;
   return (
-    // biome-ignore lint/a11y/useAriaPropsSupportedByRole: the role beside it supports it
     <button
       type="button"
       role={isChoice ? "menuitemcheckbox" : "menuitem"}

@@ -52,7 +52,6 @@ export function VirtualList(props: VirtualListProps) {
   const rows: ComponentChildren[] = [];
   for (let index = first; index < last; index++) rows.push(renderRow(index));
   return (
-    // biome-ignore lint/a11y/useAriaPropsSupportedByRole: the role beside it supports it
     <div
       {...native}
       ref={box}

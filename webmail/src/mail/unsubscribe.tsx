@@ -1,0 +1,62 @@
+// Leaving a mailing list: by one click where the list takes that (RFC 8058), by mail, or on the list's page.
+
+import { useState } from "preact/hooks";
+import { api } from "../api.ts";
+import { t } from "../i18n/t.ts";
+import { compose } from "../state/compose.ts";
+import { Confirm } from "../ui/dialog.tsx";
+import { Icon } from "../ui/icon.tsx";
+import { toast } from "../ui/toast.tsx";
+import type { Details } from "./details.ts";
+import { fullName } from "./people.ts";
+
+export function Unsubscribe({ details }: { details: Details }) {
+  const [isAsking, setAsking] = useState(false);
+  const urls = details["header:List-Unsubscribe:asURLs"] ?? [];
+  const page = urls.find((url) => url.startsWith("https:")) ?? urls.find((url) => url.startsWith("http:"));
+  const mail = urls.find((url) => url.startsWith("mailto:"));
+  if (!page && !mail) return null;
+  const sender = fullName(details.from?.[0] ?? { name: null, email: "?" });
+  const isOneClick =
+    /One-Click/i.test(details["header:List-Unsubscribe-Post:asText"] ?? "") && page?.startsWith("https:");
+  return (
+    <p class="list-line">
+      <Icon name="users" size={16} />
+      <button type="button" class="link" onClick={() => setAsking(true)}>
+        {t("read.unsubscribe")}
+      </button>
+      {isAsking && (
+        <Confirm
+          title={t("read.unsubscribeTitle")}
+          text={t("read.unsubscribeText", { sender })}
+          action={t("read.unsubscribe")}
+          onClose={() => setAsking(false)}
+          onConfirm={() => void leave(details.id, isOneClick ? page! : "", mail ?? "", page ?? "")}
+        />
+      )}
+    </p>
+  );
+}
+
+async function leave(emailId: string, oneClick: string, mail: string, page: string): Promise<void> {
+  if (oneClick) {
+    try {
+      await api("POST", "unsubscribe", { emailId });
+      toast(t("read.unsubscribed"));
+      return;
+    } catch {
+      // The other ways are left.
+    }
+  }
+  if (mail) composeLeaving(mail);
+  else open(page, "_blank", "noopener,noreferrer");
+}
+
+/** What is sent is shown before it goes. */
+function composeLeaving(mailto: string): void {
+  const address = new URL(mailto);
+  const fields = address.searchParams;
+  const to = decodeURIComponent(address.pathname);
+  const [subject, body] = [fields.get("subject") ?? "unsubscribe", fields.get("body") ?? ""];
+  compose({ kind: "new", to, subject, body });
+}
