@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Protocol
 
 from posthouse.access.jmap.blobs_reading import Blob, find_blob, read_blob
 from posthouse.access.jmap.method import JmapParts
-from posthouse.adapters.image_fetch import PictureFetch
-from posthouse.adapters.preview_pool import Helper
+from posthouse.adapters.preview_confine import Done, Job
 from posthouse.app.web import Visitors
 from posthouse.message.mailbox import AccountId
 from posthouse.message.objectids import name_account
@@ -24,6 +25,29 @@ NEVER_A_PAGE = "sandbox; default-src 'none'; frame-ancestors 'none'"
 _ACCOUNT = re.compile(r"A([1-9][0-9]{0,17})", re.ASCII)
 
 
+class Helping(Protocol):
+    """adapters/preview_pool.py."""
+
+    async def run(self, job: Job) -> Done:
+        """Raises HelperFailed."""
+
+    async def sweep(self) -> None: ...
+
+    async def close(self) -> None: ...
+
+
+class Fetching(Protocol):
+    """adapters/image_fetch.py."""
+
+    async def get(self, url: str) -> bytes:
+        """Raises FetchError."""
+
+    async def post_form(self, url: str, form: Mapping[str, str]) -> int:
+        """Raises FetchError."""
+
+    async def close(self) -> None: ...
+
+
 @dataclass(frozen=True, slots=True)
 class ViewDesk:
     """`pages` takes HTML apart, `previews` pictures and PDF: a slow picture holds up no message. `fetching`: how many
@@ -34,9 +58,9 @@ class ViewDesk:
     visitors: Visitors
     clock: Clock
     log: Log
-    pages: Helper
-    previews: Helper
-    fetch: PictureFetch | None
+    pages: Helping
+    previews: Helping
+    fetch: Fetching | None
     key: bytes
     fetching: asyncio.Semaphore
 
