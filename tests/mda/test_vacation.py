@@ -134,6 +134,14 @@ async def test_an_answer_has_the_subject_and_the_texts_that_were_set() -> None:
     assert house.outgoing.sent[0][1].isascii()
 
 
+async def test_an_answer_that_is_html_has_its_text_beside_it() -> None:
+    house = await open_house(textBody=None, htmlBody="<p>I am <b>away</b>.</p><p>Ask Carol &amp; Dan.</p>")
+    await house.deliver()
+    plain, html = house.read_answer().iter_parts()
+    assert plain.get_content() == "I am away.\r\nAsk Carol & Dan.\r\n"
+    assert html.get_content_type() == "text/html"
+
+
 async def test_an_answer_without_a_text_has_a_usual_one() -> None:
     house = await open_house(textBody=None)
     await house.deliver()

@@ -16,6 +16,7 @@ from posthouse.message.dates import format_date
 from posthouse.message.encodings import encode_quoted_printable
 from posthouse.message.header import encode_phrase, find_header_end, iterate_fields, make_field, unfold
 from posthouse.message.instant import Instant
+from posthouse.message.text import strip_html
 
 MAX_HEAD = 262_144
 _MAX_LINE = 78
@@ -158,13 +159,19 @@ def _write_references(to: Answered) -> list[bytes]:
 
 
 def _write_body(answer: Answer) -> bytes:
-    texts = [("plain", answer.text), ("html", answer.html)]
+    texts = [("plain", answer.text if answer.text.strip() else _read_page(answer.html)), ("html", answer.html)]
     parts = [_write_part(kind, text) for kind, text in texts if text.strip()] or [_write_part("plain", _USUAL)]
     if len(parts) == 1:
         return parts[0]
     mark = f"=_{answer.token}".encode("ascii")
     opening = b'Content-Type: multipart/alternative;\r\n\tboundary="%b"\r\n\r\n' % mark
     return opening + b"".join(b"--%b\r\n%b\r\n" % (mark, part) for part in parts) + b"--%b--\r\n" % mark
+
+
+def _read_page(page: str) -> str:
+    """Its text (RFC 8621 §8), for who reads no HTML."""
+    lines = [line.strip() for line in strip_html(page).split("\n")]
+    return "\n".join(line for line in lines if line)
 
 
 def _write_part(kind: str, text: str) -> bytes:
