@@ -22,6 +22,7 @@ import uvloop
 from posthouse.adapters.clock import SystemClock
 from posthouse.adapters.journal import HourJournal
 from posthouse.adapters.log import StderrLog
+from posthouse.adapters.memory import keep_large_blocks_apart
 from posthouse.adapters.metrics import PlainMetrics
 from posthouse.app.acceptor import Acceptor, Board
 from posthouse.app.exchange import WorkerExchange
@@ -204,6 +205,7 @@ async def _run(launch: Launch, settings: Settings, log: StderrLog, make_worker: 
 
 def main(arguments: Sequence[str] | None = None, make_worker: WorkerFactory = _make_real_worker) -> int:
     """`make_worker` lets tests run another role in a real process."""
+    keep_large_blocks_apart()
     launch, settings, log = begin(arguments)
     log = log.bind(process=f"worker {launch.generation}.{launch.index}")
     code = 1
