@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import itertools
 import json
-from collections.abc import AsyncIterator, Iterator, Mapping, MutableMapping
+from collections.abc import AsyncIterator, Callable, Collection, Iterator, Mapping, MutableMapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -18,12 +18,13 @@ from posthouse.adapters.sqlite.directory_credentials import SqliteCredentials
 from posthouse.adapters.sqlite.directory_factors import SqliteSecondFactors
 from posthouse.adapters.sqlite.directory_web import DirectoryWriter, SqliteWebSessions
 from posthouse.app.web import Visitors
-from posthouse.app.web_api import make_endpoints
+from posthouse.app.web_api import ApiParts, make_endpoints
 from posthouse.app.web_api_desk import ApiDesk, Cookies, WebFacts
 from posthouse.app.web_api_table import Api
 from posthouse.app.web_api_transfer import TransferParts
 from posthouse.app.worker_context import Arguments, LinkError
 from posthouse.manage.accounts import PasswordOperations
+from posthouse.manage.trace import Story
 from posthouse.manage.web_passwords import OwnPasswords
 from posthouse.message.address import parse_address
 from posthouse.message.mailbox import AccountId
@@ -33,6 +34,7 @@ from posthouse.ports.clock import FakeClock
 from posthouse.ports.compute import FakeCompute
 from posthouse.ports.credentials import NEW, Credential, CredentialKind, FakePasswordHash
 from posthouse.ports.directory_admin import NewAccount
+from posthouse.ports.history import History, Record
 from posthouse.ports.login import Login, Scope
 from posthouse.ports.observe import FakeFigure, FakeLog
 from posthouse.ports.sending import Sending, SendRefused
@@ -117,6 +119,14 @@ class FakeSending:
     def check_annotation(self, login: Login, entry: str, value: bytes | None) -> None:
         if self.refusal:
             raise SendRefused(self.refusal)
+
+
+class KnownHistory:
+    def __init__(self, records: list[Record]) -> None:
+        self._records = records
+
+    def find(self, terms: Collection[str]) -> Sequence[Record]:
+        return [record for record in self._records if {str(value) for value in record.values()} & set(terms)]
 
 
 class _Connection:
@@ -208,6 +218,7 @@ class House:
     link: FakeLink = field(default_factory=FakeLink)
     pauses: list[float] = field(default_factory=list)
     max_import: int = 1 << 20
+    records: list[Record] | OSError = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self.store = MemoryStore(self.clock)
@@ -261,8 +272,13 @@ class House:
             secret_octets=octets,
         )
         transfers = TransferParts(MemoryImports(self.store.messages), self.folder, self.max_import, 100_000)
-        self.api = Api(make_endpoints(self.desk, transfers), self.desk.guard)
+        self.api = Api(make_endpoints(self.desk, ApiParts(transfers, self._look)), self.desk.guard)
         self.app = HttpApp(self.api.make_routes(), AppSettings(HttpLimits()), self.log)
+
+    def _look(self, question: Callable[[History], list[Story]]) -> list[Story]:
+        if isinstance(self.records, OSError):
+            raise self.records
+        return question(KnownHistory(self.records))
 
     async def _pause(self, seconds: float) -> None:
         self.pauses.append(seconds)

@@ -27,13 +27,14 @@ from posthouse.adapters.log import StderrLog
 from posthouse.adapters.metrics import COUNTER, HISTOGRAM, PlainMetrics, Sample, Snapshot, merge, render
 from posthouse.app import feed, login_failures, maildrops, session_slots
 from posthouse.app.control import Asked, ControlServer, Unanswered, add_up, ask_all, merge_pages
+from posthouse.app.coordinator_web import WebQuestions
 from posthouse.app.exchange import News, Report, to_arguments
 from posthouse.app.launch import Launch
 from posthouse.app.rpc import Channel, Connections, Handlers
 from posthouse.app.shared_sites import SharedSites, WindowSettings, windows_of
 from posthouse.app.sockets import peer_uid
 from posthouse.app.supervised import SupervisorLine, begin
-from posthouse.app.worker_context import Arguments, LinkError
+from posthouse.app.worker_context import Arguments, Handler, LinkError
 from posthouse.config.settings import Settings
 from posthouse.manage.operations import add_changes
 from posthouse.ports.clock import Clock
@@ -78,6 +79,7 @@ class Shared:
 
     def __init__(self, worker_count: int, windows: WindowSettings, clock: Clock, log: Log) -> None:
         self.workers: dict[int, ConnectedWorker] = {}
+        self.requests: dict[str, Handler] = {}  # what workers may ask beside what is here
         self._clock = clock
         self._log = log
         self._numbers = itertools.count(1)
@@ -111,6 +113,7 @@ class Shared:
 
         handlers.requests["hello"] = welcome
         handlers.requests["metrics"] = tell_metrics
+        handlers.requests |= self.requests
         handlers.notices["report"] = lambda args: self._take_report(number, args)
         for op in (feed.OP, login_failures.OP):
             handlers.notices[op] = partial(self._pass_on, number, op)
@@ -201,7 +204,11 @@ class Shared:
             worker.last = msgspec.convert(told, list[Sample])
 
     async def read_metrics(self) -> str:
-        """The whole server's, as Prometheus text. Counters of workers that ended stay in the sum."""
+        """The whole server's, as Prometheus text."""
+        return render(await self.read_samples())
+
+    async def read_samples(self) -> Snapshot:
+        """Counters of workers that ended stay in the sum."""
         unanswered = Unanswered()
 
         async def ask(worker: ConnectedWorker) -> None:
@@ -214,7 +221,7 @@ class Shared:
         own.gauge("posthouse_workers", "Workers connected to the coordinator").set(len(self.workers))
         own.gauge("posthouse_workers_unanswered", "Workers that did not tell their figures").set(len(unanswered.names))
         told = [worker.last for worker in self.workers.values()]
-        return render(merge([*told, *self._ended.values(), self._long_ended, own.snapshot()]))
+        return merge([*told, *self._ended.values(), self._long_ended, own.snapshot()])
 
     def _keep_ended(self, worker: ConnectedWorker) -> None:
         """Only what adds up is kept. The latest by name, for they may have lost no more than the connection."""
@@ -344,7 +351,10 @@ async def run_coordinator(launch: Launch, settings: Settings, log: StderrLog) ->
     line = SupervisorLine(launch.channel)
     shared = Shared(launch.worker_count, windows_of(settings), SystemClock(), log)
     control = ControlServer(launch.server_uid, log)
-    Operations(shared, line).register(control)
+    operations = Operations(shared, line)
+    operations.register(control)
+    questions = WebQuestions(operations, shared.read_samples, SystemClock(), log)
+    shared.requests |= questions.handlers()
 
     def configure(args: Mapping[str, object], _: Sequence[int]) -> None:
         shared.configure(msgspec.convert(args["worker_count"], int), msgspec.convert(args["windows"], WindowSettings))
@@ -357,9 +367,11 @@ async def run_coordinator(launch: Launch, settings: Settings, log: StderrLog) ->
         for serve, number in zip(connections, (launch.link, launch.control), strict=True)
     ]
     line.send("ready")
-    ticking = asyncio.get_running_loop().create_task(_tick(shared))
+    loop = asyncio.get_running_loop()
+    tasks = [loop.create_task(_tick(shared)), loop.create_task(questions.sample_forever())]
     await line.endings.get()
-    ticking.cancel()
+    for task in tasks:
+        task.cancel()
     for server in servers:
         server.close()
     for each in connections:

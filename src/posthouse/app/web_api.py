@@ -6,8 +6,11 @@ The handlers are in web_api_*.py, the table they make is served and described fr
 from __future__ import annotations
 
 import secrets
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from contextlib import closing
+from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 
 from posthouse import __version__
 from posthouse.adapters.passkeys import WebAuthn
@@ -16,16 +19,21 @@ from posthouse.adapters.sqlite.directory import SqliteDirectory
 from posthouse.adapters.sqlite.directory_credentials import SqliteCredentials
 from posthouse.adapters.sqlite.directory_factors import SqliteSecondFactors
 from posthouse.adapters.sqlite.directory_web import DirectoryWriter, SqliteWebSessions
+from posthouse.adapters.sqlite.journal_index import JournalIndex
 from posthouse.app.directory import directory_path, lend_admin, open_for_worker
 from posthouse.app.web import WebContext
+from posthouse.app.web_api_admin import AdminApi
 from posthouse.app.web_api_desk import ApiDesk, Cookies, WebFacts
 from posthouse.app.web_api_factors import FactorApi
+from posthouse.app.web_api_server import Look, ServerApi
 from posthouse.app.web_api_session import SessionApi
 from posthouse.app.web_api_settings import SettingsApi
 from posthouse.app.web_api_table import Api, Endpoint
 from posthouse.app.web_api_transfer import TransferApi, TransferParts
 from posthouse.manage.accounts import PasswordOperations
+from posthouse.manage.trace import Story
 from posthouse.manage.web_passwords import OwnPasswords
+from posthouse.ports.history import History
 from posthouse.serve.http_messages import AnyRoute
 from posthouse.trust.web_factors import Challenges, CodeDesk
 from posthouse.trust.web_logins import WebLogins, WebLoginSettings
@@ -39,16 +47,31 @@ def make_routes(web: WebContext) -> Sequence[AnyRoute]:
     desk = _make_desk(web, people)
     web.visitors.cookies = Cookies(desk.logins)
     web.periodic.append((_FLUSH_S, desk.logins.flush))
-    return Api(make_endpoints(desk, _make_transfers(web)), desk.guard).make_routes()
+    parts = ApiParts(_make_transfers(web), partial(_look, Path(web.settings.data) / "journal"))
+    return Api(make_endpoints(desk, parts), desk.guard).make_routes()
 
 
-def make_endpoints(desk: ApiDesk, transfers: TransferParts) -> list[Endpoint]:
+@dataclass(frozen=True, slots=True)
+class ApiParts:
+    transfers: TransferParts
+    look: Look
+
+
+def make_endpoints(desk: ApiDesk, parts: ApiParts) -> list[Endpoint]:
     return [
         *SessionApi(desk).endpoints(),
         *FactorApi(desk).endpoints(),
         *SettingsApi(desk).endpoints(),
-        *TransferApi(desk, transfers).endpoints(),
+        *TransferApi(desk, parts.transfers).endpoints(),
+        *AdminApi(desk).endpoints(),
+        *ServerApi(desk, parts.look).endpoints(),
     ]
+
+
+def _look(root: Path, question: Callable[[History], list[Story]]) -> list[Story]:
+    with closing(JournalIndex(root)) as index:
+        index.catch_up()
+        return question(index)
 
 
 def _make_transfers(web: WebContext) -> TransferParts:

@@ -107,8 +107,8 @@ class DirectoryAdmin(Protocol):
     def forget_account(self, account: AccountId) -> None:
         """The store has erased it. Its id does not come back."""
 
-    def list_accounts(self, domain: str = "") -> Iterator[Account]:
-        """By login name."""
+    def list_accounts(self, domain: str = "", after: Address | None = None) -> Iterator[Account]:
+        """By login name (domain, then local part), those behind `after`."""
 
     def list_removed(self, before: Instant | None = None) -> Sequence[RemovedAccount]:
         """Removed until then."""

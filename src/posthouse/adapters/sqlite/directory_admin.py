@@ -333,14 +333,14 @@ class SqliteDirectoryAdmin:
             for table in _OWN_TABLES:
                 self._run(f"DELETE FROM {table} WHERE account = ?", account)
 
-    def list_accounts(self, domain: str = "") -> Iterator[Account]:
-        only, after = _name(domain) if domain else "", ("", "")
-        while rows := self._run(_LIST_ACCOUNTS, *after, only, self._page):
+    def list_accounts(self, domain: str = "", after: Address | None = None) -> Iterator[Account]:
+        only, last = _name(domain) if domain else "", _check_name(after) if after is not None else Name("", "")
+        while rows := self._run(_LIST_ACCOUNTS, *last, only, self._page):
             for _, _, account in rows:
                 found = read_account(self.connection, AccountId(cast(int, account)))
                 if found is not None:
                     yield found
-            after = (str(rows[-1][0]), str(rows[-1][1]))
+            last = Name(str(rows[-1][0]), str(rows[-1][1]))
 
     def list_removed(self, before: Instant | None = None) -> Sequence[RemovedAccount]:
         rows = self._run(_LIST_REMOVED, self._clock.now() if before is None else before)
