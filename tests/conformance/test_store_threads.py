@@ -79,3 +79,13 @@ async def test_a_thread_that_was_merged_is_nowhere(office: Office) -> None:
     _, places = await office.store.threads.places_of(ALICE, [one.thread, two.thread], [])
     assert places.there == {inbox: {one.thread}}
     assert await all_places(office) == ({inbox: 1}, {inbox: 1})
+
+
+async def test_threads_that_name_a_message(office: Office) -> None:
+    one = (await office.add(addition=make_addition(subject="tea", message_id="a@x")))[0]
+    report = make_addition(subject="Undelivered", message_id="b@x", references=("a@x",))
+    two = (await office.add(addition=report))[0]
+    await office.add(addition=make_addition(subject="tea", message_id="c@x"))
+    assert set(await office.store.threads.naming(ALICE, "a@x")) == {one.thread, two.thread}
+    assert await office.store.threads.naming(ALICE, "nothing@x") == []
+    assert await office.store.threads.naming(BOB, "a@x") == []

@@ -13,6 +13,7 @@ from posthouse.ms.search import EmailFacts, compile_search, score
 from posthouse.ms.sort import sort_rows
 from posthouse.ms.texts import MessageTexts
 from posthouse.ms.thread_trees import Forest, ThreadBy, ThreadRow, build_threads, list_parents
+from posthouse.ms.threads import counting_ids
 from posthouse.ms.uidsets import from_list
 from posthouse.ports.store import AccountChanges, EmailList, Enough, SearchResult, Usage
 from posthouse.ports.store_memory_mailboxes import Reading, find_box
@@ -254,6 +255,10 @@ class MemoryThreads:
         state = self._read(account)
         named = {*threads, *[state.emails[email].thread for email in emails if email in state.emails]}
         return named, _find_places(state, named)
+
+    async def naming(self, account: AccountId, message_id: str) -> list[ThreadId]:
+        emails = self._read(account).emails.values()
+        return sorted({email.thread for email in emails if message_id in counting_ids(email.message)})
 
 
 def _find_places(state: AccountState, wanted: set[ThreadId] | None) -> ThreadPlaces:

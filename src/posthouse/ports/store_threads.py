@@ -28,3 +28,6 @@ class Threads(Protocol):
         self, account: AccountId, threads: Sequence[ThreadId], emails: Sequence[EmailId]
     ) -> tuple[set[ThreadId], ThreadPlaces]:
         """Of these threads and of those that the emails belong to, which are named; as they are at one moment."""
+
+    async def naming(self, account: AccountId, message_id: str) -> list[ThreadId]:
+        """Those with an email that has this Message-ID (without brackets) or refers to it, whatever its subject."""

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 
+from posthouse.access.jmap.changes_between import find_end
 from posthouse.access.jmap.mailbox_set import set_mailboxes
 from posthouse.access.jmap.mailboxes import (
     COUNTS,
@@ -79,13 +80,10 @@ async def list_changes(call: Call) -> Answer:
     asked = read_arguments(ChangesArguments, call.arguments)
     owner = call.check_account(asked.account_id)
     changes = await _read_changes(call, asked.since_state)
-    touched = [*changes.mailboxes_created, *changes.mailboxes_updated, *changes.mailboxes_counted]
-    end, has_more = changes.modseq, False
-    if asked.max_changes is not None and len(touched) + len(changes.mailboxes_destroyed) > asked.max_changes:
-        room = asked.max_changes - len(changes.mailboxes_destroyed)
-        end, has_more = await _cut(call, owner, changes, room), True
-        touched = await _touched_until(call, owner, changes, end)
-    kept = set(touched)
+    moments = await _moments(call, owner, changes)
+    room = None if asked.max_changes is None else asked.max_changes - len(changes.mailboxes_destroyed)
+    end = find_end(moments.values(), changes.modseq, room)
+    kept = {box for box, moment in moments.items() if moment <= end}
     created = [box for box in changes.mailboxes_created if box in kept]
     updated = sorted(kept.difference(created))
     is_counted = bool(updated) and kept.isdisjoint(changes.mailboxes_updated) and not created
@@ -93,7 +91,7 @@ async def list_changes(call: Call) -> Answer:
         account_id=asked.account_id,
         old_state=asked.since_state,
         new_state=write_state(end),
-        has_more_changes=has_more,
+        has_more_changes=end < changes.modseq,
         created=_names(owner, created),
         updated=_names(owner, updated),
         destroyed=_names(owner, changes.mailboxes_destroyed),
@@ -106,19 +104,6 @@ async def _read_changes(call: Call, since: str) -> AccountChanges:
     if not changes.is_complete:
         raise MethodError(ErrorType.CANNOT_CALCULATE_CHANGES)
     return changes
-
-
-async def _cut(call: Call, owner: AccountId, changes: AccountChanges, room: int) -> ModSeq:
-    """Up to which state at most `room` mailboxes were made or changed: those that went are all told at once."""
-    moments = sorted((await _moments(call, owner, changes)).values())
-    ends = [moments[place] for place in range(room) if moments[place] < moments[place + 1]] if room > 0 else []
-    if not ends:
-        raise MethodError(ErrorType.CANNOT_CALCULATE_CHANGES, "More changed at once than is wanted at once")
-    return ends[-1]
-
-
-async def _touched_until(call: Call, owner: AccountId, changes: AccountChanges, end: ModSeq) -> list[MailboxId]:
-    return [box for box, moment in (await _moments(call, owner, changes)).items() if moment <= end]
 
 
 async def _moments(call: Call, owner: AccountId, changes: AccountChanges) -> dict[MailboxId, ModSeq]:

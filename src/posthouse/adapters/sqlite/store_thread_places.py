@@ -14,6 +14,7 @@ import msgspec
 
 from posthouse.adapters.sqlite.store_base import StoreCore
 from posthouse.adapters.sqlite.store_sql import IN_LIST, numbers_json, select_numbers, select_rows
+from posthouse.adapters.sqlite.store_threads import hash_text
 from posthouse.message.mailbox import AccountId, EmailId, Flag, MailboxId, ThreadId
 from posthouse.ports.store_threads import ThreadPlaces
 
@@ -56,6 +57,9 @@ class SqliteThreads:
         self, account: AccountId, threads: Sequence[ThreadId], emails: Sequence[EmailId]
     ) -> tuple[set[ThreadId], ThreadPlaces]:
         return await self._core.read(account, read_places_of, threads, emails)
+
+    async def naming(self, account: AccountId, message_id: str) -> list[ThreadId]:
+        return await self._core.read(account, read_naming, message_id)
 
 
 def read_places(connection: apsw.Connection, account: AccountId) -> ThreadPlaces:
@@ -113,3 +117,10 @@ def read_places_of(
         if is_unread:
             places.unread.setdefault(mailbox, set()).add(thread)
     return cast("set[ThreadId]", named), places
+
+
+def read_naming(connection: apsw.Connection, account: AccountId, message_id: str) -> list[ThreadId]:
+    """References of emails that are gone are there for the undelete time."""
+    sql = "SELECT DISTINCT thread AS n FROM thread_ref WHERE account = ? AND ref = ? ORDER BY thread"
+    found = select_numbers(connection, sql, (account, hash_text(message_id)))
+    return [ThreadId(thread) for thread in found]
