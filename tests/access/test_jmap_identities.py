@@ -79,6 +79,14 @@ async def test_an_identity_goes_and_comes_with_its_address_and_changes_tell_it()
     assert [one["email"] for one in await get(desk)] == [PRIMARY, "new@ours.example"]
 
 
+async def test_an_address_that_is_spelled_anew_keeps_its_identity() -> None:
+    desk = open_desk()
+    await get(desk)
+    await update(desk, "I1", textSignature="Alice")
+    give_addresses(desk, PRIMARY.title(), SECOND)
+    assert [(one["id"], one["textSignature"]) for one in await get(desk)] == [("I1", "Alice"), ("I2", "")]
+
+
 async def test_an_identity_of_ones_own_is_made_changed_and_destroyed() -> None:
     desk = open_desk()
     made = await create(desk, name="Sales", email=SECOND, textSignature="-- \nSales", bcc=[{"email": "log@x.example"}])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import pytest
@@ -14,7 +15,9 @@ from posthouse.message.mailbox import EmailId, MailboxId, Role
 from posthouse.message.objectids import name_email, name_mailbox
 from posthouse.ports.records import Record
 from posthouse.ports.store import Added
-from tests.access.jmap_kit import ALICE, Desk, letter, make_parts
+from posthouse.protocol.jmap.json import JsonObject
+from posthouse.protocol.jmap.request import MethodCall, Request
+from tests.access.jmap_kit import ALICE, LOGIN, Desk, letter, make_parts
 from tests.msa.submit_kit import House
 
 LATER, LATER_S = "2100-01-01T00:00:00Z", 4102444800.0
@@ -174,6 +177,25 @@ async def test_a_snooze_of_an_email_that_was_moved_out_by_hand_is_replaced() -> 
     assert [one["id"] for one in told["list"]] == ["Z2"]
     await wake_all(desk)
     assert await desk.where(added.email) == {"Archive"}
+
+
+async def test_creation_ids_of_the_request_are_understood() -> None:
+    desk = open_desk()
+    added = await add(desk)
+    work = (await desk.store.mailboxes.create(ALICE.id, "Work")).id
+    known = {"email": name_email(ALICE.id, added.email), "box": name_mailbox(ALICE.id, work)}
+
+    async def create(**mailboxes: bool) -> Any:
+        new = {"emailId": "#email", "until": LATER, "mailboxIds": {f"#{name}": True for name in mailboxes}}
+        arguments: JsonObject = {"accountId": "A7", "create": {"new": new}}
+        request = Request(desk.server.capabilities, (MethodCall("Snooze/set", arguments, "c"),), known)
+        response = await desk.server.run(LOGIN, "192.0.2.7", request)
+        return json.loads(response.as_json())["methodResponses"][0][1]
+
+    assert (await create(box=True, never=True))["notCreated"]["new"]["properties"] == ["mailboxIds/#never"]
+    assert (await create(box=True))["created"]["new"]["id"] == "Z1"
+    await wake_all(desk)
+    assert await desk.where(added.email) == {"Work"}
 
 
 async def test_mail_that_waits_to_be_sent_is_not_snoozed() -> None:

@@ -62,17 +62,15 @@ async def find_identity(parts: JmapParts, owner: AccountId, identity: str) -> Js
 
 def plan_identities(found: Sequence[Record], account: Account) -> list[RecordEdit]:
     """What must be made and removed, so that each address of the account has one."""
-    wanted = dict.fromkeys(account.addresses or (account.address,))
+    wanted = {address.casefold(): address for address in account.addresses or (account.address,)}
     edits: list[RecordEdit] = []
     for record in found:
         base = record.value.get(_BASE)
-        if base is None:
-            continue
-        if base in wanted:
-            del wanted[str(base)]
-        else:
+        if isinstance(base, str) and wanted.pop(base.casefold(), None) is None:
             edits.append(RecordEdit(None, record.id))
-    made = [{**_DEFAULTS, "name": account.display_name, "email": address, _BASE: address} for address in wanted]
+    made = [
+        {**_DEFAULTS, "name": account.display_name, "email": address, _BASE: address} for address in wanted.values()
+    ]
     return edits + [RecordEdit(value) for value in made]
 
 

@@ -30,6 +30,7 @@ from posthouse.ports.records import Record, RecordEdit
 from posthouse.ports.store import NoSuchMailbox
 from posthouse.protocol.jmap.errors import RecordRefused, SetError, SetErrorType, invalid_properties, refuse_record
 from posthouse.protocol.jmap.execution import Answer
+from posthouse.protocol.jmap.ids import resolve_id
 from posthouse.protocol.jmap.json import JsonObject
 
 _SNOOZE = RecordType(SNOOZE_KIND, "Z", ("id", "emailId", "until", "mailboxIds"))
@@ -38,7 +39,7 @@ _SNOOZE = RecordType(SNOOZE_KIND, "Z", ("id", "emailId", "until", "mailboxIds"))
 @dataclass(slots=True)
 class SnoozeRules:
     """A `Rules`. `boxes` and `now` as they were when the call began; `emails` where those lie that are to be snoozed;
-    `snoozed` records by email; `taken` emails of this call.
+    `snoozed` records by email; `created` ids of the request; `taken` emails of this call.
     """
 
     owner: AccountId
@@ -46,6 +47,7 @@ class SnoozeRules:
     boxes: Mapping[MailboxId, Mailbox]
     emails: Mapping[EmailId, Collection[MailboxId]]
     snoozed: Mapping[EmailId, Record]
+    created: Mapping[str, str]
     taken: set[EmailId] = field(default_factory=set)
 
     @property
@@ -80,7 +82,7 @@ class SnoozeRules:
             if given != name_email(self.owner, read_snooze(old).email):
                 raise invalid_properties(["emailId"], "It cannot be changed")
             return read_snooze(old).email
-        email = find_email_id(self.owner, given) if isinstance(given, str) else None
+        email = _find_email(self.owner, given, self.created)
         if email is None or email not in self.emails:
             raise invalid_properties(["emailId"], "There is no such email")
         roles = {self.boxes[box].role for box in self.emails[email] if box in self.boxes}
@@ -101,7 +103,7 @@ class SnoozeRules:
     def _read_mailboxes(self, value: object) -> tuple[MailboxId, ...]:
         if not isinstance(value, dict):
             raise invalid_properties(["mailboxIds"], "It is an object")
-        found = {text: find_mailbox(self.owner, text) for text in value}
+        found = {text: find_mailbox(self.owner, resolve_id(text, self.created) or "") for text in value}
         wrong = [
             f"mailboxIds/{text}"
             for text, box in found.items()
@@ -128,7 +130,13 @@ async def _make_rules(call: Call) -> SnoozeRules:
         {box.id: box for box in await store.mailboxes.list_all(owner)},
         {email: found.mailboxes for email, found in emails.items() if found is not None},
         {read_snooze(record).email: record for record in records},
+        call.created,
     )
+
+
+def _find_email(owner: AccountId, given: object, created: Mapping[str, str]) -> EmailId | None:
+    known = resolve_id(given, created) if isinstance(given, str) else None
+    return None if known is None else find_email_id(owner, known)
 
 
 def _list_emails(call: Call) -> set[EmailId]:
@@ -136,12 +144,12 @@ def _list_emails(call: Call) -> set[EmailId]:
     wanted = call.arguments.get("create")
     creates = list(wanted.values())[: call.parts.limits.max_objects_in_set] if isinstance(wanted, dict) else []
     names = [item.get("emailId") for item in creates if isinstance(item, dict)]
-    found = [find_email_id(call.owner, name) for name in names if isinstance(name, str)]
+    found = [_find_email(call.owner, name, call.created) for name in names]
     return {email for email in found if email is not None}
 
 
 async def get_snoozes(call: Call) -> Answer:
-    return await get_records(call, SnoozeRules(call.owner, 0.0, {}, {}, {}))
+    return await get_records(call, SnoozeRules(call.owner, 0.0, {}, {}, {}, {}))
 
 
 async def list_changes(call: Call) -> Answer:
