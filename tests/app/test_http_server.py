@@ -3,62 +3,20 @@
 from __future__ import annotations
 
 import asyncio
-import socket
 import ssl
-from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
 
-from posthouse.adapters.clock import SystemClock
 from posthouse.adapters.metrics import PlainMetrics
 from posthouse.adapters.net.tls import make_self_signed, make_server_context
 from posthouse.app.http_routes import make_routes, may_read_metrics
 from posthouse.app.rpc import CoordinatorLink
 from posthouse.ports.observe import FakeLog
 from posthouse.serve.admission import Admission, AdmissionLimits
-from posthouse.serve.http import HttpServer
 from posthouse.serve.http_messages import HttpAnswer, HttpRequest, HttpRoute
 from posthouse.serve.http_reading import HttpLimits
-
-
-class Lab:
-    def __init__(self, routes: Sequence[HttpRoute], limits: HttpLimits, admission: Admission) -> None:
-        self.log = FakeLog()
-        self.admission = admission
-        self.server = HttpServer(routes, admission, SystemClock(), self.log, limits)
-        self.socket = socket.create_server(("127.0.0.1", 0))
-        self.socket.setblocking(False)
-        self.port: int = self.socket.getsockname()[1]
-
-    async def send(self, data: bytes, tls: ssl.SSLContext | None = None) -> bytes:
-        """What comes back until the server closes."""
-        reader, writer = await asyncio.open_connection("127.0.0.1", self.port, ssl=tls)
-        writer.write(data)
-        try:
-            return await asyncio.wait_for(reader.read(), 20)
-        except ConnectionError:
-            return b""
-        finally:
-            writer.close()
-
-    async def get(self, path: str, *headers: str, tls: ssl.SSLContext | None = None) -> bytes:
-        lines = [f"GET {path} HTTP/1.1", "Host: mail.example.org", "Connection: close", *headers, "", ""]
-        return await self.send("\r\n".join(lines).encode(), tls)
-
-
-@asynccontextmanager
-async def serving(
-    *routes: HttpRoute,
-    limits: HttpLimits | None = None,
-    admission: Admission | None = None,
-    tls: ssl.SSLContext | None = None,
-) -> AsyncIterator[Lab]:
-    lab = Lab(routes, limits or HttpLimits(), admission or Admission())
-    await lab.server.start(lab.socket, tls)
-    yield lab
-    await lab.server.drain(5.0)
+from tests.serve.http_kit import serving
 
 
 async def describe(request: HttpRequest) -> HttpAnswer:

@@ -24,7 +24,6 @@ _HOST = re.compile(r"(?:[A-Za-z0-9._-]{1,255}|\[[0-9A-Fa-f:.]{2,45}\])(?::[0-9]{
 _FORWARDED = ("x-forwarded-for", "x-forwarded-proto", "forwarded")
 _MAX_FIELDS = 1000  # of a query
 _DISCARDED = 4 << 20
-_DISCARD_S = 2.0
 
 
 class ClientGone(Exception):
@@ -35,6 +34,7 @@ class ClientGone(Exception):
 class HttpLimits:
     """Octets and seconds. `head_s` is also how long a connection may do nothing before its first request; `stuck_s`
     how long one piece of a streamed body or answer may take, and `min_rate` the octets per second beyond that.
+    `discard_s`: how long the rest of a body that nobody wants is waited for. `message`, `ping_s`: of WebSockets.
     """
 
     head: int = 64 << 10
@@ -47,6 +47,7 @@ class HttpLimits:
     min_rate: int = 1024
     message: int = 10 << 20
     ping_s: float = 30.0
+    discard_s: float = 2.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,7 +179,7 @@ class BodyReader:
         """
         bound = self.size + _DISCARDED
         try:
-            async with asyncio.timeout(_DISCARD_S):
+            async with asyncio.timeout(self.limits.discard_s):
                 while not self.is_complete and self.size < bound:
                     await self._receive()
         except (TimeoutError, ClientGone):
