@@ -17,6 +17,7 @@ import {
   readText,
   toAnswered,
 } from "./answered.ts";
+import { cleanFragment } from "./clean.ts";
 import { type Content, Draft, makeKey, type Start } from "./draft.ts";
 import {
   escapeHtml,

@@ -131,7 +131,10 @@ function renderChildren(node: TextNode): string[] {
 
 function renderInline(node: TextNode, startsLine: boolean): string[] {
   if (node.nodeType === 3) {
-    const text = (node.nodeValue ?? "").replace(/[ \t\r\n]+/g, " ").replace(/\u00a0/g, " ");
+    const text = (node.nodeValue ?? "")
+      .replace(/\u200b/g, "")
+      .replace(/[ \t\r\n]+/g, " ")
+      .replace(/\u00a0/g, " ");
     return [startsLine && /^ [^ ]/.test(text) && !(node.nodeValue ?? "").startsWith("\u00a0") ? text.slice(1) : text];
   }
   if (node.nodeType !== 1 || /^(?:STYLE|SCRIPT|HEAD|TITLE)$/.test(node.nodeName)) return [];

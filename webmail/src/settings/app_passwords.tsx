@@ -29,6 +29,7 @@ export function AppPasswords() {
   const loaded = useLoad(() => api<AppPassword[]>("GET", "app-passwords"));
   const isMaking = useSignal(false);
   const removed = useSignal<AppPassword | null>(null);
+  const gone = removed.value;
   const remove = (one: AppPassword) =>
     attempt(async () => [await api("DELETE", `app-passwords/${one.id}`), await loaded.reload()]);
   return (
@@ -70,13 +71,13 @@ export function AppPasswords() {
         )}
       </Shown>
       {isMaking.value && <MakeDialog onDone={() => void loaded.reload()} onClose={() => (isMaking.value = false)} />}
-      {removed.value && (
+      {gone && (
         <Confirm
           title={t("removeAppTitle")}
-          text={t("removeAppText", { name: removed.value.name })}
+          text={t("removeAppText", { name: gone.name })}
           action={t("remove")}
           isDangerous
-          onConfirm={() => removed.peek() && void remove(removed.peek()!)}
+          onConfirm={() => void remove(gone)}
           onClose={() => (removed.value = null)}
         />
       )}

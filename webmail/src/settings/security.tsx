@@ -104,6 +104,7 @@ function Passkeys() {
   const loaded = useLoad(() => api<Passkey[]>("GET", "passkeys"));
   const isNaming = useSignal(false);
   const removed = useSignal<Passkey | null>(null);
+  const gone = removed.value;
   const add = async (name: string) => {
     isNaming.value = false;
     await attempt(async () => {
@@ -149,13 +150,13 @@ function Passkeys() {
         )}
       </Shown>
       {isNaming.value && <NameDialog onName={(name) => void add(name)} onClose={() => (isNaming.value = false)} />}
-      {removed.value && (
+      {gone && (
         <Confirm
           title={t("removePasskeyTitle")}
-          text={t("removePasskeyText", { name: removed.value.name })}
+          text={t("removePasskeyText", { name: gone.name })}
           action={t("remove")}
           isDangerous
-          onConfirm={() => removed.peek() && void remove(removed.peek()!)}
+          onConfirm={() => void remove(gone)}
           onClose={() => (removed.value = null)}
         />
       )}

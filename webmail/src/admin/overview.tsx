@@ -1,0 +1,123 @@
+/** Live figures of the whole server. */
+
+import { useEffect } from "preact/hooks";
+import { api } from "../api.ts";
+import { language } from "../i18n/index.ts";
+import { Shown, useLoad } from "../settings/load.tsx";
+import { Plot } from "./plot.tsx";
+import { type AdminText, t } from "./texts.ts";
+import type { Counter, Figures } from "./types.ts";
+
+const EVERY_MS = 5_000;
+const TILES: readonly Counter[] = ["received", "submitted", "delivered", "relayed", "rejected", "failed"];
+const STATES: readonly [string, AdminText, 1 | 2 | 3 | 4][] = [
+  ["ready", "stateReady", 1],
+  ["active", "stateActive", 2],
+  ["deferred", "stateDeferred", 3],
+  ["held", "stateHeld", 4],
+];
+
+export function Overview() {
+  const loaded = useLoad(() => api<Figures>("GET", "admin/figures"));
+  useEffect(() => {
+    const timer = setInterval(() => {
+      if (document.visibilityState === "visible") void loaded.reload();
+    }, EVERY_MS);
+    return () => clearInterval(timer);
+  }, []);
+  return (
+    <Shown loaded={loaded}>
+      {(figures) => (
+        <>
+          <Tiles now={figures.now} />
+          <Plots figures={figures} />
+        </>
+      )}
+    </Shown>
+  );
+}
+
+function sum(queue: Record<string, number>): number {
+  return STATES.reduce((total, [name]) => total + (queue[name] ?? 0), 0);
+}
+
+function Tiles({ now }: { now: Figures["now"] }) {
+  const say = (value: number) => value.toLocaleString(language.value, { maximumFractionDigits: 1 });
+  const median = now.deliveryTimes.p50;
+  return (
+    <dl class="tiles">
+      {TILES.map((name) => (
+        <div key={name}>
+          <dt>{t(name)}</dt>
+          <dd>
+            {say(now[name] ?? 0)}
+            <small>{t("perMinute", { n: say((now.perSecond[name] ?? 0) * 60) })}</small>
+          </dd>
+        </div>
+      ))}
+      <div>
+        <dt>{t("inQueue")}</dt>
+        <dd>{say(sum(now.queue))}</dd>
+      </div>
+      <div>
+        <dt>{t("deliveryTime")}</dt>
+        <dd>{median === null || median === undefined ? "–" : saySeconds(median)}</dd>
+      </div>
+    </dl>
+  );
+}
+
+function saySeconds(seconds: number): string {
+  const isShort = seconds < 1;
+  const value = isShort ? Math.round(seconds * 1000) : Math.round(seconds * 10) / 10;
+  const unit = isShort ? "millisecond" : "second";
+  return new Intl.NumberFormat(language.value, { style: "unit", unit, unitDisplay: "short" }).format(value);
+}
+
+function Plots({ figures }: { figures: Figures }) {
+  const { minutes } = figures;
+  const times = minutes.map((one) => one.at);
+  const of = (name: Counter) => minutes.map((one) => one[name] ?? 0);
+  return (
+    <div class="plots">
+      <Plot
+        title={t("throughput")}
+        times={times}
+        lines={[
+          { name: t("received"), colour: 1, values: of("received") },
+          { name: t("delivered"), colour: 2, values: of("delivered") },
+          { name: t("relayed"), colour: 3, values: of("relayed") },
+        ]}
+      />
+      <Plot
+        title={t("queueChart")}
+        times={times}
+        lines={STATES.map(([name, text, colour]) => ({
+          name: t(text),
+          colour,
+          values: minutes.map((one) => one.queue[name] ?? 0),
+        }))}
+      />
+      <Plot
+        title={t("rejections")}
+        times={times}
+        lines={[
+          { name: t("rejected"), colour: 4, values: of("rejected") },
+          { name: t("failed"), colour: 3, values: of("failed") },
+          { name: t("deferred"), colour: 1, values: of("deferred") },
+        ]}
+      />
+      <Plot
+        title={`${t("times")} (${t("timesUnit")})`}
+        times={times}
+        least={0.01}
+        unit="s"
+        lines={[
+          { name: t("p50"), colour: 1, values: minutes.map((one) => one.deliveryTimes.p50) },
+          { name: t("p90"), colour: 2, values: minutes.map((one) => one.deliveryTimes.p90) },
+          { name: t("p99"), colour: 3, values: minutes.map((one) => one.deliveryTimes.p99) },
+        ]}
+      />
+    </div>
+  );
+}

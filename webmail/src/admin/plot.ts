@@ -1,0 +1,57 @@
+/** Where the lines of a plot go: scales, ticks, paths. Pure. */
+
+export interface Scale {
+  max: number;
+  ticks: number[];
+}
+
+/** From zero to a round number not below the largest value, in three to five steps. */
+export function planScale(values: readonly (number | null)[], least = 1): Scale {
+  const largest = Math.max(least, ...values.map((value) => value ?? 0));
+  const raw = largest / 4;
+  const power = 10 ** Math.floor(Math.log10(raw));
+  const step = [1, 2, 2.5, 5, 10].map((factor) => factor * power).find((size) => size * 4 >= largest * 0.9999) ?? raw;
+  const count = Math.ceil(largest / step - 1e-9);
+  const ticks = Array.from({ length: count + 1 }, (_, at) => Number((at * step).toPrecision(6)));
+  return { max: ticks.at(-1) ?? largest, ticks };
+}
+
+export interface Box {
+  left: number;
+  top: number;
+  width: number;
+  height: number;
+}
+
+export function placeX(box: Box, index: number, count: number): number {
+  return box.left + (count < 2 ? box.width : (index / (count - 1)) * box.width);
+}
+
+export function placeY(box: Box, value: number, max: number): number {
+  return box.top + box.height * (1 - value / max);
+}
+
+/** A line with gaps where there is no value; a lone value is a short dash, so that it is seen. */
+export function drawLine(values: readonly (number | null)[], box: Box, max: number): string {
+  const round = (number: number) => Math.round(number * 10) / 10;
+  let path = "";
+  let isDrawing = false;
+  values.forEach((value, index) => {
+    if (value === null) {
+      isDrawing = false;
+      return;
+    }
+    const [x, y] = [round(placeX(box, index, values.length)), round(placeY(box, value, max))];
+    path += `${isDrawing ? "L" : "M"}${x} ${y}`;
+    const isLone = !isDrawing && (values[index + 1] ?? null) === null;
+    if (isLone) path += "h0.01";
+    isDrawing = true;
+  });
+  return path;
+}
+
+/** The index whose place is nearest. */
+export function findIndex(box: Box, x: number, count: number): number {
+  if (count < 2) return 0;
+  return Math.min(count - 1, Math.max(0, Math.round(((x - box.left) / box.width) * (count - 1))));
+}
