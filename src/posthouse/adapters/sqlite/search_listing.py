@@ -19,10 +19,16 @@ import msgspec
 from posthouse.adapters.sqlite.store_base import StoreCore
 from posthouse.adapters.sqlite.store_book import THREADS_MERGED
 from posthouse.adapters.sqlite.store_changes import read_horizon
-from posthouse.adapters.sqlite.store_reader import read_placements_of
-from posthouse.adapters.sqlite.store_sql import placements_in, read_number, select_numbers, select_rows
+from posthouse.adapters.sqlite.store_sql import (
+    IN_LIST,
+    numbers_json,
+    placements_in,
+    read_number,
+    select_numbers,
+    select_rows,
+)
 from posthouse.adapters.sqlite.store_thread_places import read_thread_map
-from posthouse.message.mailbox import AccountId, EmailId, Flag, MailboxId, Snapshot, UidSet
+from posthouse.message.mailbox import AccountId, Flag, MailboxId, Snapshot, UidSet
 from posthouse.ms.keywords import merge_flags
 from posthouse.ms.listings import Came, Listing, advance, change_threads, list_missing, make_listing
 from posthouse.ms.uidsets import from_sorted
@@ -50,6 +56,7 @@ _COUNTS = (
 _MANIFOLD = (
     "SELECT email AS n FROM placement INDEXED BY placement_email WHERE account = ? GROUP BY email HAVING count(*) > 1"
 )
+_FLAGS_OF = f"SELECT email, flags FROM placement INDEXED BY placement_email WHERE account = ? AND email {IN_LIST}"
 _MERGED = "SELECT count(*) FROM change WHERE account = ? AND modseq > ? AND kind = ?"
 _VISIBLE = f"SELECT email AS n FROM placement WHERE account = ? AND NOT flags & {int(Flag.DELETED)}"
 _FIRST = -(2**63)
@@ -127,12 +134,12 @@ def _read_counts(connection: apsw.Connection, account: AccountId) -> tuple[int, 
 
 def _read_merged(connection: apsw.Connection, account: AccountId, wanted: set[int]) -> dict[int, int]:
     """Of those in more than one mailbox, or twice in one."""
-    manifold = [EmailId(email) for email in select_numbers(connection, _MANIFOLD, (account,)) if email in wanted]
-    found = read_placements_of(connection, account, manifold)
-    return {
-        email: merge_flags([placement.flags for placement in placements.values()]) or 0
-        for email, placements in found.items()
-    }
+    manifold = [email for email in select_numbers(connection, _MANIFOLD, (account,)) if email in wanted]
+    rows = select_rows(connection, "email, flags", _FLAGS_OF, (account, numbers_json(manifold)))
+    found: dict[int, list[int]] = {}
+    for email, flags in cast("list[tuple[int, int]]", rows):
+        found.setdefault(email, []).append(flags)
+    return {email: merge_flags(flags) or 0 for email, flags in found.items()}
 
 
 def _have_merged(connection: apsw.Connection, account: AccountId, since: int) -> bool:
