@@ -3,7 +3,7 @@ import { defineConfig } from "vite";
 // The server puts a fresh nonce in place of this word in each answer (app/web_page.py).
 const NONCE = "__NONCE__";
 const server = process.env.POSTHOUSE_URL ?? "http://127.0.0.1:8080";
-const forwarded = ["/jmap", "/api", "/view", "/image", "/preview", "/attachments", "/.well-known"];
+const forwarded = ["/jmap", "/api", "/view", "/image", "/preview", "/attachments", "/calendar", "/.well-known"];
 
 export default defineConfig({
   html: { cspNonce: NONCE },

@@ -25,7 +25,7 @@ self.addEventListener("fetch", (event) => {
 });
 
 function isOurs(request, pathname) {
-  const ofServer = ["/jmap", "/api", "/view", "/image", "/preview", "/attachments", "/metrics"];
+  const ofServer = ["/jmap", "/api", "/view", "/image", "/preview", "/attachments", "/calendar", "/metrics"];
   return request.destination === "document" && !ofServer.some((path) => pathname.startsWith(path));
 }
 

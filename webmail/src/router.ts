@@ -9,7 +9,7 @@ export interface Place {
   query: URLSearchParams;
 }
 
-const OF_SERVER = /^\/(jmap|api|view|image|preview|attachments|metrics)\b/;
+const OF_SERVER = /^\/(jmap|api|view|image|preview|attachments|calendar|metrics)\b/;
 
 export function readPlace(address: { pathname: string; search: string }): Place {
   const parts = address.pathname.split("/").filter(Boolean).map(safeDecode);

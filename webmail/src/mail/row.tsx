@@ -152,7 +152,6 @@ function RowWords({ id, email, subject }: { id: Id; email: EmailSummary; subject
 }
 
 function Marked({ pieces }: { pieces: readonly SnippetPiece[] }): ComponentChildren {
-  // biome-ignore lint/suspicious/noArrayIndexKey: pieces never change places
   return pieces.map((one, at) => (one.isMarked ? <mark key={at}>{one.text}</mark> : one.text));
 }
 

@@ -17,8 +17,6 @@ export function Unsubscribe({ details }: { details: Details }) {
   const mail = urls.find((url) => url.startsWith("mailto:"));
   if (!page && !mail) return null;
   const sender = fullName(details.from?.[0] ?? { name: null, email: "?" });
-  const isOneClick =
-    /One-Click/i.test(details["header:List-Unsubscribe-Post:asText"] ?? "") && page?.startsWith("https:");
   return (
     <p class="list-line">
       <Icon name="users" size={16} />
@@ -31,25 +29,29 @@ export function Unsubscribe({ details }: { details: Details }) {
           text={t("read.unsubscribeText", { sender })}
           action={t("read.unsubscribe")}
           onClose={() => setAsking(false)}
-          onConfirm={() => void leave(details.id, isOneClick ? page! : "", mail ?? "", page ?? "")}
+          onConfirm={() => void leave(details.id)}
         />
       )}
     </p>
   );
 }
 
-async function leave(emailId: string, oneClick: string, mail: string, page: string): Promise<void> {
-  if (oneClick) {
-    try {
-      await api("POST", "unsubscribe", { emailId });
-      toast(t("read.unsubscribed"));
-      return;
-    } catch {
-      // The other ways are left.
-    }
+interface Answer {
+  isDone: boolean;
+  page: string;
+  mail: string;
+}
+
+/** The server asks the list where one click is enough; else it tells what else to do. */
+async function leave(emailId: string): Promise<void> {
+  try {
+    const answer = await api<Answer>("POST", "unsubscribe", { emailId });
+    if (answer.isDone) toast(t("read.unsubscribed"));
+    else if (answer.mail) composeLeaving(answer.mail);
+    else if (answer.page) open(answer.page, "_blank", "noopener,noreferrer");
+  } catch (error) {
+    toast(t("action.failed", { reason: error instanceof Error ? error.message : "" }), { isError: true });
   }
-  if (mail) composeLeaving(mail);
-  else open(page, "_blank", "noopener,noreferrer");
 }
 
 /** What is sent is shown before it goes. */
