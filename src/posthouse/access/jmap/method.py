@@ -52,6 +52,7 @@ class JmapParts:
     max_message_size: int = 50_000_000
     max_delayed_send_s: int = 0
     undo_s: float = 0.0
+    max_recipients: int = 1000
     inline_limit: int = 128 * 1024  # of the store: larger bodies are written in pieces
     tallies: ThreadTallies = field(default_factory=ThreadTallies)
     address_books: AddressBooks = field(default_factory=AddressBooks)
