@@ -3,7 +3,7 @@
 import { useSignal } from "@preact/signals";
 import { api } from "../api.ts";
 import { formatSize } from "../compose/uploads.ts";
-import { language } from "../i18n/index.ts";
+import { locale } from "../i18n/index.ts";
 import { t as shell } from "../i18n/t.ts";
 import { attempt, Shown, sayError, useLoad } from "../settings/load.tsx";
 import { session } from "../state/session.ts";
@@ -56,7 +56,7 @@ function EditForm({ account, path, onChanged, onClose }: PartProps & { onClose: 
   const isDisabled = useSignal(account.disabled);
   const error = useSignal("");
   const isOwn = session.value?.account.name === account.address;
-  const used = formatSize(account.used, language.value);
+  const used = formatSize(account.used, locale());
   const save = async (event: Event) => {
     event.preventDefault();
     try {
@@ -74,7 +74,7 @@ function EditForm({ account, path, onChanged, onClose }: PartProps & { onClose: 
       <p class="quiet">
         {account.quota === null
           ? t("quotaNone", { used })
-          : t("quotaUsed", { used, limit: formatSize(account.quota, language.value) })}
+          : t("quotaUsed", { used, limit: formatSize(account.quota, locale()) })}
         {"; "}
         {t("signInFacts", { apps: account.app_passwords, sessions: account.web_sessions })}
       </p>

@@ -2,7 +2,7 @@
 
 import { useEffect } from "preact/hooks";
 import { api } from "../api.ts";
-import { language } from "../i18n/index.ts";
+import { locale } from "../i18n/index.ts";
 import { Shown, useLoad } from "../settings/load.tsx";
 import { Plot } from "./plot.tsx";
 import { type AdminText, t } from "./texts.ts";
@@ -42,7 +42,7 @@ function sum(queue: Record<string, number>): number {
 }
 
 function Tiles({ now }: { now: Figures["now"] }) {
-  const say = (value: number) => value.toLocaleString(language.value, { maximumFractionDigits: 1 });
+  const say = (value: number) => value.toLocaleString(locale(), { maximumFractionDigits: 1 });
   const median = now.deliveryTimes.p50;
   return (
     <dl class="tiles">
@@ -71,7 +71,7 @@ function saySeconds(seconds: number): string {
   const isShort = seconds < 1;
   const value = isShort ? Math.round(seconds * 1000) : Math.round(seconds * 10) / 10;
   const unit = isShort ? "millisecond" : "second";
-  return new Intl.NumberFormat(language.value, { style: "unit", unit, unitDisplay: "short" }).format(value);
+  return new Intl.NumberFormat(locale(), { style: "unit", unit, unitDisplay: "short" }).format(value);
 }
 
 function Plots({ figures }: { figures: Figures }) {

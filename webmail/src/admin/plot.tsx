@@ -2,7 +2,7 @@
 
 import { useSignal } from "@preact/signals";
 import { useEffect, useId, useRef } from "preact/hooks";
-import { language } from "../i18n/index.ts";
+import { locale } from "../i18n/index.ts";
 import { drawLine, findIndex, placeX, placeY, planScale } from "./plot.ts";
 import { t } from "./texts.ts";
 
@@ -85,7 +85,7 @@ export function Plot({ title, times, lines, unit, least }: PlotProps) {
               <g key={tick} class="plot-tick">
                 <line x1={box.left} x2={box.left + box.width} y1={placeY(box, tick, max)} y2={placeY(box, tick, max)} />
                 <text x={box.left - 8} y={placeY(box, tick, max) + 4} text-anchor="end">
-                  {tick.toLocaleString(language.value, { notation: tick >= 10_000 ? "compact" : "standard" })}
+                  {tick.toLocaleString(locale(), { notation: tick >= 10_000 ? "compact" : "standard" })}
                 </text>
               </g>
             ))}
@@ -148,12 +148,12 @@ function anchorOf(index: number, count: number): "start" | "middle" | "end" {
 }
 
 function sayTime(time: string | undefined): string {
-  return time ? new Date(time).toLocaleTimeString(language.value, { hour: "2-digit", minute: "2-digit" }) : "";
+  return time ? new Date(time).toLocaleTimeString(locale(), { hour: "2-digit", minute: "2-digit" }) : "";
 }
 
 function sayValue(value: number | null, unit?: string): string {
   if (value === null) return "–";
-  return `${value.toLocaleString(language.value, { maximumFractionDigits: value < 10 ? 2 : 0 })}${unit ? ` ${unit}` : ""}`;
+  return `${value.toLocaleString(locale(), { maximumFractionDigits: value < 10 ? 2 : 0 })}${unit ? ` ${unit}` : ""}`;
 }
 
 function AsTable({ title, times, lines, unit }: PlotProps) {

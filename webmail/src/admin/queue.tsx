@@ -3,7 +3,7 @@
 import { useSignal } from "@preact/signals";
 import { api } from "../api.ts";
 import { formatSize } from "../compose/uploads.ts";
-import { language } from "../i18n/index.ts";
+import { locale } from "../i18n/index.ts";
 import { Panel } from "../settings/frame.tsx";
 import { attempt, Shown, useLoad } from "../settings/load.tsx";
 import { sayMoment, sayWhen } from "../settings/when.ts";
@@ -174,7 +174,7 @@ function Item({ item, isChosen, onChoose }: ItemProps) {
       <div class="row-main">
         <b>{item.sender || t("emptySender")}</b>
         <small>
-          {formatSize(item.size, language.value)}, {t("arrived").toLowerCase()} {sayWhen(item.arrived)},{" "}
+          {formatSize(item.size, locale())}, {t("arrived").toLowerCase()} {sayWhen(item.arrived)},{" "}
           <a href={`/admin/trace?q=${encodeURIComponent(item.id)}`}>{item.id}</a>
         </small>
         <ul class="queue-recipients">

@@ -147,8 +147,6 @@ export function AddressField({ draft, field, takesFocus, extra }: AddressFieldPr
   return (
     <div class="compose-row compose-address">
       <label for={id}>{t(field)}</label>
-      {/* biome-ignore lint/a11y/noStaticElementInteractions: a click beside the chips goes to the field */}
-      {/* biome-ignore lint/a11y/useKeyWithClickEvents: the field itself is in the order of Tab */}
       <div class="compose-chips" onClick={(event) => event.target === event.currentTarget && input.current?.focus()}>
         {list.length > 0 && (
           <ul ref={chips} aria-label={t("recipients", { field: t(field) })}>
@@ -202,7 +200,6 @@ export function AddressField({ draft, field, takesFocus, extra }: AddressFieldPr
         hidden={!isOpen.value}
       >
         {found.value.map((one, at) => (
-          // biome-ignore lint/a11y/useFocusableInteractive: named by aria-activedescendant
           <div
             key={one.email}
             id={`${id}-${at}`}

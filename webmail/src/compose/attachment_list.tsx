@@ -1,4 +1,4 @@
-import { language } from "../i18n/index.ts";
+import { locale } from "../i18n/index.ts";
 import { jmap } from "../jmap/client.ts";
 import { IconButton } from "../ui/button.tsx";
 import { Icon } from "../ui/icon.tsx";
@@ -36,7 +36,7 @@ function Row({ draft, one }: { draft: Draft; one: Upload }) {
           one.name
         )}
       </span>
-      <span class="compose-file-size">{formatSize(one.size, language.value)}</span>
+      <span class="compose-file-size">{formatSize(one.size, locale())}</span>
       {percent !== null && (
         <progress max={100} value={percent} aria-label={t("uploadProgress", { name: one.name, percent })} />
       )}

@@ -9,7 +9,7 @@ import DOMPurify from "dompurify";
 const TAGS =
   "a abbr b big blockquote br caption center cite code col colgroup dd del dfn div dl dt em figcaption figure font h1 h2 h3 h4 h5 h6 hr i img ins kbd li mark ol p pre q s samp small span strike strong sub sup table tbody td tfoot th thead tr tt u ul var";
 const ATTRIBUTES =
-  "abbr align alt bgcolor border cellpadding cellspacing color colspan dir face height href lang rowspan size src start style title type valign width class data-cid data-remote";
+  "abbr align alt bgcolor border cellpadding cellspacing color colspan dir face height href lang rowspan size src start title type valign width class data-cid data-remote data-style";
 const STYLES = new Set(
   "background-color border border-bottom border-collapse border-color border-left border-radius border-right border-spacing border-style border-top border-width color direction font-family font-size font-style font-variant font-weight height letter-spacing line-height list-style-type margin margin-bottom margin-left margin-right margin-top max-width min-width padding padding-bottom padding-left padding-right padding-top text-align text-decoration text-decoration-line text-indent text-transform vertical-align white-space width word-spacing".split(
     " ",
@@ -18,10 +18,15 @@ const STYLES = new Set(
 /** Classes that mean something to us. */
 const CLASSES = new Set(["signature"]);
 const ADDRESS = /^(?:https?:|mailto:|tel:|cid:|blob:|data:image\/(?:png|jpe?g|gif|webp);)/i;
+/** DOMPurify asks this of the values of all attributes; addresses are looked at again below. */
+const VALUE = /^(?:(?:https?|mailto|tel|cid|blob|data):|[^a-z]|[a-z+.-]+(?:[^a-z+.\-:]|$))/i;
+/** A style attribute as text: by another name until it can be set in the way the page's policy allows. */
+const STYLED = /(<[a-z][^<>]*?\s)style(\s*=)/gi;
+const PIXEL = "data:image/gif;base64,R0lGODlhAQABAAAAACwAAAAAAQABAAA=";
 const OWN_CONFIG = {
   ALLOWED_TAGS: TAGS.split(" "),
   ALLOWED_ATTR: ATTRIBUTES.split(" "),
-  ALLOWED_URI_REGEXP: ADDRESS,
+  ALLOWED_URI_REGEXP: VALUE,
   ALLOW_DATA_ATTR: false,
   RETURN_DOM_FRAGMENT: true as const,
 };
@@ -52,18 +57,27 @@ function marginOf(name: string, value: string): string {
   return name.startsWith("margin") || name === "text-indent" ? value : "";
 }
 
-DOMPurify.addHook("uponSanitizeAttribute", (_node, data) => {
-  if (data.attrName === "style") data.attrValue = filterStyle(data.attrValue);
-  else if (data.attrName === "class")
-    data.attrValue = data.attrValue
-      .split(/\s+/)
-      .filter((name) => CLASSES.has(name))
-      .join(" ");
-  if ((data.attrName === "style" || data.attrName === "class") && !data.attrValue) data.keepAttr = false;
+DOMPurify.addHook("uponSanitizeAttribute", (node, data) => {
+  const { attrName, attrValue } = data;
+  if (attrName === "style") {
+    const kept = filterStyle(attrValue);
+    if (kept) node.setAttribute("data-style", kept);
+    data.keepAttr = false;
+  } else if (attrName === "data-style") data.attrValue = filterStyle(attrValue);
+  else if (attrName === "class") data.attrValue = keepClasses(attrValue);
+  else if (attrName === "href" || attrName === "src") data.keepAttr = ADDRESS.test(attrValue);
 });
+
+function keepClasses(names: string): string {
+  return names
+    .split(/\s+/)
+    .filter((name) => CLASSES.has(name))
+    .join(" ");
+}
 
 DOMPurify.addHook("afterSanitizeAttributes", (node) => {
   if (node.nodeName === "IMG") setImageAside(node as HTMLImageElement);
+  for (const name of ["class", "data-style"]) if (node.getAttribute(name) === "") node.removeAttribute(name);
 });
 
 function setImageAside(image: HTMLImageElement): void {
@@ -85,36 +99,40 @@ function decodeCid(text: string): string {
   }
 }
 
-/** For the page: cleaned, and its styles set in the way the page's policy allows. */
-export function cleanFragment(html: string): DocumentFragment {
-  const fragment = document.importNode(DOMPurify.sanitize(html, OWN_CONFIG), true);
-  restyle(fragment);
-  return fragment;
+function sanitise(html: string, config: typeof OWN_CONFIG): DocumentFragment {
+  return DOMPurify.sanitize(html.replace(STYLED, "$1data-style$2"), config);
 }
 
-function restyle(fragment: DocumentFragment): void {
-  for (const element of fragment.querySelectorAll<HTMLElement>("[style]")) {
-    element.style.cssText = element.getAttribute("style") ?? "";
+/** For the page: cleaned, and its styles set. */
+export function cleanFragment(html: string): DocumentFragment {
+  return dress(document.importNode(sanitise(html, OWN_CONFIG), true));
+}
+
+function dress(fragment: DocumentFragment): DocumentFragment {
+  for (const element of fragment.querySelectorAll<HTMLElement>("[data-style]")) {
+    element.style.cssText = element.getAttribute("data-style") ?? "";
+    element.removeAttribute("data-style");
   }
+  for (const image of fragment.querySelectorAll<HTMLImageElement>("img[data-remote]")) {
+    image.src = PIXEL;
+    image.title ||= image.alt;
+  }
+  return fragment;
 }
 
 /** What the editor's own undo list has, with its marks of the selection. */
 export function cleanOwn(html: string): DocumentFragment {
-  const config = {
-    ...OWN_CONFIG,
-    ALLOWED_TAGS: [...OWN_CONFIG.ALLOWED_TAGS, "input"],
-    ALLOWED_ATTR: [...OWN_CONFIG.ALLOWED_ATTR, "id"],
-  };
-  const fragment = document.importNode(DOMPurify.sanitize(html, config), true);
+  const { ALLOWED_TAGS, ALLOWED_ATTR } = OWN_CONFIG;
+  const config = { ...OWN_CONFIG, ALLOWED_TAGS: [...ALLOWED_TAGS, "input"], ALLOWED_ATTR: [...ALLOWED_ATTR, "id"] };
+  const fragment = document.importNode(sanitise(html, config), true);
   for (const mark of fragment.querySelectorAll("input")) mark.type = "hidden";
-  restyle(fragment);
-  return fragment;
+  return dress(fragment);
 }
 
-/** Cleaned, as text of HTML, for a quote. */
+/** Cleaned, as text of HTML, for a quote: styles still by their other name. */
 export function cleanHtml(html: string): string {
   const box = inert.createElement("div");
-  box.append(DOMPurify.sanitize(html, OWN_CONFIG));
+  box.append(sanitise(html, OWN_CONFIG));
   return box.innerHTML;
 }
 

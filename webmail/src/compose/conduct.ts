@@ -1,6 +1,6 @@
 /** What the buttons of a window do: send, stop, save and close, throw away. */
 
-import { language } from "../i18n/index.ts";
+import { locale } from "../i18n/index.ts";
 import { jmap, OfflineError } from "../jmap/client.ts";
 import type { SetAnswer } from "../jmap/types.ts";
 import { closeComposer, compose } from "../state/compose.ts";
@@ -28,6 +28,7 @@ export async function sendNow(open: Open, sendAt: Date | null, isSure: boolean):
   const { draft, keeper } = open;
   if (draft.isSending.peek()) return [];
   commitTyped(draft);
+  await draft.ready.catch(() => undefined);
   draft.readEditor?.();
   draft.problem.value = findObstacle(draft);
   if (draft.problem.peek()) return [];
@@ -67,7 +68,7 @@ function tellSent(sent: Sent, open: Open, sendAt: Date | null): void {
   const undo = () => void undoSending(sent, open);
   const heldMs = (session.peek()?.server.undoSeconds ?? 0) * 1000;
   if (sendAt) {
-    const when = sendAt.toLocaleString(language.peek(), {
+    const when = sendAt.toLocaleString(locale(), {
       weekday: "long",
       day: "numeric",
       month: "long",

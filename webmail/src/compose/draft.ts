@@ -80,6 +80,8 @@ export class Draft {
   /** Brings what is in the editor into `content`; and these of the editor that is shown, if one is. */
   readEditor: (() => void) | null = null;
   editorRoot: HTMLElement | null = null;
+  /** The editor is there. */
+  ready: Promise<void> = Promise.resolve();
   insertImages: ((images: readonly Upload[]) => void) | null = null;
   showText: (() => void) | null = null;
 

@@ -21,7 +21,6 @@ export function FileDrop({ draft, children }: { draft: Draft; children: Componen
     );
   };
   return (
-    // biome-ignore lint/a11y/noStaticElementInteractions: by keyboard there is the button for attaching
     <div
       class={isOver.value ? "compose-body over" : "compose-body"}
       onDragOverCapture={(event) => {

@@ -1,6 +1,6 @@
 /** From what was asked for to a draft: a new message, an answer, something forwarded, or what was begun before. */
 
-import { language } from "../i18n/index.ts";
+import { locale } from "../i18n/index.ts";
 import { jmap } from "../jmap/client.ts";
 import type { Identity } from "../jmap/types.ts";
 import type { ComposeRequest } from "../state/compose.ts";
@@ -106,7 +106,7 @@ function pickIdentity(email: OpenedEmail, identities: Identity[]): Identity {
 
 function writeDate(email: OpenedEmail): string {
   const at = new Date(email.sentAt ?? email.receivedAt);
-  return at.toLocaleString(language.value, { dateStyle: "full", timeStyle: "short" });
+  return at.toLocaleString(locale(), { dateStyle: "full", timeStyle: "short" });
 }
 
 async function startReply(emailId: string, mode: ReplyMode, identities: Identity[]): Promise<Start> {

@@ -18,7 +18,7 @@ export function RichText({ draft }: { draft: Draft }) {
   useEffect(() => {
     const root = box.current!;
     let isGone = false;
-    void import("./editor.ts").then(({ Editor: Made }) => {
+    draft.ready = import("./editor.ts").then(({ Editor: Made }) => {
       if (isGone) return;
       const made = new Made(root);
       editor.value = made;
@@ -99,7 +99,7 @@ function pasteImages(event: Event, draft: Draft): void {
 
 /** What was pasted with its octets in the address becomes a part of the message. */
 function takeDataImages(root: HTMLElement, draft: Draft): void {
-  for (const image of root.querySelectorAll<HTMLImageElement>('img[src^="data:"]')) {
+  for (const image of root.querySelectorAll<HTMLImageElement>('img[src^="data:"]:not([data-remote])')) {
     const file = fileOfDataUrl(image.src);
     const [made] = file ? addFiles(draft, [file], true) : [];
     if (!made) image.remove();

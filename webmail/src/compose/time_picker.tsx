@@ -2,7 +2,7 @@
 
 import { useSignal } from "@preact/signals";
 import { useId } from "preact/hooks";
-import { language } from "../i18n/index.ts";
+import { locale } from "../i18n/index.ts";
 import { Button } from "../ui/button.tsx";
 import { Dialog } from "../ui/dialog.tsx";
 import { Icon } from "../ui/icon.tsx";
@@ -84,7 +84,7 @@ export function TimePicker({ title, text, action, presets, latest, onPick, onClo
 }
 
 function sayTime(at: Date): string {
-  return at.toLocaleString(language.value, {
+  return at.toLocaleString(locale(), {
     weekday: "short",
     day: "numeric",
     month: "short",

@@ -37,7 +37,8 @@ export function ComposeWindow({ open, onShow }: { open: Open; onShow: () => void
     if (doubts.value.length) asked.value = "doubts";
   };
   const keys = (event: KeyboardEvent) => {
-    if (event.defaultPrevented || (event.target as Element).closest("dialog")) return;
+    // What is open above the window is closed first.
+    if (event.defaultPrevented || (event.target as Element).closest("dialog, [role=menu], [aria-expanded=true]")) return;
     const isCommand = event.ctrlKey || event.metaKey;
     if (isCommand && event.key === "Enter") void send(null);
     else if (event.key === "Escape") void saveAndClose(open);
@@ -48,10 +49,10 @@ export function ComposeWindow({ open, onShow }: { open: Open; onShow: () => void
   return (
     <section
       ref={box}
-      class={`compose ${shape}`}
+      class={`compose-window ${shape}`}
       role="dialog"
       aria-labelledby={`${id}-title`}
-      onKeyDown={keys}
+      onKeyDownCapture={keys}
       data-key={open.key}
     >
       <Head open={open} titleId={`${id}-title`} onShow={onShow} />

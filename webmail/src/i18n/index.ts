@@ -24,6 +24,12 @@ export function guessLanguage(wanted: readonly string[]): Language {
   return "en";
 }
 
+/** For dates and numbers: the browser's own kind of the language, like en-GB. */
+export function locale(): string {
+  const spoken = language.value;
+  return (globalThis.navigator?.languages ?? []).find((tag) => tag.slice(0, 2).toLowerCase() === spoken) ?? spoken;
+}
+
 export type Translate<Key extends string> = (key: Key, values?: Values) => string;
 
 export function section<T extends Texts>(en: T, de: Record<keyof T, Text>): Translate<keyof T & string> {
