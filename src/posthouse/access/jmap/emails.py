@@ -9,7 +9,7 @@ What a list of messages shows is made of the row alone: no message is read for i
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import msgspec
@@ -204,7 +204,7 @@ class EmailPlan:
             if name in self.headers:
                 told[name] = head.read(self.headers[name]) if head is not None else None
             elif name not in _BODY:
-                told[name] = self._write_property(row, name, octets, keywords)
+                told[name] = _WRITERS[name](self, row, octets, keywords)
         if octets is not None and row.message is not None:
             told |= self._write_body(row.message.parts, octets, row.prefix_size, BlobId(row.email))
         return told
@@ -222,30 +222,6 @@ class EmailPlan:
         if octets is None:
             return HeaderFields(row.head, 0, len(row.head))
         return HeaderFields(octets, 0, _header_end(row, octets))
-
-    def _write_property(self, row: EmailRow, name: str, octets: bytes | None, keywords: KeywordTable) -> object:
-        match name:
-            case "id":
-                return name_email(self.owner, row.email)
-            case "blobId":
-                return str(BlobId(row.email))
-            case "threadId":
-                return name_thread(self.owner, row.thread)
-            case "mailboxIds":
-                visible = [mailbox for mailbox, placed in row.placements.items() if is_visible(placed.flags)]
-                return {name_mailbox(self.owner, mailbox): True for mailbox in visible}
-            case "keywords":
-                return write_keywords(row.placements.values(), keywords)
-            case "size":
-                return row.size
-            case "receivedAt":
-                return write_utc_date(row.received)
-            case "headers":
-                return list_fields(octets or b"", 0, _header_end(row, octets or b""))
-            case "preview":
-                return row.message.preview if row.message is not None else ""
-            case _:
-                return row.message is not None and row.message.has_attachment
 
     def _write_body(self, parts: Sequence[PartFacts], octets: bytes, prefix_size: int, blob: BlobId) -> JsonObject:
         wanted = _BODY.intersection(self.properties)
@@ -279,6 +255,37 @@ class EmailPlan:
         if wish.fetch_html_body_values:
             picked += lists.html
         return {part.part_id: part.facts for part in picked if part.facts.type.startswith("text/")}
+
+
+def _write_mailboxes(plan: EmailPlan, row: EmailRow, octets: bytes | None, keywords: KeywordTable) -> object:
+    owner = plan.owner
+    return {name_mailbox(owner, box): True for box, placed in row.placements.items() if is_visible(placed.flags)}
+
+
+def _write_preview(plan: EmailPlan, row: EmailRow, octets: bytes | None, keywords: KeywordTable) -> object:
+    return row.message.preview if row.message is not None else ""
+
+
+def _write_has_attachment(plan: EmailPlan, row: EmailRow, octets: bytes | None, keywords: KeywordTable) -> object:
+    return row.message is not None and row.message.has_attachment
+
+
+def _write_headers(plan: EmailPlan, row: EmailRow, octets: bytes | None, keywords: KeywordTable) -> object:
+    return list_fields(octets or b"", 0, _header_end(row, octets or b""))
+
+
+_WRITERS: Mapping[str, Callable[[EmailPlan, EmailRow, bytes | None, KeywordTable], object]] = {
+    "id": lambda plan, row, octets, keywords: name_email(plan.owner, row.email),
+    "blobId": lambda plan, row, octets, keywords: str(BlobId(row.email)),
+    "threadId": lambda plan, row, octets, keywords: name_thread(plan.owner, row.thread),
+    "mailboxIds": _write_mailboxes,
+    "keywords": lambda plan, row, octets, keywords: write_keywords(row.placements.values(), keywords),
+    "size": lambda plan, row, octets, keywords: row.size,
+    "receivedAt": lambda plan, row, octets, keywords: write_utc_date(row.received),
+    "headers": _write_headers,
+    "preview": _write_preview,
+    "hasAttachment": _write_has_attachment,
+}
 
 
 def _header_end(row: EmailRow, octets: bytes) -> int:

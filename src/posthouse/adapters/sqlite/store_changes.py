@@ -67,7 +67,7 @@ class SqliteChanges:
         self._watchers = watchers
 
     async def modseq(self, account: AccountId) -> ModSeq:
-        return await self._core.read(account, read_modseq)
+        return await self._core.look(account, read_modseq)
 
     async def in_mailbox(
         self, account: AccountId, mailbox: MailboxId, since: ModSeq, viewer: AccountId | None = None

@@ -18,8 +18,8 @@ from posthouse.adapters.sqlite.store_place import place_email
 from posthouse.adapters.sqlite.store_reader import (
     read_emails,
     read_keywords,
+    read_placed_emails,
     read_placements,
-    read_placements_of,
     read_threads,
     read_uidls,
 )
@@ -119,12 +119,7 @@ class SqliteMessages:
         rows: list[EmailRow] = []
         for start in range(0, len(emails), _SLICE):
             piece = emails[start : start + _SLICE]
-            placements = await self._core.read(account, read_placements_of, piece)
-            found = await self._core.read(account, read_emails, list(placements), fields)
-            for email in piece:
-                if email in found:
-                    found[email].placements = placements[email]
-                    rows.append(found[email])
+            rows += await self._core.read(account, read_placed_emails, piece, fields)
         return rows
 
     async def thread(self, account: AccountId, threads: Sequence[ThreadId]) -> dict[ThreadId, list[EmailId]]:

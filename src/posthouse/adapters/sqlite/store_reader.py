@@ -176,6 +176,18 @@ def read_emails(
     return {email.email: email for email in found}
 
 
+def read_placed_emails(
+    connection: apsw.Connection, account: AccountId, emails: Sequence[EmailId], fields: Fields
+) -> list[EmailRow]:
+    """In the order of `emails`, with their visible placements; those without any are left out."""
+    placements = read_placements_of(connection, account, emails)
+    found = read_emails(connection, account, list(placements), fields)
+    rows = [found[email] for email in emails if email in found]
+    for row in rows:
+        row.placements = placements[row.email]
+    return rows
+
+
 def _as_email(row: dict[str, Any], fields: Fields) -> EmailRow:
     is_dated = bool(fields & Fields.DATES)
     return EmailRow(

@@ -6,7 +6,7 @@ whole message needs.
 
 from __future__ import annotations
 
-from typing import Any, cast
+from typing import Any
 
 import msgspec
 
@@ -25,7 +25,8 @@ EMAIL_NAMES = (
 )
 
 _encode = msgspec.msgpack.Encoder().encode
-_decode = msgspec.msgpack.Decoder().decode
+_decode = msgspec.msgpack.Decoder(tuple[int, int, int, msgspec.Raw]).decode  # parts are large, and seldom asked for
+_decode_parts = msgspec.msgpack.Decoder(list[tuple[str, int, int, int, int, str, str, str, str, str, str]]).decode
 
 _PARSED = Fields.ENVELOPE | Fields.STRUCTURE | Fields.HEAD | Fields.KEYS | Fields.TEXTS
 _NO_KEYS = SortKeys(None, "", "", "", "", "", "")
@@ -105,7 +106,7 @@ def read_message(row: dict[str, Any], fields: Fields) -> ParsedMessage | None:
     """As much of it as was asked for."""
     if not fields & _PARSED:
         return None
-    header_size, lines, flags, parts = cast("tuple[int, int, int, list[list[Any]]]", _decode(row["facts"]))
+    header_size, lines, flags, parts = _decode(row["facts"])
     texts = row["texts"].split("\n") if fields & Fields.TEXTS else [""] * 7
     subject, from_text, to_text, cc_text, bcc_text, preview, list_id = texts
     refs = row.get("refs")
@@ -115,7 +116,7 @@ def read_message(row: dict[str, Any], fields: Fields) -> ParsedMessage | None:
         lines,
         row.get("envelope", b""),
         row.get("bodystructure", b""),
-        tuple(PartFacts(*part) for part in parts) if fields & Fields.STRUCTURE else (),
+        tuple([PartFacts(*part) for part in _decode_parts(parts)]) if fields & Fields.STRUCTURE else (),
         row.get("head", b""),
         _read_keys(row) if fields & Fields.KEYS else _NO_KEYS,
         row.get("message_id", ""),

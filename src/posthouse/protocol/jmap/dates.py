@@ -15,7 +15,10 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 def write_utc_date(instant: float) -> str:
     """`2014-10-30T06:12:00Z`; of whole seconds, as mail has them. What no calendar knows is the nearest it does."""
-    return write_date(instant, 0)
+    try:
+        return f"{(_EPOCH + timedelta(seconds=int(instant))).isoformat()[:19]}Z"
+    except OverflowError:
+        return write_date(instant, 0)
 
 
 def write_date(instant: float, zone_minutes: int) -> str:
