@@ -73,7 +73,7 @@ class EventStream:
             self._has_begun = True
             return _BEGINNING
         wish, listener = self._wish, self._listener
-        listener.ping_at = self._desk.web.clock.monotonic() + (wish.ping or _STILL_HERE_S)
+        listener.ping_at = self._desk.parts.clock.monotonic() + (wish.ping or _STILL_HERE_S)
         try:
             heard = await listener.wait()
         except ListenerOver:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from functools import partial
 
@@ -27,17 +28,13 @@ _SWEEP_S = 1.0
 
 @dataclass(frozen=True, slots=True)
 class JmapDesk:
-    """What JMAP's routes share; one per worker."""
+    """What JMAP's routes share; one per worker. `identify` raises HttpRefused."""
 
-    web: WebContext
+    identify: Callable[[HttpRequest], Awaitable[Visit]]
     parts: JmapParts
     server: JmapServer
     limits: AccountLimits
     hub: PushHub
-
-    async def identify(self, request: HttpRequest) -> Visit:
-        """Raises HttpRefused."""
-        return await self.web.visitors.identify(request, Scope.READ)
 
 
 def make_desk(web: WebContext) -> JmapDesk:
@@ -61,7 +58,8 @@ def make_desk(web: WebContext) -> JmapDesk:
 
     web.periodic.append((_SWEEP_S, sweep))
     web.draining.append(partial(hub.end_all, STOPPED))
-    return JmapDesk(web, parts, server, AccountLimits(limits, web.clock), hub)
+    identify = partial(web.visitors.identify, scope=Scope.READ)
+    return JmapDesk(identify, parts, server, AccountLimits(limits, web.clock), hub)
 
 
 def make_parts(web: WebContext) -> JmapParts:

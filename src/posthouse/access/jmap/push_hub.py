@@ -136,6 +136,9 @@ class PushHub:
     def total(self) -> int:
         return sum(len(ear.listeners) for ear in self._ears.values())
 
+    def list_all(self) -> list[Listener]:
+        return [listener for ear in self._ears.values() for listener in ear.listeners]
+
     async def listen(
         self,
         account: AccountId,
@@ -177,13 +180,12 @@ class PushHub:
             del self._ears[account]
 
     def sweep(self, now: float) -> None:
-        for ear in self._ears.values():
-            for listener in ear.listeners:
-                if 0 < listener.ping_at <= now:
-                    listener.ping_at = 0.0
-                    listener.ping()
+        for listener in self.list_all():
+            if 0 < listener.ping_at <= now:
+                listener.ping_at = 0.0
+                listener.ping()
         if not self._unchecked:
-            self._unchecked = [listener for ear in self._ears.values() for listener in ear.listeners]
+            self._unchecked = self.list_all()
         some, self._unchecked = self._unchecked[:_CHECKED_AT_ONCE], self._unchecked[_CHECKED_AT_ONCE:]
         for listener in some:
             reason = listener.why_over()
@@ -193,9 +195,8 @@ class PushHub:
     def end_all(self, reason: str) -> None:
         """The worker is told to go. Clients come back, to another."""
         self._is_over = True
-        for ear in self._ears.values():
-            for listener in ear.listeners:
-                listener.end(reason)
+        for listener in self.list_all():
+            listener.end(reason)
 
 
 STOPPED = "The server stops, come back soon"
