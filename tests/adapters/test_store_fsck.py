@@ -111,14 +111,14 @@ DAMAGES = {
     "a mailbox id would come again": ["UPDATE account SET next_mailbox = 2"],
     "a UIDVALIDITY would come again": ["UPDATE account SET next_uidvalidity = 1"],
     "a submission id would come again": [
-        "INSERT INTO submission VALUES (1, 9, 'final', 0, 0, 0, 1, NULL, 0, x'', '', '')",
+        "INSERT INTO submission VALUES (1, 9, 'final', 0, 0, 0, 1, NULL, 0, x'', '', '', 0)",
     ],
     "a submission that is over keeps its text": [
-        "INSERT INTO submission VALUES (1, 1, 'canceled', 0, 0, 0, 1, NULL, 1, x'', '', '')",
+        "INSERT INTO submission VALUES (1, 1, 'canceled', 0, 0, 0, 1, NULL, 1, x'', '', '', 0)",
         "UPDATE account SET next_submission = 2",
     ],
     "a submission names no email": [
-        "INSERT INTO submission VALUES (1, 1, 'pending', 0, 0, 0, 1, 77, 2, x'', '', '')",
+        "INSERT INTO submission VALUES (1, 1, 'pending', 0, 0, 0, 1, 77, 2, x'', '', '', 0)",
         "UPDATE account SET next_submission = 2",
     ],
     "a recipient of nothing": ["INSERT INTO submission_recipient VALUES (1, 7, 0, 'a@b', '', '', 0)"],
