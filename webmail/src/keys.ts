@@ -54,7 +54,7 @@ export function handleKey(event: KeyboardEvent): void {
   if (event.defaultPrevented || ["Shift", "Control", "Meta", "Alt"].includes(event.key)) return;
   const name = nameKey(event);
   if (isTyping(event.target) && !name.startsWith("Ctrl+") && name !== "Escape") return;
-  if (document.querySelector("dialog[open]") && !(event.target as Element).closest?.("dialog[open]")) return;
+  if (document.querySelector("dialog[open]")) return;
   const now = Date.now();
   const pair = first && now - firstAt < SECOND_KEY_MS ? `${first} ${name}` : "";
   const binding = (pair && findBinding(pair)) || findBinding(name);

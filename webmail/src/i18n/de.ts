@@ -159,7 +159,7 @@ export const de: Record<keyof typeof en, Text> = {
   "read.attachments": { one: "{n} Anhang", other: "{n} Anhänge" },
   "read.images": "Bilder aus dem Netz werden nicht gezeigt.",
   "read.imagesOnce": "Einmal zeigen",
-  "read.imagesAlways": "Immer bei {sender}",
+  "read.imagesAlways": "Immer bei diesem Absender",
   "read.unsubscribe": "Abbestellen",
   "read.unsubscribeTitle": "Abbestellen?",
   "read.unsubscribeText": "{sender} erfährt, dass Sie von dieser Liste keine Post mehr wollen.",

@@ -152,7 +152,7 @@ export const en = {
   "read.attachments": { one: "{n} attachment", other: "{n} attachments" },
   "read.images": "Images from elsewhere are not shown.",
   "read.imagesOnce": "Show once",
-  "read.imagesAlways": "Always for {sender}",
+  "read.imagesAlways": "Always for this sender",
   "read.unsubscribe": "Unsubscribe",
   "read.unsubscribeTitle": "Unsubscribe?",
   "read.unsubscribeText": "{sender} will be told that you want no more mail from this list.",

@@ -36,7 +36,9 @@ export function shownAttachments(details: Pick<Details, "attachments" | "htmlBod
   const hasHtml = details.htmlBody.some((part) => part.type === "text/html");
   return details.attachments.filter(
     (part) =>
-      part.blobId && !(hasHtml && part.cid && part.disposition !== "attachment" && part.type.startsWith("image/")),
+      part.blobId &&
+      part.type !== "text/calendar" &&
+      !(hasHtml && part.cid && part.disposition !== "attachment" && part.type.startsWith("image/")),
   );
 }
 

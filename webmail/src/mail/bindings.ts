@@ -108,7 +108,7 @@ export function useMailKeys(): void {
       ["g d", "role.drafts", goTo("drafts")],
       ["g a", "role.archive", goTo("archive")],
       ["g b", "role.snoozed", goTo("snoozed")],
-      ["g s", "list.starred", () => go("/search?q=is%3Astarred")],
+      ["g s", "do.selectStarred", () => go("/search?q=is%3Astarred")],
       ["g c", "nav.settings", () => go("/settings")],
     ]),
     ...group("keys.group.app", [

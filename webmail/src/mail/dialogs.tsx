@@ -192,6 +192,8 @@ function MailboxDialog({ parent, renamed }: { parent: Mailbox | null; renamed: M
   );
 }
 
+const SIGNS: Record<string, string> = { ArrowDown: "↓", ArrowUp: "↑", Escape: "Esc", Delete: "Del" };
+
 function KeysDialog() {
   const groups = new Map<string, { keys: string; label: string }[]>();
   for (const binding of bound.value.flat()) {
@@ -215,7 +217,7 @@ function KeysDialog() {
                     {keys.split("|").map((one) => (
                       <span key={one} class="combo">
                         {one.split(" ").map((key) => (
-                          <kbd key={key}>{key}</kbd>
+                          <kbd key={key}>{SIGNS[key] ?? key}</kbd>
                         ))}
                       </span>
                     ))}

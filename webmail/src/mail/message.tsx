@@ -232,6 +232,7 @@ function Body({ email, details }: { email: EmailSummary; details: Details | null
   const sender = email.from?.[0]?.email.toLowerCase() ?? "";
   const isAllowed = preferences.value.imageSenders.includes(sender);
   const [showsOnce, setShowsOnce] = useState(false);
+  const [isLoaded, setLoaded] = useState(false);
   const images = isAllowed || showsOnce;
   const isHtml = details?.htmlBody.some((part) => part.type === "text/html") ?? false;
   const path = `/view/${encodeURIComponent(jmap.accountId)}/${encodeURIComponent(email.id)}`;
@@ -252,12 +253,18 @@ function Body({ email, details }: { email: EmailSummary; details: Details | null
               kind="plain"
               onClick={() => setPreferences({ imageSenders: [...preferences.peek().imageSenders, sender] })}
             >
-              {t("read.imagesAlways", { sender })}
+              {t("read.imagesAlways")}
             </Button>
           )}
         </div>
       )}
-      <iframe class="frame" sandbox={SANDBOX} src={address} title={t("read.body")} />
+      <iframe
+        class={isLoaded ? "frame" : "frame waiting"}
+        sandbox={SANDBOX}
+        src={address}
+        title={t("read.body")}
+        onLoad={() => setLoaded(true)}
+      />
     </div>
   );
 }
