@@ -16,7 +16,7 @@ const STYLES = new Set(
   ),
 );
 /** Classes that mean something to us. */
-const CLASSES = new Set(["signature"]);
+const CLASSES = new Set(["signature", "color", "size"]);
 const ADDRESS = /^(?:https?:|mailto:|tel:|cid:|blob:|data:image\/(?:png|jpe?g|gif|webp);)/i;
 /** DOMPurify asks this of the values of all attributes; addresses are looked at again below. */
 const VALUE = /^(?:(?:https?|mailto|tel|cid|blob|data):|[^a-z]|[a-z+.-]+(?:[^a-z+.\-:]|$))/i;
@@ -27,6 +27,7 @@ const OWN_CONFIG = {
   ALLOWED_TAGS: TAGS.split(" "),
   ALLOWED_ATTR: ATTRIBUTES.split(" "),
   ALLOWED_URI_REGEXP: VALUE,
+  ADD_URI_SAFE_ATTR: ["data-style", "data-remote", "data-cid"],
   ALLOW_DATA_ATTR: false,
   RETURN_DOM_FRAGMENT: true as const,
 };
@@ -88,7 +89,7 @@ function setImageAside(image: HTMLImageElement): void {
   } else if (/^cid:/i.test(source)) {
     image.setAttribute("data-cid", decodeCid(source.slice(4)));
     image.removeAttribute("src");
-  }
+  } else if (!source && !image.hasAttribute("data-remote") && !image.hasAttribute("data-cid")) image.remove();
 }
 
 function decodeCid(text: string): string {
@@ -108,7 +109,8 @@ export function cleanFragment(html: string): DocumentFragment {
   return dress(document.importNode(sanitise(html, OWN_CONFIG), true));
 }
 
-function dress(fragment: DocumentFragment): DocumentFragment {
+/** Styles by their other name are set; remote images get something to show. */
+export function dress<T extends ParentNode>(fragment: T): T {
   for (const element of fragment.querySelectorAll<HTMLElement>("[data-style]")) {
     element.style.cssText = element.getAttribute("data-style") ?? "";
     element.removeAttribute("data-style");
@@ -155,7 +157,8 @@ export function readContent(root: HTMLElement): Read {
     image.removeAttribute("data-remote");
   }
   for (const extra of tree.querySelectorAll("input, .squire-image-resize-container")) extra.remove();
-  for (const quote of tree.querySelectorAll("blockquote[type=cite]:not([style])"))
-    quote.setAttribute("style", QUOTE_STYLE);
+  for (const quote of tree.querySelectorAll<HTMLElement>("blockquote[type=cite]:not([style])")) {
+    quote.style.cssText = QUOTE_STYLE;
+  }
   return { html: tree.innerHTML.replace(/\u200b/g, ""), tree };
 }

@@ -106,17 +106,17 @@ export class Draft {
   /** A field, the text or an attachment is not what it was. */
   touch(): void {
     this.version++;
-    batch(() => {
-      if (this.kept.value !== "saving") this.kept.value = "changed";
-      this.problem.value = null;
-    });
+    if (this.kept.value !== "saving") this.kept.value = "changed";
     this.onChange();
   }
 
   change<T>(field: Signal<T>, value: T): void {
     if (Object.is(field.peek(), value)) return;
-    field.value = value;
-    this.touch();
+    batch(() => {
+      field.value = value;
+      this.problem.value = null;
+      this.touch();
+    });
   }
 
   /** What is there now is what it began with. */

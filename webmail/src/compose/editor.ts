@@ -1,7 +1,7 @@
 /** Squire, cleaned by us: nothing reaches the page as a string of HTML, so that Trusted Types have nothing to refuse. */
 
 import Squire from "squire-rte";
-import { cleanFragment, cleanOwn } from "./clean.ts";
+import { cleanFragment, cleanOwn, dress } from "./clean.ts";
 
 export class Editor extends Squire {
   constructor(root: HTMLElement) {
@@ -20,6 +20,23 @@ export class Editor extends Squire {
     root.replaceChildren(cleanOwn(html));
     if (!root.firstElementChild) root.append(this.createDefaultBlock());
     this._ignoreChange = true;
+    return this;
+  }
+
+  override setFontSize(size: string | null): this {
+    return this.#style("size", size && `font-size:${size}`);
+  }
+
+  override setTextColor(colour: string | null): this {
+    return this.#style("color", colour && `color:${colour}`);
+  }
+
+  /** Squire would write a style attribute, which the page's policy refuses. */
+  #style(name: string, style: string | null): this {
+    const attributes = { class: name };
+    const add = style ? { tag: "SPAN", attributes: { ...attributes, "data-style": style } } : null;
+    this.changeFormat(add, { tag: "SPAN", attributes });
+    dress(this.getRoot());
     return this;
   }
 }

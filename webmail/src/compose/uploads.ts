@@ -79,8 +79,10 @@ export function removeAttachment(draft: Draft, key: string): void {
   const gone = draft.attachments.peek().find((one) => one.key === key);
   if (gone?.url) URL.revokeObjectURL(gone.url);
   files.delete(key);
-  draft.attachments.value = draft.attachments.peek().filter((one) => one.key !== key);
-  draft.touch();
+  draft.change(
+    draft.attachments,
+    draft.attachments.peek().filter((one) => one.key !== key),
+  );
 }
 
 /** The draft is closed: what is on its way stops, what memory shows goes. */

@@ -38,7 +38,8 @@ export function ComposeWindow({ open, onShow }: { open: Open; onShow: () => void
   };
   const keys = (event: KeyboardEvent) => {
     // What is open above the window is closed first.
-    if (event.defaultPrevented || (event.target as Element).closest("dialog, [role=menu], [aria-expanded=true]")) return;
+    if (event.defaultPrevented || (event.target as Element).closest("dialog, [role=menu], [aria-expanded=true]"))
+      return;
     const isCommand = event.ctrlKey || event.metaKey;
     if (isCommand && event.key === "Enter") void send(null);
     else if (event.key === "Escape") void saveAndClose(open);
