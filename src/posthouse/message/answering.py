@@ -24,7 +24,7 @@ _MAX_REFERENCES = 20
 _MAX_SUBJECT = 500
 # Names that no person has (RFC 5230 §4.5, and the habits of senders of bulk mail).
 _PROGRAM = re.compile(
-    r"mailer-daemon|double-bounce|listserv|majordomo|mdaemon|(?:auto-?)?(?:do-?not|no)[-_.]?reply.*|auto(?:mated|mailer)?"
+    r"mailer-daemon|double-bounce|listserv|majordomo|mdaemon|auto(?:mated|mailer)?|(?:.*[-_.+])?(?:do[-_]?not|no)[-_.]?reply.*"
     r"|bounces?(?:[-+=_.].*)?|owner-.*|.*-(?:request|owner|bounces?|relay|errors?|confirm)(?:[-+=].*)?"
 )
 _BULK = frozenset({"bulk", "list", "junk", "auto_reply"})
