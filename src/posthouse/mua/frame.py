@@ -27,7 +27,7 @@ _LEAST_BEFORE = 1  # characters of text above a quotation that is folded
 
 _BASE = """\
 html{color-scheme:light;background:#fff;color:#1f2328;font:15px/1.5 system-ui,sans-serif;overflow-wrap:anywhere}
-html.dark{color-scheme:dark;background:#171717;color:#e6e6e6}
+html.dark{color-scheme:dark;background:#1a1e25;color:#e8ebf0}
 body{margin:0;padding:2px 0}
 img{max-width:100%;height:auto}
 img:not([src]){display:none}
