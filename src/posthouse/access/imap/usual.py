@@ -10,17 +10,17 @@ from collections.abc import Iterable
 
 from posthouse.access.imap.context import Context
 from posthouse.access.imap.place import Place
+from posthouse.access.usual import USUAL, make_missing
 from posthouse.message.mailbox import ROLE_NAMES, Role
 from posthouse.ports.store import StoreError, StoreRefusal
 
-_USUAL = (Role.DRAFTS, Role.SENT, Role.ARCHIVE, Role.JUNK, Role.TRASH)
-USUAL_NAMES = frozenset(ROLE_NAMES[role] for role in _USUAL)
+USUAL_NAMES = frozenset(ROLE_NAMES[role] for role in USUAL)
 _MADE_BY_SERVER = frozenset({Role.INBOX, Role.SENT, Role.JUNK, Role.SCHEDULED, Role.SNOOZED})
 
 
 def role_of_name(name: str) -> Role | None:
     """What a mailbox at the top is for that a program makes under a usual name."""
-    return next((role for role in _USUAL if ROLE_NAMES[role] == name), None)
+    return next((role for role in USUAL if ROLE_NAMES[role] == name), None)
 
 
 def is_fresh(context: Context, places: Iterable[Place]) -> bool:
@@ -32,7 +32,6 @@ def is_fresh(context: Context, places: Iterable[Place]) -> bool:
 
 async def make_usual(context: Context) -> None:
     try:
-        for role in _USUAL:
-            await context.desk.store.mailboxes.open_role(context.account, role)
+        await make_missing(context.desk.store.mailboxes, context.account)
     except (StoreError, StoreRefusal) as error:
         context.desk.log.warning("usual mailboxes not made", account=context.user.name, error=repr(error))

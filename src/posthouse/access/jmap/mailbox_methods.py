@@ -20,9 +20,10 @@ from posthouse.access.jmap.mailboxes import (
     query_mailboxes,
 )
 from posthouse.access.jmap.method import Call, Method, Methods, read_state, write_state
+from posthouse.access.usual import make_missing
 from posthouse.message.mailbox import AccountId, Mailbox, MailboxId, ModSeq
 from posthouse.message.objectids import find_mailbox, name_mailbox
-from posthouse.ports.store import AccountChanges
+from posthouse.ports.store import AccountChanges, StoreError, StoreRefusal
 from posthouse.protocol.jmap.arguments import (
     ChangesArguments,
     GetArguments,
@@ -46,6 +47,7 @@ async def get_mailboxes(call: Call) -> Answer:
     owner = call.check_account(asked.account_id)
     properties = pick_properties(asked.properties, PROPERTIES, DEFAULT_PROPERTIES)
     check_get_size(len(asked.ids or ()), call.parts.limits)
+    await _make_usual(call)
     state = await call.state()
     mailboxes = await call.parts.store.mailboxes.list_all(owner)
     counts: Mapping[MailboxId, ThreadCounts] = {}
@@ -70,6 +72,15 @@ def _pick(
     asked = [(text, find_mailbox(owner, text)) for text in dict.fromkeys(ids)]
     found = [known[number] for _, number in asked if number is not None and number in known]
     return found, [text for text, number in asked if number not in known]
+
+
+async def _make_usual(call: Call) -> None:
+    """A draft needs its mailbox. A store that is full does not hinder reading: then there are none."""
+    mailboxes = call.parts.store.mailboxes
+    try:
+        await make_missing(mailboxes, call.owner, await mailboxes.list_all(call.owner))
+    except (StoreError, StoreRefusal) as error:
+        call.parts.log.warning("usual mailboxes not made", account=call.login.name, error=repr(error))
 
 
 # -- changes
@@ -127,6 +138,7 @@ def _names(owner: AccountId, mailboxes: Iterable[MailboxId]) -> list[str]:
 async def query(call: Call) -> Answer:
     asked = read_arguments(MailboxQueryArguments, call.arguments)
     owner = call.check_account(asked.account_id)
+    await _make_usual(call)
     state = await call.state()
     mailboxes = await call.parts.store.mailboxes.list_all(owner)
     ids = _find(call, asked, mailboxes)
