@@ -6,10 +6,11 @@ No worker parses them: what they may do to a parser ends with this process, whic
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from urllib.parse import unquote
 
 from posthouse.adapters import preview_decode
-from posthouse.adapters.preview_confine import Done, Job, serve
+from posthouse.adapters.preview_confine import Done, Handler, Job, serve
 from posthouse.mua.plain import Flow, render_plain
 from posthouse.mua.sanitise import Wishes, sanitise
 from posthouse.mua.tickets import Signer
@@ -70,9 +71,16 @@ def _warm_up() -> None:
     make_plain(Job("plain", b"> a http://example.org", {"flowed": True}))
 
 
+HANDLERS: Mapping[str, Handler] = {
+    "html": make_html,
+    "plain": make_plain,
+    "picture": preview_decode.make_picture,
+    "pdf": preview_decode.make_page,
+}
+
+
 def main() -> None:
-    pictures = {"picture": preview_decode.make_picture, "pdf": preview_decode.make_page}
-    serve({"html": make_html, "plain": make_plain, **pictures}, _warm_up)
+    serve(HANDLERS, _warm_up)
 
 
 if __name__ == "__main__":
