@@ -85,6 +85,15 @@ async def test_a_list_follows_what_comes_goes_and_changes(office: Office) -> Non
     assert await listed(office, InMailbox(work)) == []
 
 
+async def test_a_small_mailbox_of_a_large_account_is_listed(office: Office) -> None:
+    work = await office.mailbox()
+    await office.add(count=20)
+    one = await put(office, work, at=2, message_id="1@x", subject="tea")
+    two = await put(office, work, at=1, references=("1@x",), subject="Re: tea")
+    assert await listed(office, InMailbox(work)) == [one, two]
+    assert await listed(office, InMailbox(work), collapses=True) == [one]
+
+
 async def test_an_email_that_is_twice_in_a_mailbox_is_listed_once(office: Office) -> None:
     inbox = await office.inbox()
     one, two = [await put(office, inbox, at=at) for at in (1, 2)]

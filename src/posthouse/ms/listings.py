@@ -11,7 +11,8 @@ from array import array
 from bisect import bisect_left
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from itertools import compress
+from itertools import compress, islice
+from operator import eq
 from typing import NamedTuple
 
 from posthouse.message.mailbox import Flag, Snapshot
@@ -41,8 +42,8 @@ class Listed(NamedTuple):
 @dataclass(slots=True)
 class Listing:
     """`emails`: of the snapshot's UIDs. `order`: each email once, by receiving, then id; `received` and `threads` are
-    parallel to it. `hidden`: emails that are \\Deleted here. `made`: lists of what is not hidden, by is_descending and
-    collapses.
+    parallel to it; `has_ties`: some were received at once. `hidden`: emails that are \\Deleted here. `made`: lists of
+    what is not hidden, by is_descending and collapses.
     """
 
     snapshot: Snapshot
@@ -50,6 +51,7 @@ class Listing:
     order: array[int]
     received: array[int]
     threads: array[int]
+    has_ties: bool
     hidden: frozenset[int] = frozenset()
     made: dict[tuple[bool, bool], Listed] = field(default_factory=dict)
 
@@ -61,22 +63,29 @@ class Listing:
                 self.made[key] = collapse(whole)
             else:
                 listed = Listed(self.order, self.threads)
-                shown = turn_over(listed, self.received) if is_descending else listed
-                self.made[key] = leave_out(shown, self.hidden) if self.hidden else shown
+                if is_descending:
+                    listed = turn_over(listed, self.received, has_ties=self.has_ties)
+                self.made[key] = leave_out(listed, self.hidden) if self.hidden else listed
         return self.made[key]
 
 
 def make_listing(
     snapshot: Snapshot, emails: array[int], order: array[int], received: array[int], threads: array[int]
 ) -> Listing:
-    return Listing(snapshot, emails, order, received, threads, _find_hidden(snapshot, emails))
+    return Listing(
+        snapshot, emails, order, received, threads, find_ties(received), _find_hidden(snapshot.flags, emails)
+    )
 
 
-def _find_hidden(snapshot: Snapshot, emails: array[int]) -> frozenset[int]:
+def find_ties(received: array[int]) -> bool:
+    return any(map(eq, received, islice(received, 1, None)))
+
+
+def _find_hidden(flags: array[int], emails: array[int]) -> frozenset[int]:
     """Emails all of whose placements here are \\Deleted."""
-    if not any(bits & _DELETED for bits in snapshot.flags):
+    if not any(map(_DELETED.__and__, flags)):
         return frozenset()
-    pairs = list(zip(emails, snapshot.flags, strict=True))
+    pairs = list(zip(emails, flags, strict=True))
     shown = {email for email, bits in pairs if not bits & _DELETED}
     return frozenset([email for email, bits in pairs if bits & _DELETED and email not in shown])
 
@@ -98,29 +107,46 @@ def advance(old: Listing, new: Snapshot, came: Sequence[Came]) -> Listing | None
     """`came`: of all UIDs that `list_missing` named. None: it must be read anew."""
     if new is old.snapshot:
         return old
-    if new.uids is old.snapshot.uids:
-        return _advance_flags(old, new)
     difference = compare_snapshots(old.snapshot, new)
-    emails, gone = old.emails[:], set[int]()
-    for part in reversed(find_slices(old.snapshot.uids, difference.went)):
-        gone.update(emails[part])
-        del emails[part]
-    emails.extend([one.email for one in came])
+    emails, order, received, threads = old.emails, old.order, old.received, old.threads
+    has_ties = old.has_ties
+    if difference.went or came:
+        emails, gone = emails[:], set[int]()
+        for part in reversed(find_slices(old.snapshot.uids, difference.went)):
+            gone.update(emails[part])
+            del emails[part]
+        emails.extend([one.email for one in came])
+        order, received, threads = order[:], received[:], threads[:]
+        _take_out(gone - _still_there(gone, emails), order, received, threads)
+        for one in came:
+            has_ties |= _put_in(one, order, received, threads)
     if len(emails) != len(new.uids) or [one.uid for one in came] != new.uids[difference.came :].tolist():
         return None
-    gone -= _still_there(gone, emails)
-    order, received, threads = old.order[:], old.received[:], old.threads[:]
-    _take_out(gone, order, received, threads)
-    for one in came:
-        _put_in(one, order, received, threads)
-    return make_listing(new, emails, order, received, threads)
-
-
-def _advance_flags(old: Listing, new: Snapshot) -> Listing:
-    fresh = make_listing(new, old.emails, old.order, old.received, old.threads)
+    fresh = Listing(new, emails, order, received, threads, has_ties)
+    concerned = [new.flags[place] for place in difference.changed] + new.flags[difference.came :].tolist()
+    if old.hidden or difference.went or any(map(_DELETED.__and__, concerned)):
+        fresh.hidden = _find_hidden(new.flags, emails)
     if fresh.hidden == old.hidden:
-        fresh.made = old.made
+        fresh.made = old.made if order is old.order else _carry_on(old, came, order)
     return fresh
+
+
+def _carry_on(old: Listing, came: Sequence[Came], order: array[int]) -> dict[tuple[bool, bool], Listed]:
+    """The newest first, collapsed, where all that happened is that newer ones came; looking at all takes longer."""
+    known = old.made.get((True, True))
+    count = len(old.order)
+    if known is None or len(order) != count + len(came) or order[:count] != old.order:
+        return {}
+    emails, threads = known.emails[:], known.threads[:]
+    for one in sorted(came, key=lambda one: (one.received, one.email)):
+        if one.received <= (old.received[-1] if count else one.received):
+            return {}
+        if one.thread in threads:
+            at = threads.index(one.thread)
+            del emails[at], threads[at]
+        emails.insert(0, one.email)
+        threads.insert(0, one.thread)
+    return {(True, True): Listed(emails, threads)} if len({one.received for one in came}) == len(came) else {}
 
 
 def _still_there(gone: Collection[int], emails: array[int]) -> set[int]:
@@ -138,30 +164,32 @@ def _take_out(gone: Collection[int], *columns: array[int]) -> None:
             del column[place]
 
 
-def _put_in(one: Came, order: array[int], received: array[int], threads: array[int]) -> None:
-    at = bisect_left(received, one.received)
+def _put_in(one: Came, order: array[int], received: array[int], threads: array[int]) -> bool:
+    """Whether there is another one that was received at the same time."""
+    at = start = bisect_left(received, one.received)
     while at < len(order) and received[at] == one.received and order[at] < one.email:
         at += 1
     if at < len(order) and order[at] == one.email:
-        return  # by another placement
+        return False  # by another placement
     order.insert(at, one.email)
     received.insert(at, one.received)
     threads.insert(at, one.thread)
+    return at > start or (at + 1 < len(order) and received[at + 1] == one.received)
 
 
 def change_threads(old: Listing, thread_of: Mapping[int, int]) -> Listing:
     """After threads became one. Emails that the mapping does not have are threads of their own."""
     threads = array("Q", map(thread_of.get, old.order, old.order))
-    return Listing(old.snapshot, old.emails, old.order, old.received, threads, old.hidden)
+    return Listing(old.snapshot, old.emails, old.order, old.received, threads, old.has_ties, old.hidden)
 
 
 # -- lists
 
 
-def turn_over(listed: Listed, received: array[int]) -> Listed:
+def turn_over(listed: Listed, received: array[int], *, has_ties: bool) -> Listed:
     """The newest first; equals stay in the order of ids."""
     emails, threads = listed.emails[::-1], listed.threads[::-1]
-    if len(set(received)) == len(received):
+    if not has_ties:
         return Listed(emails, threads)
     backwards = received[::-1]
     start, count = 0, len(backwards)

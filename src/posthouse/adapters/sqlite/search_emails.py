@@ -42,7 +42,7 @@ from posthouse.message.search import (
     SortBy,
     SortKey,
 )
-from posthouse.ms.listings import Listed, Listing, collapse, keep_only, turn_over
+from posthouse.ms.listings import Listed, Listing, collapse, find_ties, keep_only, turn_over
 from posthouse.ms.search import join_and, plan_search, widen
 from posthouse.ports.store import EmailList, Enough, NoSuchMailbox, SearchResult
 
@@ -148,7 +148,8 @@ class EmailLister:
         if isinstance(program, All) and len(sort) == 1 and sort[0].key is SortKey.ARRIVAL:
             modseq, (order, received, threads) = await self._core.read(account, _read_all)
             shown = Listed(order, threads)
-            shown = turn_over(shown, received) if sort[0].is_descending else shown
+            if sort[0].is_descending:
+                shown = turn_over(shown, received, has_ties=find_ties(received))
             return _make_list(modseq, collapse(shown) if collapses else shown)
         matches = await self._core.read(account, read_matches, Scope(account), program, sort)
         emails = array("Q", [key[1] for key in matches.keys])

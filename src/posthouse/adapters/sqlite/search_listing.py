@@ -19,6 +19,7 @@ import msgspec
 from posthouse.adapters.sqlite.store_base import StoreCore
 from posthouse.adapters.sqlite.store_book import THREADS_MERGED
 from posthouse.adapters.sqlite.store_changes import read_horizon
+from posthouse.adapters.sqlite.store_reader import read_mailbox_state
 from posthouse.adapters.sqlite.store_sql import (
     IN_LIST,
     numbers_json,
@@ -28,7 +29,7 @@ from posthouse.adapters.sqlite.store_sql import (
     select_rows,
 )
 from posthouse.adapters.sqlite.store_thread_places import read_thread_map
-from posthouse.message.mailbox import AccountId, Flag, MailboxId, Snapshot, UidSet
+from posthouse.message.mailbox import AccountId, Flag, MailboxId, ModSeq, Snapshot, Uid, UidSet, UidValidity
 from posthouse.ms.keywords import merge_flags
 from posthouse.ms.listings import Came, Listing, advance, change_threads, list_missing, make_listing
 from posthouse.ms.uidsets import from_sorted
@@ -38,8 +39,8 @@ _SMALL = 8  # a mailbox with less than that part of the account's emails is read
 _read_numbers = msgspec.json.Decoder(list[int]).decode
 
 _PLACED = (
-    "SELECT group_concat(uid || ',' || email) FROM (SELECT uid, email FROM placement WHERE account = ? AND mailbox = ?"
-    f" AND uid > ? ORDER BY uid LIMIT {_AT_ONCE})"
+    "SELECT group_concat(uid || ',' || flags || ',' || modseq || ',' || email) FROM (SELECT uid, flags, modseq, email"
+    f" FROM placement WHERE account = ? AND mailbox = ? AND uid > ? ORDER BY uid LIMIT {_AT_ONCE})"
 )
 _RECEIVED = (
     "SELECT group_concat(received || ',' || email) FROM (SELECT received, email FROM email INDEXED BY email_received"
@@ -78,17 +79,19 @@ class KeptListings:
 
     async def get(self, account: AccountId, mailbox: MailboxId) -> Listing:
         """Up to date. Raises NoSuchMailbox."""
-        snapshot = await self._core.snapshots.get(account, mailbox, None)
-        known = self._kept.get((account, mailbox))
-        fresh = None if known is None else await self._follow(account, mailbox, known, snapshot)
+        known, fresh = self._kept.get((account, mailbox)), None
+        if known is not None:
+            fresh = await self._follow(account, mailbox, known)
         if fresh is None:
-            fresh = await self._read(account, mailbox, snapshot)
+            fresh = await self._core.read(account, _read_listing, mailbox)
+            kept = self._core.snapshots.offer(account, mailbox, fresh.snapshot)
+            if kept.uids == fresh.snapshot.uids and kept.flags == fresh.snapshot.flags:
+                fresh.snapshot = kept
         self._keep((account, mailbox), fresh)
         return fresh
 
-    async def _follow(
-        self, account: AccountId, mailbox: MailboxId, known: Listing, snapshot: Snapshot
-    ) -> Listing | None:
+    async def _follow(self, account: AccountId, mailbox: MailboxId, known: Listing) -> Listing | None:
+        snapshot = await self._core.snapshots.get(account, mailbox, None)
         if snapshot is known.snapshot:
             return known
         missing = list_missing(known, snapshot)
@@ -99,14 +102,6 @@ class KeptListings:
         if fresh is None or not await self._core.look(account, _have_merged, known.snapshot.modseq):
             return fresh
         return change_threads(fresh, await self._core.read(account, read_thread_map))
-
-    async def _read(self, account: AccountId, mailbox: MailboxId, snapshot: Snapshot) -> Listing:
-        """The snapshot that fits to what is read: it may have changed in between."""
-        while True:
-            fresh = await self._core.read(account, _read_listing, mailbox, snapshot)
-            if fresh is not None:
-                return fresh
-            snapshot = await self._core.snapshots.get(account, mailbox, None)
 
     def _keep(self, key: tuple[AccountId, MailboxId], listing: Listing) -> None:
         old = self._kept.pop(key, None)
@@ -164,40 +159,34 @@ def _read_came(connection: apsw.Connection, account: AccountId, mailbox: Mailbox
 # -- a whole mailbox
 
 
-def _read_listing(
-    connection: apsw.Connection, account: AccountId, mailbox: MailboxId, snapshot: Snapshot
-) -> Listing | None:
-    """None: some of what the snapshot has is gone. What has come since is left out."""
-    uids, emails = _read_placed(connection, account, mailbox)
-    if uids != snapshot.uids:
-        count = len(snapshot.uids)
-        emails = emails[:count]
-        if uids[:count] != snapshot.uids:
-            return None
+def _read_listing(connection: apsw.Connection, account: AccountId, mailbox: MailboxId) -> Listing:
+    snapshot, emails = _read_placed(connection, account, mailbox)
     wanted = set(emails)
     there, _ = _read_counts(connection, account)
     if len(wanted) * _SMALL < there:
-        columns = _read_small(connection, account, mailbox, wanted)
+        columns = _read_small(connection, account, mailbox)
     else:
         columns = _read_ordered(connection, account, wanted)
     return make_listing(snapshot, emails, *columns)
 
 
-def _read_placed(connection: apsw.Connection, account: AccountId, mailbox: MailboxId) -> tuple[array[int], array[int]]:
-    uids, emails = array("I"), array("Q")
+def _read_placed(connection: apsw.Connection, account: AccountId, mailbox: MailboxId) -> tuple[Snapshot, array[int]]:
+    """The snapshot, and the emails of its UIDs: of one look."""
+    uidvalidity, uidnext, highest, modseq = read_mailbox_state(connection, account, mailbox)
+    uids, flags, modseqs, emails = array("I"), array("Q"), array("Q"), array("Q")
     more = True
     while more:
         text = cast("str | None", connection.execute(_PLACED, (account, mailbox, uids[-1] if uids else 0)).get)
         numbers = _read_numbers(f"[{text or ''}]")
-        uids.extend(numbers[0::2])
-        emails.extend(numbers[1::2])
-        more = len(numbers) == 2 * _AT_ONCE
-    return uids, emails
+        for start, column in enumerate((uids, flags, modseqs, emails)):
+            column.extend(numbers[start::4])
+        more = len(numbers) == 4 * _AT_ONCE
+    snapshot = Snapshot(UidValidity(uidvalidity), Uid(uidnext), ModSeq(modseq), uids, flags, modseqs, ModSeq(highest))
+    return snapshot, emails
 
 
-def _read_small(connection: apsw.Connection, account: AccountId, mailbox: MailboxId, wanted: set[int]) -> Columns:
-    found = select_rows(connection, "email, received, thread", _OF_MAILBOX, (account, mailbox))
-    rows = [row for row in found if row[0] in wanted]
+def _read_small(connection: apsw.Connection, account: AccountId, mailbox: MailboxId) -> Columns:
+    rows = select_rows(connection, "email, received, thread", _OF_MAILBOX, (account, mailbox))
     emails, received, threads = zip(*cast("list[list[int]]", rows), strict=True) if rows else ((), (), ())
     return Columns(array("Q", emails), array("q", received), array("Q", threads))
 

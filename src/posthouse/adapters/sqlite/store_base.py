@@ -50,6 +50,9 @@ class StoreOptions:
 class SnapshotSource(Protocol):
     async def get(self, account: AccountId, mailbox: MailboxId, viewer: AccountId | None) -> Snapshot: ...
 
+    def offer(self, account: AccountId, mailbox: MailboxId, snapshot: Snapshot) -> Snapshot:
+        """One that somebody has read, the owner's. The freshest there is."""
+
 
 class StoreCore:
     """`shards` are open from `SqliteStore.open` to `close`. `snapshots`: those kept for sessions."""

@@ -62,6 +62,9 @@ class Snapshots:
             fresh.highest,
         )
 
+    def offer(self, account: AccountId, mailbox: MailboxId, snapshot: Snapshot) -> Snapshot:
+        return self._keep((account, mailbox), snapshot)
+
     def apply(self, patches: Iterable[FlagsPatch]) -> None:
         """What has just been committed, before anybody hears of it."""
         for patch in patches:
