@@ -57,7 +57,10 @@ function Tiles({ now }: { now: Figures["now"] }) {
       ))}
       <div>
         <dt>{t("inQueue")}</dt>
-        <dd>{say(sum(now.queue))}</dd>
+        <dd>
+          {say(now.messages ?? sum(now.queue))}
+          {now.oldestSeconds ? <small>{t("oldest", { time: saySeconds(now.oldestSeconds) })}</small> : null}
+        </dd>
       </div>
       <div>
         <dt>{t("deliveryTime")}</dt>
@@ -67,7 +70,10 @@ function Tiles({ now }: { now: Figures["now"] }) {
   );
 }
 
+const MINUTES = { style: "unit", unit: "minute", unitDisplay: "short" } as const;
+
 function saySeconds(seconds: number): string {
+  if (seconds >= 120) return new Intl.NumberFormat(locale(), MINUTES).format(Math.round(seconds / 60));
   const isShort = seconds < 1;
   const value = isShort ? Math.round(seconds * 1000) : Math.round(seconds * 10) / 10;
   const unit = isShort ? "millisecond" : "second";

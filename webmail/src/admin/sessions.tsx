@@ -1,4 +1,5 @@
 import { api } from "../api.ts";
+import { nameAgent } from "../settings/agents.ts";
 import { Panel } from "../settings/frame.tsx";
 import { attempt, Shown, useLoad } from "../settings/load.tsx";
 import { sayWhen } from "../settings/when.ts";
@@ -53,7 +54,7 @@ export function ServerSessions() {
                       <td>{one.login ?? "–"}</td>
                       <td>{one.name ?? one.peer}</td>
                       <td class="table-text" title={one.doing ?? ""}>
-                        {one.doing ?? ""}
+                        {one.service === "web" ? nameAgent(one.doing ?? "") : (one.doing ?? "")}
                       </td>
                       <td>{sayWhen(one.since)}</td>
                       <td>

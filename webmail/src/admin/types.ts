@@ -98,6 +98,8 @@ export interface Figures {
     perSecond: Record<Counter, number>;
     queue: Record<string, number>;
     deliveryTimes: Percentiles;
+    messages?: number;
+    oldestSeconds?: number | null;
   };
   minutes: Minute[];
 }

@@ -104,7 +104,7 @@ const UNITS = ["kilobyte", "megabyte", "gigabyte"] as const;
 
 export function formatSize(octets: number, locale?: string): string {
   if (octets < 1000)
-    return new Intl.NumberFormat(locale, { style: "unit", unit: "byte", unitDisplay: "narrow" }).format(octets);
+    return new Intl.NumberFormat(locale, { style: "unit", unit: "byte", unitDisplay: "short" }).format(octets);
   const step = Math.min(UNITS.length, Math.floor(Math.log10(octets) / 3));
   const value = octets / 1000 ** step;
   const digits = value < 10 ? 1 : 0;

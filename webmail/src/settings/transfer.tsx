@@ -5,6 +5,7 @@ import { useId, useRef } from "preact/hooks";
 import { t as shell } from "../i18n/t.ts";
 import { jmap } from "../jmap/client.ts";
 import type { GetAnswer, Mailbox } from "../jmap/types.ts";
+import { nameOf } from "../state/mailboxes.ts";
 import { Button } from "../ui/button.tsx";
 import { Select } from "../ui/field.tsx";
 import { Panel } from "./frame.tsx";
@@ -23,7 +24,7 @@ async function loadMailboxes(): Promise<Choice[]> {
   const byId = new Map(list.map((one) => [one.id, one]));
   const pathOf = (one: Mailbox): string => {
     const above = one.parentId ? byId.get(one.parentId) : undefined;
-    return above ? `${pathOf(above)} / ${one.name}` : one.name;
+    return above ? `${pathOf(above)} / ${nameOf(one)}` : nameOf(one);
   };
   const closed = ["outbox", "scheduled"];
   const open = list.filter((one) => !closed.includes(one.role ?? "") && one.name !== "Outbox");
