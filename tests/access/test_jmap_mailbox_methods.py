@@ -71,7 +71,7 @@ async def test_all_mailboxes_with_all_they_have(desk: Desk) -> None:
         },
     }
     # A draft needs a mailbox: the usual ones are made where a program asks what there is.
-    assert [box["role"] for box in others] == ["drafts", "sent", "archive", "junk", "trash"]
+    assert {box["role"] for box in others} == {"drafts", "sent", "archive", "junk", "trash"}
 
 
 async def test_ids_that_are_none_or_of_others_are_not_found_and_none_comes_twice(desk: Desk) -> None:

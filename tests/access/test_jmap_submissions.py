@@ -284,7 +284,10 @@ async def test_nothing_is_implied_when_nothing_succeeded(desk: Desk) -> None:
 
 
 async def test_what_can_be_undone_waits_in_scheduled_and_then_is_in_sent() -> None:
-    desk = await open_desk(undo_s=10.0)
+    await undone_waits_in_scheduled(await open_desk(undo_s=10.0))
+
+
+async def undone_waits_in_scheduled(desk: Desk) -> None:
     email, sent = await draft(desk), await box(desk, Role.SENT)
     record = {"identityId": await identity(desk), "emailId": email}
     arguments = {
@@ -306,7 +309,10 @@ async def test_what_can_be_undone_waits_in_scheduled_and_then_is_in_sent() -> No
 
 
 async def test_what_is_undone_is_a_draft_again() -> None:
-    desk = await open_desk(undo_s=10.0)
+    await undone_is_a_draft_again(await open_desk(undo_s=10.0))
+
+
+async def undone_is_a_draft_again(desk: Desk) -> None:
     email = await draft(desk)
     submission = await send(desk, email)
     drafts = await box(desk, Role.DRAFTS)
@@ -367,7 +373,10 @@ async def test_what_an_update_cannot_change(desk: Desk) -> None:
 
 
 async def test_what_is_over_is_destroyed_and_what_waits_is_not() -> None:
-    desk = await open_desk(undo_s=10.0)
+    await over_is_destroyed(await open_desk(undo_s=10.0))
+
+
+async def over_is_destroyed(desk: Desk) -> None:
     submission = await send(desk, await draft(desk))
     told = await desk.call("EmailSubmission/set", destroy=[submission, "S7-99"])
     assert {name: error["type"] for name, error in told["notDestroyed"].items()} == {
@@ -465,7 +474,10 @@ async def state(desk: Desk) -> str:
 
 
 async def test_made_changed_and_destroyed() -> None:
-    desk = await open_desk(undo_s=10.0)
+    await made_changed_and_destroyed(await open_desk(undo_s=10.0))
+
+
+async def made_changed_and_destroyed(desk: Desk) -> None:
     old = await send(desk, await draft(desk))
     gone = await send(desk, await draft(desk, MESSAGE.replace(b"<1@", b"<2@")))
     desk.house.clock.advance(10)
