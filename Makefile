@@ -52,7 +52,7 @@ format: install
 
 interop: install
 	tests/interop/install.sh
-	$(BIN)/python -m pytest -m interop tests/interop tests/scenarios
+	$(BIN)/python -m pytest -m interop tests/interop tests/scenarios tests/browser
 
 # Pictures of the web page in docs/images, by Debian's Chromium.
 shots: install
