@@ -85,6 +85,7 @@ def make_parts(web: WebContext) -> JmapParts:
         max_message_size=settings.smtp.max_message_size,
         max_delayed_send_s=int(settings.submission.max_future_release.total_seconds()),
         undo_s=settings.submission.undo.total_seconds(),
+        inline_limit=settings.store.body_file_size,
     )
 
 

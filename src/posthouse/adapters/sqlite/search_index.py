@@ -15,7 +15,7 @@ import contextlib
 import os
 import threading
 import unicodedata
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 
 import apsw
@@ -139,25 +139,32 @@ def _find(connection: apsw.Connection, account: AccountId, needed: SearchKey) ->
     through = read_number(connection, _PROGRESS, (account,))
     if not through or not can_hold(account, through):
         return None
-    found = _evaluate(connection, account, needed)
+    known: dict[str, set[int]] = {}  # a word is looked for in several fields, of which the index knows nothing
+    found = _evaluate(needed, lambda word: _look_up(connection, account, word), known)
     if found is None:
         return None
     return Candidates(found.union(select_numbers(connection, _UNREAD, (account,))), through)
 
 
-def _evaluate(connection: apsw.Connection, account: AccountId, key: SearchKey) -> set[int] | None:
+def _evaluate(key: SearchKey, look_up: Callable[[str], set[int]], known: dict[str, set[int]]) -> set[int] | None:
     """None: every email."""
     match key:
         case All():
             return None
         case And(of):
-            return _intersect(_evaluate(connection, account, part) for part in of)
+            return _intersect(_evaluate(part, look_up, known) for part in of)
         case Or(of):
-            return _unite(_evaluate(connection, account, part) for part in of)
+            return _unite(_evaluate(part, look_up, known) for part in of)
         case Contains() | HasHeader():
-            return _intersect(_look_up(connection, account, word) for word in _words_of(key))
+            return _intersect(_recall(word, look_up, known) for word in _words_of(key))
         case _:  # NOTHING
             return set()
+
+
+def _recall(word: str, look_up: Callable[[str], set[int]], known: dict[str, set[int]]) -> set[int]:
+    if word not in known:
+        known[word] = look_up(word)
+    return known[word]
 
 
 def _intersect(sets: Iterable[set[int] | None]) -> set[int] | None:
