@@ -24,6 +24,7 @@ from posthouse.app.directory import directory_path, lend_admin, open_for_worker
 from posthouse.app.web import WebContext
 from posthouse.app.web_api_admin import AdminApi
 from posthouse.app.web_api_desk import ApiDesk, Cookies, WebFacts
+from posthouse.app.web_api_document import DocumentApi
 from posthouse.app.web_api_factors import FactorApi
 from posthouse.app.web_api_server import Look, ServerApi
 from posthouse.app.web_api_session import SessionApi
@@ -58,7 +59,7 @@ class ApiParts:
 
 
 def make_endpoints(desk: ApiDesk, parts: ApiParts) -> list[Endpoint]:
-    return [
+    described = [
         *SessionApi(desk).endpoints(),
         *FactorApi(desk).endpoints(),
         *SettingsApi(desk).endpoints(),
@@ -66,6 +67,7 @@ def make_endpoints(desk: ApiDesk, parts: ApiParts) -> list[Endpoint]:
         *AdminApi(desk).endpoints(),
         *ServerApi(desk, parts.look).endpoints(),
     ]
+    return [*described, *DocumentApi(described, desk.facts.version).endpoints()]
 
 
 def _look(root: Path, question: Callable[[History], list[Story]]) -> list[Story]:

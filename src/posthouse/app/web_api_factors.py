@@ -64,16 +64,13 @@ class TotpStep(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     code: Annotated[str, msgspec.Meta(max_length=64)] = ""
 
 
-class TotpProposed(msgspec.Struct, frozen=True, rename="camel"):
-    secret: str
-    uri: str
+class TotpStepped(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True):
+    """A secret for the app, or that codes are on; then recovery codes, shown this once."""
 
-
-class TotpOn(msgspec.Struct, frozen=True, rename="camel"):
-    """Recovery codes are shown this once."""
-
-    recovery_codes: list[str]
-    is_on: bool = True
+    is_on: bool
+    secret: str = ""
+    uri: str = ""
+    recovery_codes: list[str] = []
 
 
 class PasswordGiven(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -119,7 +116,7 @@ class FactorApi:
                 " and tells recovery codes once. Mail programs then need app passwords.",
                 self.step_totp,
                 takes=TotpStep,
-                gives=TotpProposed | TotpOn,
+                gives=TotpStepped,
                 statuses=(401, 409, 429),
             ),
             Endpoint(
@@ -197,7 +194,8 @@ class FactorApi:
         desk, secret = self._desk, self._desk.secret_octets(SECRET_OCTETS)
         if not await desk.factors.propose_totp(call.owner, secret, desk.clock.now()):
             raise refuse(409, "Conflict", "Codes are switched on already")
-        return TotpProposed(show_secret(secret), make_uri(secret, call.login.name, desk.facts.hostname))
+        uri = make_uri(secret, call.login.name, desk.facts.hostname)
+        return TotpStepped(False, show_secret(secret), uri)
 
     async def _switch_on(self, call: ApiCall, code: str) -> object:
         desk = self._desk
@@ -207,7 +205,7 @@ class FactorApi:
             raise refuse_code(verdict)
         await desk.own.settle_main(call.owner, WebSessionId(call.session), has_codes=True)
         desk.log.info("second factor switched on", login=call.login.name)
-        return TotpOn(recovery)
+        return TotpStepped(True, recovery_codes=recovery)
 
     async def drop_totp(self, call: ApiCall) -> object:
         desk = self._desk
