@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from posthouse.adapters.files import Files, Space
+from posthouse.adapters.sqlite.disk import Disk
 from posthouse.adapters.uploads import FileUploads
 from posthouse.message.mailbox import AccountId
 from posthouse.ports.clock import FakeClock
@@ -41,12 +42,11 @@ class Rig:
     def in_files(self, files: Files | None = None) -> FileUploads:
         return FileUploads(
             str(self.path),
-            self.executor,
+            Disk(files or Files(), self.executor),
             self.clock,
             self.make_token,
             max_octets=LIMIT,
             min_free=Space(1, 1),
-            files=files,
         )
 
     def names(self) -> list[str]:

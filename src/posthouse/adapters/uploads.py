@@ -14,10 +14,9 @@ import contextlib
 import os
 import re
 from collections.abc import Callable
-from concurrent.futures import Executor
 from typing import ParamSpec, TypeVar
 
-from posthouse.adapters.files import Files, Space
+from posthouse.adapters.files import Space
 from posthouse.adapters.sqlite.disk import Disk, FreeSpace
 from posthouse.message.mailbox import AccountId
 from posthouse.ports.clock import Clock
@@ -41,19 +40,16 @@ class FileUploads:
     def __init__(
         self,
         directory: str,
-        executor: Executor,
+        disk: Disk,
         clock: Clock,
         make_token: Callable[[], str],
         *,
         max_octets: int = MAX_OCTETS,
         min_free: Space = NO_SPACE,
-        files: Files | None = None,
     ) -> None:
         self._directory, self._make_token, self.clock = directory, make_token, clock
-        self.max_octets = max_octets
-        files = files or Files()
-        self.disk = Disk(files, executor)
-        self._free = FreeSpace(files, directory, min_free, clock)
+        self.disk, self.max_octets = disk, max_octets
+        self._free = FreeSpace(disk.files, directory, min_free, clock)
 
     def begin(self, account: AccountId, media_type: str) -> FileWriter:
         folder = f"{self._directory}/{account}"

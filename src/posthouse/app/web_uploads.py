@@ -7,7 +7,8 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
 
-from posthouse.adapters.files import Space
+from posthouse.adapters.files import Files, Space
+from posthouse.adapters.sqlite.disk import Disk
 from posthouse.adapters.uploads import FileUploads
 from posthouse.app.web import WebContext
 from posthouse.config.settings import Settings
@@ -26,7 +27,8 @@ class UploadsFolder:
         self._executor = ThreadPoolExecutor(_THREADS, "uploads")
         room = Space(settings.queue.min_free, settings.queue.min_free_inodes)
         make_token = partial(secrets.token_hex, 16)
-        self.files = FileUploads(str(directory), self._executor, clock, make_token, min_free=room)
+        disk = Disk(Files(), self._executor)
+        self.files = FileUploads(str(directory), disk, clock, make_token, min_free=room)
 
     def tend(self, web: WebContext) -> None:
         web.periodic.append((_SWEEP_S, self.files.sweep))

@@ -195,9 +195,12 @@ def _judge_recipients(recipients: Sequence[Address], parts: SubmitParts) -> None
         if reply.code < 500:
             raise make_refusal(reply)
     if refused:
-        refusal = name_fault(make_refusal(next(iter(refused.values()))), SendFault.RECIPIENTS)
-        refusal.addresses = tuple(refused)
-        raise refusal
+        raise _name_recipients(make_refusal(next(iter(refused.values()))), list(refused))
+
+
+def _name_recipients(refusal: SendRefused, addresses: Sequence[str]) -> SendRefused:
+    refusal.fault, refusal.addresses = SendFault.RECIPIENTS, tuple(addresses)
+    return refusal
 
 
 def name_fault(refusal: SendRefused, fault: SendFault = SendFault.OTHER) -> SendRefused:
@@ -259,6 +262,5 @@ def _make_envelope(login: Login, wanted: WantedEnvelope, max_recipients: int) ->
         except SendRefused:
             wrong.append(address)
     if wrong:
-        text = f"5.1.3 <{wrong[0]}> is not an address"
-        raise SendRefused(text, fault=SendFault.RECIPIENTS, addresses=wrong)
+        raise _name_recipients(SendRefused(f"5.1.3 <{wrong[0]}> is not an address"), wrong)
     return Envelope(sender, tuple(recipients), mail.body, mail.smtputf8, mail.ret, mail.envid, mail.mt_priority)

@@ -42,10 +42,10 @@ class SendRefused(Exception):
         is_limit: bool = False,
         is_race: bool = False,
         fault: SendFault = SendFault.OTHER,
-        addresses: Sequence[str] = (),
     ) -> None:
         super().__init__(text)
-        self.fault, self.addresses = fault, tuple(addresses)
+        self.fault = fault
+        self.addresses: tuple[str, ...] = ()
         self.text, self.is_policy, self.is_temporary = text, is_policy, is_temporary
         self.is_limit, self.is_race = is_limit, is_race
 
