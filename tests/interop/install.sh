@@ -8,7 +8,7 @@ here=$(cd "$(dirname "$0")" && pwd)
 exim_root=${EXIM_ROOT:-/usr/local/lib/posthouse-interop/exim}
 suite_root=${PYTHON_SUITE_ROOT:-/usr/local/lib/posthouse-interop/python}
 corpora_root=${CORPORA_ROOT:-/usr/local/lib/posthouse-interop/corpora}
-packages=(postfix dovecot-core dovecot-imapd dovecot-lmtpd dovecot-pop3d swaks libnet-ssleay-perl libsasl2-modules msmtp curl nsd iproute2 openssl libdb5.3 libgnutls-dane0 libidn12 libpcre2-8-0 libnsl2 ca-certificates strace unbound python3-venv e2fsprogs mount util-linux fetchmail getmail6 mpop isync offlineimap3 neomutt aerc tmux thunderbird xvfb faketime)
+packages=(postfix dovecot-core dovecot-imapd dovecot-lmtpd dovecot-pop3d swaks libnet-ssleay-perl libsasl2-modules msmtp curl nsd iproute2 openssl libdb5.3 libgnutls-dane0 libidn12 libpcre2-8-0 libnsl2 ca-certificates strace unbound python3-venv e2fsprogs mount util-linux fetchmail getmail6 mpop isync offlineimap3 neomutt aerc tmux thunderbird xvfb faketime chromium)
 
 is_complete() {
     dpkg-query -W -f '${db:Status-Status}\n' "${packages[@]}" 2>/dev/null | grep -vqx installed && return 1
