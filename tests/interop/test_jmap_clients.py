@@ -22,11 +22,48 @@ from jmap.core.patch import keyword_patch, mailbox_patch
 from jmap.push import EventSourceClient, Ping
 from jmap.sync import ChangeStream
 
-from tests.browser.house import House, _free_ports, make_server, running, seed, settle
+from posthouse.app.demo_server import running
+from tests.browser.house import House, _free_ports, make_server, seed, settle
 from tests.browser.letters import ANN, BOB
 
 pytestmark = [pytest.mark.interop, pytest.mark.timeout(120)]
 
+METHODS = (
+    "Email/get",
+    "Email/query",
+    "Email/queryChanges",
+    "Email/set",
+    "Email/import",
+    "Email/parse",
+    "Email/copy",
+    "SearchSnippet/get",
+    "Mailbox/get",
+    "Mailbox/query",
+    "Mailbox/queryChanges",
+    "Mailbox/changes",
+    "Mailbox/set",
+    "Thread/get",
+    "Thread/changes",
+    "Identity/get",
+    "Identity/changes",
+    "Identity/set",
+    "EmailSubmission/get",
+    "EmailSubmission/query",
+    "EmailSubmission/set",
+    "VacationResponse/get",
+    "VacationResponse/set",
+    "Quota/get",
+    "Quota/changes",
+    "Quota/query",
+    "Blob/upload",
+    "Blob/get",
+    "Blob/lookup",
+    "Blob/copy",
+    "MDN/send",
+    "MDN/parse",
+    "PushSubscription/get",
+    "PushSubscription/set",
+)
 T = TypeVar("T")
 
 
@@ -218,42 +255,7 @@ def list_boxes(client: Any) -> dict[str, Any]:
 
 
 def test_jmaplib_finds_every_capability_it_knows_of_mail(lib: Any) -> None:
-    for method in [
-        "Email/get",
-        "Email/query",
-        "Email/queryChanges",
-        "Email/set",
-        "Email/import",
-        "Email/parse",
-        "Email/copy",
-        "SearchSnippet/get",
-        "Mailbox/get",
-        "Mailbox/query",
-        "Mailbox/queryChanges",
-        "Mailbox/changes",
-        "Mailbox/set",
-        "Thread/get",
-        "Thread/changes",
-        "Identity/get",
-        "Identity/changes",
-        "Identity/set",
-        "EmailSubmission/get",
-        "EmailSubmission/query",
-        "EmailSubmission/set",
-        "VacationResponse/get",
-        "VacationResponse/set",
-        "Quota/get",
-        "Quota/changes",
-        "Quota/query",
-        "Blob/upload",
-        "Blob/get",
-        "Blob/lookup",
-        "Blob/copy",
-        "MDN/send",
-        "MDN/parse",
-        "PushSubscription/get",
-        "PushSubscription/set",
-    ]:
+    for method in METHODS:
         assert lib.capabilities.supports(method), method
     assert lib.echo(hello=["world"]) == {"hello": ["world"]}
 
