@@ -19,22 +19,23 @@ let isStarted = false;
 export function startMail(): void {
   if (isStarted) return;
   isStarted = true;
-  void loadMailboxes();
+  void loadMailboxes().catch(() => undefined);
   void loadPreferences().catch(() => undefined);
   void loadSaved();
   onStates((states) => {
-    if (states["Email"] || states["Mailbox"] || states["Thread"]) {
-      void follow();
-      void updateMailboxes();
-    }
+    if (states["Email"] || states["Mailbox"] || states["Thread"]) refresh();
     if (states["SavedSearch"]) void loadSaved();
   });
-  onReconnect(() => {
-    void follow();
-    void updateMailboxes();
-  });
+  onReconnect(refresh);
+  addEventListener("online", refresh);
   effect(showTitle);
   effect(() => notify(arrived.value));
+}
+
+/** In one request. What fails is asked again with the next change, or when the network is back. */
+function refresh(): void {
+  follow().catch(() => undefined);
+  updateMailboxes().catch(() => undefined);
 }
 
 function showTitle(): void {

@@ -22,6 +22,11 @@ export interface Target {
   isSingle?: boolean;
 }
 
+/** The action itself has worked; counters come again with the next change. */
+async function refreshCounts(): Promise<void> {
+  await updateMailboxes().catch(() => undefined);
+}
+
 async function setEmails(patches: readonly (readonly [Id, Patch])[]): Promise<void> {
   const failures: SetError[] = [];
   for (let at = 0; at < patches.length; at += AT_ONCE) {
@@ -69,18 +74,15 @@ function perform({ emails, change, leaving, note }: Performed): void {
       show(planned, "before");
       putBack();
     });
-  setEmails(planned.map((one) => [one.id, one.patch])).then(
-    () => void updateMailboxes(),
-    (error) => {
-      restore();
-      complain(error);
-    },
-  );
+  setEmails(planned.map((one) => [one.id, one.patch])).then(refreshCounts, (error) => {
+    restore();
+    complain(error);
+  });
   if (!note) return;
   toast(note, {
     undo: () => {
       restore();
-      setEmails(planned.map((one) => [one.id, one.undo])).then(() => void updateMailboxes(), complain);
+      setEmails(planned.map((one) => [one.id, one.undo])).then(refreshCounts, complain);
     },
   });
 }
@@ -164,7 +166,7 @@ async function needRole(role: string, name: string): Promise<Mailbox | undefined
   const found = byRole(role);
   if (found) return found;
   await jmap.call("Mailbox/set", { create: { role: { name, role, parentId: null } } });
-  await updateMailboxes();
+  await refreshCounts();
   return byRole(role);
 }
 
@@ -206,7 +208,7 @@ async function destroy(target: Target): Promise<void> {
     putBack();
     complain(error);
   }
-  await updateMailboxes();
+  await refreshCounts();
 }
 
 /** Everything in a mailbox, as the server finds it. */
@@ -223,7 +225,7 @@ export async function emptyMailbox(mailbox: Mailbox): Promise<void> {
   } catch (error) {
     complain(error);
   }
-  await updateMailboxes();
+  await refreshCounts();
 }
 
 export async function setSeen(target: Target, isSeen: boolean, isQuiet = false): Promise<void> {
@@ -267,14 +269,14 @@ export async function snooze(target: Target, until: Date): Promise<void> {
     toast(t("action.snoozed", { n: target.rows.length }), {
       undo: () => {
         putBack();
-        jmap.call("Snooze/set", { destroy: made }).then(() => void updateMailboxes(), complain);
+        jmap.call("Snooze/set", { destroy: made }).then(refreshCounts, complain);
       },
     });
   } catch (error) {
     putBack();
     complain(error);
   }
-  await updateMailboxes();
+  await refreshCounts();
 }
 
 /** Brings what is snoozed back now. */
@@ -285,5 +287,5 @@ export async function unsnooze(target: Target): Promise<void> {
   const records = snoozed.list.filter((one) => ids.has(one.emailId)).map((one) => one.id);
   await jmap.call<SetAnswer>("Snooze/set", { destroy: records }).promise.catch(complain);
   takeOut(target.rows);
-  await updateMailboxes();
+  await refreshCounts();
 }

@@ -2,7 +2,7 @@
 // and follows what changes there.
 
 import { batch, computed, signal } from "@preact/signals";
-import { jmap } from "../jmap/client.ts";
+import { jmap, OfflineError } from "../jmap/client.ts";
 import type {
   ChangesAnswer,
   EmailSummary,
@@ -192,7 +192,7 @@ export function follow(): Promise<void> {
 
 async function followOnce(): Promise<void> {
   const wanted = query.peek();
-  if (!emailState.value) return;
+  if (!emailState.value) return reload();
   const changes = jmap.call<ChangesAnswer>("Email/changes", {
     sinceState: emailState.value,
     maxChanges: MOST_CHANGES,
@@ -220,7 +220,8 @@ async function followOnce(): Promise<void> {
     await fillAdded(moved);
     if (wanted && isNow(wanted) && !moved) await reload();
     if (change.hasMoreChanges) await followOnce();
-  } catch {
+  } catch (error) {
+    if (error instanceof OfflineError) return;
     emailState.value = "";
     forgetLists();
     await reload();
