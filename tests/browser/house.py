@@ -16,6 +16,16 @@ from posthouse.ports.directory_admin import AccountChange
 from tests.browser.letters import ANN, ANN_NAME, BOB, BOB_NAME, Letter, list_letters, write_maildir
 
 HOST = "127.0.0.1"
+# Time for undoing; a domain whose server never answers, so that mail waits in the queue.
+_MORE = """
+[submission]
+undo = "8s"
+
+[[route]]
+domain = "silent.example"
+to = "smtp://127.0.0.1:1"
+accept = "trusted"
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +53,8 @@ def make_server(directory: Path) -> Mailserver:
 
 def settle(server: Mailserver) -> None:
     server.directory.mkdir(parents=True)
-    server.config.write_text(make_config(server).replace('servers = ["127.0.0.4:', 'servers = ["127.0.0.1:'))
+    config = make_config(server).replace('servers = ["127.0.0.4:', 'servers = ["127.0.0.1:')
+    server.config.write_text(config + _MORE)
     with open_account_tools(server.load_settings()) as tools:
         tools.domains.add("posthouse.test")
         for person in server.people.persons:
