@@ -9,10 +9,9 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 
 from posthouse.adapters.clock import SystemClock
-from posthouse.message.peer import Network
 from posthouse.ports.observe import FakeLog
 from posthouse.serve.admission import Admission
-from posthouse.serve.http import HttpServer
+from posthouse.serve.http import HttpDoor, HttpServer
 from posthouse.serve.http_messages import AnyRoute
 from posthouse.serve.http_reading import HttpLimits
 
@@ -23,11 +22,11 @@ class Lab:
         routes: Sequence[AnyRoute],
         limits: HttpLimits,
         admission: Admission,
-        trusted: Sequence[Network] = (),
+        door: HttpDoor | None = None,
     ) -> None:
         self.log = FakeLog()
         self.admission = admission
-        self.server = HttpServer(routes, admission, SystemClock(), self.log, limits, trusted)
+        self.server = HttpServer(routes, admission, SystemClock(), self.log, limits, door)
         self.socket = socket.create_server(("127.0.0.1", 0))
         self.socket.setblocking(False)
         self.port: int = self.socket.getsockname()[1]
@@ -54,9 +53,9 @@ async def serving(
     limits: HttpLimits | None = None,
     admission: Admission | None = None,
     tls: ssl.SSLContext | None = None,
-    trusted: Sequence[Network] = (),
+    door: HttpDoor | None = None,
 ) -> AsyncIterator[Lab]:
-    lab = Lab(routes, limits or HttpLimits(), admission or Admission(), trusted)
+    lab = Lab(routes, limits or HttpLimits(), admission or Admission(), door)
     await lab.server.start(lab.socket, tls)
     yield lab
     await lab.server.drain(5.0)

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
 import ipaddress
 import json
 
 import pytest
 
 from posthouse.message.peer import Network
+from posthouse.serve.admission import Admission, AdmissionLimits
+from posthouse.serve.http import HttpDoor
 from posthouse.serve.http_messages import HttpAnswer, HttpRequest, HttpRoute, answer_json
+from posthouse.serve.http_reading import HttpLimits
 from posthouse.serve.http_routing import Router, read_parameters
 from tests.serve.http_kit import Lab, serving
 
@@ -120,6 +124,46 @@ async def test_two_hosts_are_refused() -> None:
 # -- who the client is
 
 
+PROXIED = HttpDoor(proxy_networks=LOOPBACK)
+REQUEST = b"GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n"
+
+
+def read_shown(answer: bytes) -> dict[str, object]:
+    assert answer.startswith(b"HTTP/1.1 200 "), answer
+    told: dict[str, object] = json.loads(answer.partition(b"\r\n\r\n")[2])
+    return told
+
+
+async def test_a_proxy_header_names_the_client_and_is_counted_as_that() -> None:
+    admission = Admission(AdmissionLimits(per_address=1))
+    async with serving(HttpRoute("/", show), door=PROXIED, admission=admission) as lab:
+        told = read_shown(await lab.send(b"PROXY TCP4 192.0.2.9 198.51.100.1 4711 80\r\n" + REQUEST))
+        assert (told["peer"], told["isLocal"]) == ("192.0.2.9", False)
+        local = read_shown(await lab.send(b"PROXY TCP4 127.0.0.1 127.0.0.1 4711 80\r\n" + REQUEST))
+        assert (local["peer"], local["isLocal"]) == ("127.0.0.1", True)
+    assert admission.total == 0
+
+
+async def test_a_proxy_that_speaks_for_itself_is_not_this_machine() -> None:
+    async with serving(HttpRoute("/", show), door=PROXIED) as lab:
+        told = read_shown(await lab.send(b"PROXY UNKNOWN\r\n" + REQUEST))
+    assert (told["peer"], told["isLocal"]) == ("127.0.0.1", False)
+
+
+async def test_a_proxy_header_that_comes_in_pieces_or_never() -> None:
+    async with serving(HttpRoute("/", show), door=PROXIED, limits=HttpLimits(head_s=0.2)) as lab:
+        reader, writer = await asyncio.open_connection("127.0.0.1", lab.port)
+        writer.write(b"PROXY TCP4 192.0.2.9 ")
+        await writer.drain()
+        await asyncio.sleep(0)
+        writer.write(b"198.51.100.1 4711 80\r\n" + REQUEST)
+        assert read_shown(await reader.read())["peer"] == "192.0.2.9"
+        writer.close()
+        assert await lab.send(b"PROXY TCP4") == b""
+        assert await lab.send(REQUEST) == b""
+    assert [name for _, name, _ in lab.log.events] == ["proxy header refused"]
+
+
 async def test_a_client_of_this_machine_is_local() -> None:
     async with serving(HttpRoute("/", show)) as lab:
         told = await fetch(lab, "/")
@@ -137,23 +181,23 @@ async def test_what_a_stranger_says_of_itself_only_takes_away(field: str) -> Non
 
 
 async def test_a_trusted_proxy_tells_for_whom_it_speaks() -> None:
-    async with serving(HttpRoute("/", show), trusted=LOOPBACK) as lab:
+    async with serving(HttpRoute("/", show), door=HttpDoor(trusted=LOOPBACK)) as lab:
         told = await fetch(lab, "/", "X-Forwarded-For: 192.0.2.9, 203.0.113.5", "X-Forwarded-Proto: https")
     assert (told["peer"], told["scheme"], told["isLocal"]) == ("203.0.113.5", "https", False)
     assert told["origin"] == "https://mail.example.org"
 
 
 async def test_trusted_proxies_in_a_row_are_passed_over() -> None:
-    async with serving(HttpRoute("/", show), trusted=LOOPBACK) as lab:
+    async with serving(HttpRoute("/", show), door=HttpDoor(trusted=LOOPBACK)) as lab:
         told = await fetch(lab, "/", "X-Forwarded-For: 192.0.2.9, ::ffff:127.0.0.7")
     assert told["peer"] == "192.0.2.9"
 
 
 async def test_a_trusted_proxy_that_says_nothing_is_not_the_client() -> None:
-    async with serving(HttpRoute("/", show), trusted=LOOPBACK) as lab:
+    async with serving(HttpRoute("/", show), door=HttpDoor(trusted=LOOPBACK)) as lab:
         assert (await fetch(lab, "/"))["isLocal"] is False
 
 
 async def test_a_proxy_that_names_no_address_is_refused() -> None:
-    async with serving(HttpRoute("/", show), trusted=LOOPBACK) as lab:
+    async with serving(HttpRoute("/", show), door=HttpDoor(trusted=LOOPBACK)) as lab:
         assert (await lab.get("/", "X-Forwarded-For: unknown")).startswith(b"HTTP/1.1 400 ")

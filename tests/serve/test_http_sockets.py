@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import ipaddress
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
@@ -12,6 +13,7 @@ from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
 from posthouse.serve.admission import Admission, AdmissionLimits
+from posthouse.serve.http import HttpDoor
 from posthouse.serve.http_messages import HttpRequest, HttpRoute, SocketClosed, SocketRoute, Talk, WebSocket, refuse
 from posthouse.serve.http_reading import HttpLimits
 from tests.serve.http_kit import Lab, serving
@@ -149,6 +151,24 @@ async def test_sockets_count_as_connections_until_they_end() -> None:
         async with asyncio.timeout(5):
             while admission.total:
                 await asyncio.sleep(0.001)
+
+
+async def test_a_socket_knows_its_client_as_the_proxy_names_it() -> None:
+    seen: list[tuple[str, bool]] = []
+
+    async def meet(request: HttpRequest) -> Talk:
+        seen.append((request.peer, request.is_local))
+        raise refuse(401, "Unauthorized")
+
+    upgrade = (
+        b"GET /ws HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n"
+        b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
+    )
+    door = HttpDoor(proxy_networks=(ipaddress.ip_network("127.0.0.0/8"),))
+    async with serving(SocketRoute("/ws", meet), door=door) as lab:
+        for header in (b"PROXY TCP4 192.0.2.9 198.51.100.1 4711 80\r\n", b"PROXY UNKNOWN\r\n"):
+            assert (await lab.send(header + upgrade)).startswith(b"HTTP/1.1 401 ")
+    assert seen == [("192.0.2.9", False), ("127.0.0.1", False)]
 
 
 async def test_draining_ends_sockets_as_gone_away_or_restarting() -> None:

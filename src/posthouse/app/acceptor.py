@@ -79,7 +79,7 @@ def has_descriptors() -> bool:
 
 class Acceptor:
     """Accepts for one listener. `factory` makes the protocol of each connection, as for `loop.create_server`; `tls` is
-    for protocols that do not begin it themselves.
+    set before `start` for protocols that do not begin it themselves.
     """
 
     def __init__(
@@ -90,10 +90,9 @@ class Acceptor:
         backlog: int,
         log: Log,
         has_room: Callable[[], bool] = has_descriptors,
-        tls: ssl.SSLContext | None = None,
     ) -> None:
+        self.tls: ssl.SSLContext | None = None
         self._has_room = has_room
-        self._tls = tls
         self._listener = listener
         self._factory = factory
         self._board = board
@@ -109,7 +108,7 @@ class Acceptor:
         # A server closes its socket: give it a duplicate, of which the backlog is the same.
         duplicate = self._listener.dup()
         create = loop.create_unix_server if duplicate.family == socket.AF_UNIX else loop.create_server
-        server = await create(self._make_protocol, sock=duplicate, backlog=self._backlog, ssl=self._tls)
+        server = await create(self._make_protocol, sock=duplicate, backlog=self._backlog, ssl=self.tls)
         if self._is_closed:
             server.close()
         else:

@@ -9,11 +9,13 @@ await web.drain(10.0)
 from __future__ import annotations
 
 import asyncio
+import logging
 import ssl
 from collections.abc import Awaitable, Callable, Sequence
 from typing import TYPE_CHECKING
 
 from posthouse.adapters.net.tls import make_server_context
+from posthouse.app.wiring import door_figures
 from posthouse.app.worker_context import Accepting, OpenListener, TlsFiles, WorkerContext
 
 if TYPE_CHECKING:
@@ -46,6 +48,8 @@ class WebListeners:
             return
         from posthouse.app.web_routes import make_all_routes
 
+        for name in ("uvicorn.error", "uvicorn.access"):  # what matters is in our own log
+            logging.getLogger(name).setLevel(logging.CRITICAL + 1)
         self._web = make_context()
         routes = [*self._make_own_routes(), *make_all_routes(self._web)]
         for listener in self._listeners:
@@ -60,10 +64,15 @@ class WebListeners:
         return make_routes(context.link, context.metrics, token, lambda: self.is_ready)
 
     async def _open(self, listener: OpenListener, routes: Sequence[AnyRoute]) -> None:
-        from posthouse.serve.http import HttpServer
+        from posthouse.serve.http import HttpDoor, HttpServer
 
-        context, trusted = self._context, self._context.settings.web.trusted_proxies
-        server = HttpServer(routes, context.admission, context.clock, context.log, self._make_limits(), trusted)
+        context = self._context
+        door = HttpDoor(
+            trusted=context.settings.web.trusted_proxies,
+            proxy_networks=listener.settings.proxy_protocol,
+            figures=door_figures(context.metrics, SERVICE),
+        )
+        server = HttpServer(routes, context.admission, context.clock, context.log, self._make_limits(), door)
         self._servers.append(server)
         self._accepting.append(await context.accept(listener, server.make_protocol, self._make_tls(listener)))
 

@@ -141,7 +141,8 @@ class WorkerProcess:
         async def accept(
             listener: OpenListener, factory: Callable[[], asyncio.Protocol], tls: ssl.SSLContext | None = None
         ) -> Accepting:
-            acceptor = Acceptor(listener.socket, factory, board, limits.backlog, self._log, tls=tls)
+            acceptor = Acceptor(listener.socket, factory, board, limits.backlog, self._log)
+            acceptor.tls = tls
             await acceptor.start()
             return acceptor
 

@@ -52,6 +52,8 @@ def _check_listeners(listeners: tuple[Listener, ...]) -> Iterator[Conflict]:
             yield ("listener", number, "hide_capabilities"), "only imap and pop3 have capabilities to hide"
         if listener.service == "http" and listener.tls == "starttls":
             yield ("listener", number, "tls"), "http has no STARTTLS; allowed: off | implicit"
+        if listener.service == "http" and listener.tls == "implicit" and listener.proxy_protocol:
+            yield ("listener", number, "proxy_protocol"), "with http only without TLS; the proxy has to end it"
         if listener.service == "lmtp" and listener.bind.port == 25:
             yield ("listener", number, "bind"), "LMTP must not be spoken on port 25 (RFC 2033 §5)"
 

@@ -5,13 +5,13 @@
 
 Handlers take and return plain values; they know no framework. Clients are not trusted: heads and bodies are bounded,
 each has a deadline, and connections pass admission like everybody else's. Nothing is kept over a crash.
+A PROXY header names the client where `HttpDoor` expects one; not under TLS, which begins before we see an octet.
 RFC 9110, RFC 9112 as far as uvicorn and httptools speak them; RFC 6455 by websockets. No HTTP/2.
 """
 
 from __future__ import annotations
 
 import asyncio
-import logging
 import socket
 import ssl
 import time
@@ -29,9 +29,13 @@ from posthouse.message.peer import Network, is_in_networks, normalise_address
 from posthouse.message.reply import Reply
 from posthouse.ports.clock import Clock
 from posthouse.ports.observe import Log
+from posthouse.protocol.proxy import header as proxy
+from posthouse.serve.connection import DoorFigures
 from posthouse.serve.http_app import AppSettings, HttpApp
 from posthouse.serve.http_messages import AnyRoute
 from posthouse.serve.http_reading import HttpLimits
+
+Client = tuple[str, int] | None
 
 _LOOK_S = 0.02
 _DATE_S = 1.0
@@ -46,15 +50,27 @@ class HttpAdmission(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
+class HttpDoor:
+    """Connections from `trusted` proxies do not count as those of one address; `proxy_networks` open with a PROXY
+    header.
+    """
+
+    trusted: Sequence[Network] = ()
+    proxy_networks: Sequence[Network] = ()
+    figures: DoorFigures | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class _Bounds:
     limits: HttpLimits
     admission: HttpAdmission
     clock: Clock
-    trusted: Sequence[Network]
+    log: Log
+    door: HttpDoor
 
 
 class HttpServer:
-    """One listener of one worker. Connections from `trusted` proxies do not count as those of one address."""
+    """One listener of one worker."""
 
     def __init__(
         self,
@@ -63,18 +79,16 @@ class HttpServer:
         clock: Clock,
         log: Log,
         limits: HttpLimits | None = None,
-        trusted: Sequence[Network] = (),
+        door: HttpDoor | None = None,
     ) -> None:
-        self._limits = limits or HttpLimits()
+        self._limits, door = limits or HttpLimits(), door or HttpDoor()
         self._state = ServerState()
-        self._config = self._make_config(HttpApp(routes, AppSettings(self._limits, trusted), log))
-        self._protocol = _bind_protocol(_Bounds(self._limits, admission, clock, trusted))
+        self._config = self._make_config(HttpApp(routes, AppSettings(self._limits, door.trusted), log))
+        self._protocol = _bind_protocol(_Bounds(self._limits, admission, clock, log, door))
         self._server: asyncio.Server | None = None
         self._dating: asyncio.TimerHandle | None = None
 
     def _make_config(self, app: HttpApp) -> uvicorn.Config:
-        for name in ("uvicorn.error", "uvicorn.access"):  # what matters is in our own log
-            logging.getLogger(name).setLevel(logging.CRITICAL + 1)
         config = uvicorn.Config(
             app,
             log_config=None,
@@ -144,43 +158,81 @@ def _bind_protocol(bounds: _Bounds) -> type[_GuardedProtocol]:
 
 
 class _Guard:
-    """Of one connection: whether it is counted, how long its client may be silent, whose task ends with it."""
+    """Of one connection: whether it is counted, how long its client may be silent, whose task ends with it.
 
-    __slots__ = ("_address", "_bounds", "_is_admitted", "_timer", "head_octets", "is_in_head", "task")
+    `is_stand_in`: a proxy did not say for whom it speaks. `preamble`: of a PROXY header that is not complete; None when
+    none is waited for.
+    """
+
+    __slots__ = (
+        "_address",
+        "_bounds",
+        "_head_octets",
+        "_is_admitted",
+        "_timer",
+        "is_in_head",
+        "is_stand_in",
+        "preamble",
+        "task",
+    )
 
     def __init__(self, bounds: _Bounds) -> None:
         self._bounds = bounds
         self._address = ""
         self._is_admitted = False
         self._timer: asyncio.TimerHandle | None = None
+        self._head_octets = 0
         self.is_in_head = True
-        self.head_octets = 0
+        self.is_stand_in = False
+        self.preamble: bytes | None = None
         self.task: asyncio.Task[Any] | None = None
 
-    def admit(self, client: tuple[str, int] | None) -> bool:
-        bounds = self._bounds
+    def admit(self, client: Client) -> bool:
+        bounds, figures = self._bounds, self._bounds.door.figures
         address = normalise_address(client[0]) if client else ""
-        self._address = "" if is_in_networks(address, bounds.trusted) else address
+        self._address = "" if is_in_networks(address, bounds.door.trusted) else address
         self._is_admitted = bounds.admission.admit(self._address, bounds.clock.monotonic()) is None
+        if figures is not None:
+            (figures.connections if self._is_admitted else figures.refused).inc()
+            if self._is_admitted:
+                figures.open_sessions.inc()
         return self._is_admitted
 
     def leave(self) -> None:
         if self._is_admitted:
             self._is_admitted = False
             self._bounds.admission.release(self._address)
+            if self._bounds.door.figures is not None:
+                self._bounds.door.figures.open_sessions.dec()
         self.stop_timer()
         if self.task is not None:
             self.task.cancel()
             self.task = None
 
+    def expects_proxy(self, client: Client) -> bool:
+        networks = self._bounds.door.proxy_networks
+        if client and networks and is_in_networks(normalise_address(client[0]), networks):
+            self.preamble = b""
+        return self.preamble is not None
+
+    def read_proxy(self, data: bytes) -> tuple[Client, bytes] | None:
+        """The client, as the proxy names it, and what stands behind the header. Raises ProxyError."""
+        self.preamble = (self.preamble or b"") + data
+        header = proxy.parse_proxy(self.preamble)
+        if header is proxy.NEED_DATA:
+            return None
+        rest, self.preamble = self.preamble[header.length :], None
+        self.is_stand_in = header.source is None
+        return ((header.source, header.source_port) if header.source is not None else None), rest
+
     def is_head_too_long(self, octets: int) -> bool:
         if not self.is_in_head:
             return False
-        self.head_octets += octets
-        return self.head_octets > self._bounds.limits.head
+        self._head_octets += octets
+        return self._head_octets > self._bounds.limits.head
 
     def await_head(self, idle_s: float, transport: asyncio.Transport) -> None:
-        self.is_in_head, self.head_octets = True, 0
+        self.is_in_head, self._head_octets = True, 0
         self.stop_timer()
         if not transport.is_closing():
             loop = asyncio.get_running_loop()
@@ -199,7 +251,7 @@ class _GuardedProtocol(HttpToolsProtocol):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self._guard = _Guard(self._bounds)
+        self.guard = _Guard(self._bounds)
 
     # -- for the application
 
@@ -210,51 +262,74 @@ class _GuardedProtocol(HttpToolsProtocol):
     def cancel_when_lost(self, task: asyncio.Task[Any] | None) -> None:
         if task is not None and self.transport.is_closing():
             task.cancel()
-        self._guard.task = task
+        self.guard.task = task
 
     # -- the transport's side
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
-        if self._guard.admit(self.client):
-            self._guard.await_head(0.0, transport)
+        if self.guard.expects_proxy(self.client) or self.guard.admit(self.client):
+            self.guard.await_head(0.0, transport)
         else:
             transport.abort()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        self._guard.leave()
+        self.guard.leave()
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
+        if self.guard.preamble is not None:
+            data = self._read_proxy(data)
+            if not data:
+                return
         super().data_received(data)
-        if self._guard.is_head_too_long(len(data)):
+        if self.guard.is_head_too_long(len(data)):
             self.transport.abort()
 
-    def handle_websocket_upgrade(self) -> None:
-        """The connection is another protocol's from now on, and its guard goes along."""
-        super().handle_websocket_upgrade()
-        taken_over = self.transport.get_protocol()
-        assert isinstance(taken_over, _GuardedSocket)
-        taken_over.guard = self._guard
+    def _read_proxy(self, data: bytes) -> bytes:
+        """What stands behind the PROXY header; b"" when it is not complete, or refused."""
+        try:
+            found = self.guard.read_proxy(data)
+        except proxy.ProxyError as error:
+            self._bounds.log.warning("proxy header refused", peer=self.client and self.client[0], reason=str(error))
+            self.transport.abort()
+            return b""
+        if found is None:
+            return b""
+        client, rest = found
+        self.client = client or self.client
+        if self.guard.admit(self.client):
+            return rest
+        self.transport.abort()
+        return b""
 
     # -- the parser's side
 
     def on_message_begin(self) -> None:
         super().on_message_begin()
-        self.scope["state"]["connection"] = self
+        self.scope["state"] = {"connection": self, "is_stand_in": self.guard.is_stand_in}
 
     def on_headers_complete(self) -> None:
-        self._guard.is_in_head = False
-        self._guard.stop_timer()
+        self.guard.is_in_head = False
+        self.guard.stop_timer()
         super().on_headers_complete()
 
     def on_response_complete(self) -> None:
         super().on_response_complete()
-        self._guard.await_head(self._bounds.limits.keep_alive_s, self.transport)
+        self.guard.await_head(self._bounds.limits.keep_alive_s, self.transport)
 
 
 class _GuardedSocket(WebSocketsSansIOProtocol):
+    """What a connection becomes by an upgrade: its guard and its client go along."""
+
     guard: _Guard | None = None
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        super().connection_made(transport)
+        before = self.transport.get_protocol()
+        assert isinstance(before, _GuardedProtocol)
+        self.guard, self.client = before.guard, before.client
+        self.app_state = {"is_stand_in": before.guard.is_stand_in}
 
     def connection_lost(self, exc: Exception | None) -> None:
         super().connection_lost(exc)

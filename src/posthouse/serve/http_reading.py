@@ -101,7 +101,7 @@ def _find_client(scope: Scope, headers: Mapping[str, str], trusted: Sequence[Net
     client = scope.get("client")
     direct = normalise_address(client[0]) if client else ""
     scheme = "https" if scope["scheme"] in ("https", "wss") else "http"
-    is_local = is_loopback(Peer(direct))
+    is_local = not scope["state"].get("is_stand_in", False) and is_loopback(Peer(direct))
     if not any(name in headers for name in _FORWARDED):
         is_silent_proxy = is_in_networks(direct, trusted)
         return _Client(direct, scheme, is_local and not is_silent_proxy)
