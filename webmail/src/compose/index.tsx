@@ -60,7 +60,9 @@ async function open(composer: Composer): Promise<void> {
 }
 
 function findOpen(emailId: string): Open | undefined {
-  return [...opened.peek().values()].find((one) => one.draft.emailId === emailId);
+  // With the last window this component goes, before it could clear away what is closed.
+  const keys = composers.peek().map((one) => one.key);
+  return [...opened.peek().values()].find((one) => keys.includes(one.key) && one.draft.emailId === emailId);
 }
 
 /** One is large at a time; as many small ones stand beside it as there is room for. */

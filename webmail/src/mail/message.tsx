@@ -62,7 +62,7 @@ function OpenMessage({ email }: { email: EmailSummary }) {
   return (
     <>
       <MessageHead email={email} details={details} />
-      {isDraft && <DraftNotice email={email} />}
+      {(isDraft || isWaiting(email)) && <DraftNotice email={email} />}
       {isSent(email) && !isDraft && <Delivery emailId={email.id} />}
       {error && (
         <p class="notice" role="alert">
@@ -82,14 +82,17 @@ function isSent(email: EmailSummary): boolean {
   return roles.some((id) => id !== undefined && id in email.mailboxIds);
 }
 
+function isWaiting(email: EmailSummary): boolean {
+  return (byRole("scheduled")?.id ?? "") in email.mailboxIds;
+}
+
 function DraftNotice({ email }: { email: EmailSummary }) {
-  const isWaiting = Object.keys(email.mailboxIds).includes(byRole("scheduled")?.id ?? "");
-  const kind = isWaiting ? "scheduled" : "draft";
+  const kind = isWaiting(email) ? "scheduled" : "draft";
   return (
     <p class="notice">
-      {t("list.draft")}
+      {t(kind === "draft" ? "list.draft" : "role.scheduled")}
       <Button size="small" icon="compose" onClick={() => compose({ kind, emailId: email.id })}>
-        {t(isWaiting ? "do.editScheduled" : "do.editDraft")}
+        {t(kind === "draft" ? "do.editDraft" : "do.editScheduled")}
       </Button>
     </p>
   );
