@@ -230,7 +230,11 @@ async def describe(office: Office) -> list[object]:
     for program in PROGRAMS:
         for sort in SORTS:
             for collapses in (False, True):
-                found = await office.store.search.list_emails(ALICE, program, sort, collapses=collapses)
+                search = office.store.search
+                found = await search.list_emails(ALICE, program, sort, collapses=collapses)
+                part = await search.list_emails(ALICE, program, sort, collapses=collapses, enough=Enough(3))
+                assert part.emails[:3] == found.emails[:3] and part.threads[:3] == found.threads[:3]
+                assert not part.is_whole or part.emails == found.emails
                 groups: dict[int, int] = {}
                 threads = [groups.setdefault(thread, len(groups)) for thread in found.threads]
                 told.append((program, sort, collapses, list(found.emails), threads))

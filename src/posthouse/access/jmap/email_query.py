@@ -17,10 +17,11 @@ from posthouse.access.jmap.filters import (
     list_thread_tests,
     make_flag,
     make_search,
+    names_others,
     read_ordering,
 )
 from posthouse.access.jmap.method import Call, write_state
-from posthouse.message.mailbox import AccountId, EmailId
+from posthouse.message.mailbox import AccountId, EmailId, MailboxId
 from posthouse.message.objectids import find_email, name_email
 from posthouse.message.search import All, Emails, Not, SearchKey
 from posthouse.ports.store import EmailList, Enough
@@ -113,7 +114,9 @@ async def list_wanted(
     ordering = read_ordering(sort)
     search = call.parts.store.search
     tests = await _find_tests(call, list_thread_tests(wanted).union(ordering.tests))
-    boxes = [box.id for box in await call.parts.store.mailboxes.list_all(call.owner)]
+    boxes: list[MailboxId] = []
+    if names_others(wanted):
+        boxes = [box.id for box in await call.parts.store.mailboxes.list_all(call.owner)]
     program = make_search(wanted, call.owner, boxes, tests)
     if not ordering.keywords:
         return await search.list_emails(call.owner, program, ordering.rest, collapses=collapses, enough=enough)

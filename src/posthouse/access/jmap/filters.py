@@ -188,6 +188,17 @@ def list_thread_tests(wanted: Filter | None) -> set[ThreadTest]:
             return set()
 
 
+def names_others(wanted: Filter | None) -> bool:
+    """Whether it says which mailboxes are not meant: then all there are must be known."""
+    match wanted:
+        case FilterOperator(_, conditions):
+            return any(map(names_others, conditions))
+        case FilterCondition(members):
+            return members.get("inMailboxOtherThan") is not None
+        case _:
+            return False
+
+
 def can_change(wanted: Filter | None) -> bool:
     """Whether an email that is in the result may leave it, though it stays (RFC 8620 §5.6)."""
     match wanted:

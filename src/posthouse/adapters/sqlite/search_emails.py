@@ -8,6 +8,7 @@ needed; where that was left, it goes on for the next part as long as nothing has
 
 from __future__ import annotations
 
+import contextlib
 from array import array
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
@@ -17,9 +18,9 @@ from typing import Protocol
 import apsw
 
 from posthouse.adapters.sqlite.search_listing import Columns, KeptListings, read_everything
-from posthouse.adapters.sqlite.search_matches import Matches, TextIndex, read_matches
-from posthouse.adapters.sqlite.search_sql import Scope
-from posthouse.adapters.sqlite.search_verify import Verifier
+from posthouse.adapters.sqlite.search_matches import TextIndex, read_matches
+from posthouse.adapters.sqlite.search_sql import Candidates, Scope
+from posthouse.adapters.sqlite.search_verify import Key, Verifier
 from posthouse.adapters.sqlite.store_base import StoreCore
 from posthouse.adapters.sqlite.store_reader import read_keywords, read_modseq, read_threads_of
 from posthouse.adapters.sqlite.store_thread_places import read_thread_map
@@ -47,13 +48,17 @@ from posthouse.ms.search import join_and, plan_search, widen
 from posthouse.ports.store import EmailList, Enough, NoSuchMailbox, SearchResult
 
 _MANY = 2_000  # emails of which threads are looked for in all of the account's
+_BROAD = 10_000  # candidates that are not put in order at once; fewer where the order of a mailbox is known
+_BROAD_IN_MAILBOX = 1_000
 _FIRST = 16  # candidates that are verified at least
 _MOST_KEPT = 20_000  # candidates of a search that goes on
-_MOST_RUNNING = 32
+_MOST_RUNNING = 16
+_PIECE = 1_000  # emails of which candidates are taken at once
+_NO_OTHERS = 2**62  # beyond all emails
 _OF_EMAIL = (ReceivedAt, Larger, Smaller, HasAttachment, InThread)  # the same in every mailbox
 
 Test = Callable[[int], bool]
-_Key = tuple[AccountId, SearchKey, tuple[SortBy, ...]]
+_Search = tuple[AccountId, SearchKey, tuple[SortBy, ...]]
 
 
 class SearchMailbox(Protocol):
@@ -62,17 +67,39 @@ class SearchMailbox(Protocol):
 
 @dataclass(slots=True)
 class _Running:
-    """A search whose candidates are verified up to `done`; `emails` and `threads` are what was found so far."""
+    """A search of which more may be asked. `keys`: candidates in order, verified up to `done` (without a verifier they
+    are what is looked for). `order`: emails of which candidates are still to be taken, from `taken` on; None: `keys`
+    are all of them. `emails` and `threads`: what was found so far.
+    """
 
-    matches: Matches
-    verifier: Verifier
+    modseq: ModSeq
+    columns: SearchKey
+    keys: list[Key]
+    verifier: Verifier | None
+    candidates: Candidates | None = None
+    order: array[int] | None = None
+    taken: int = 0
     done: int = 0
     emails: array[int] = field(default_factory=lambda: array("Q"))
     threads: array[int] = field(default_factory=lambda: array("Q"))
 
     @property
+    def has_more(self) -> bool:
+        return self.order is not None and self.taken < len(self.order)
+
+    @property
     def is_over(self) -> bool:
-        return self.done >= len(self.matches.keys)
+        return self.done >= len(self.keys) and not self.has_more
+
+    def take(self) -> list[int]:
+        """The next emails that may match."""
+        assert self.order is not None
+        piece = self.order[self.taken : self.taken + _PIECE].tolist()
+        self.taken += len(piece)
+        if self.candidates is None:
+            return piece
+        emails, through = self.candidates.emails, self.candidates.through
+        return [email for email in piece if email in emails or email > through]
 
 
 class EmailLister:
@@ -81,7 +108,7 @@ class EmailLister:
     def __init__(self, core: StoreCore, index: TextIndex | None, search_mailbox: SearchMailbox) -> None:
         self._core, self._index, self._search_mailbox = core, index, search_mailbox
         self._listings = KeptListings(core)
-        self._running: OrderedDict[_Key, _Running] = OrderedDict()
+        self._running: OrderedDict[_Search, _Running] = OrderedDict()
 
     async def list_emails(
         self,
@@ -92,22 +119,22 @@ class EmailLister:
         collapses: bool,
         enough: Enough | None,
     ) -> EmailList:
-        if not sort or (len(sort) == 1 and sort[0].key is SortKey.ARRIVAL):
-            found = await self._list_mailbox(account, program, sort, collapses=collapses)
+        if _is_by_arrival(sort):
+            found = await self._list_mailbox(account, program, sort, collapses=collapses, is_part=enough is not None)
             if found is not None:
                 return found
-        if plan_search(program).is_exact:
+        if plan_search(program).is_exact and (enough is None or not _is_by_arrival(sort)):
             return await self._list_exact(account, program, sort, collapses=collapses)
-        return await self._list_texts(account, program, sort, collapses=collapses, enough=enough)
+        return await self._list_part(account, program, sort, collapses=collapses, enough=enough)
 
     # -- from what is kept
 
     async def _list_mailbox(
-        self, account: AccountId, program: SearchKey, sort: Sequence[SortBy], *, collapses: bool
+        self, account: AccountId, program: SearchKey, sort: Sequence[SortBy], *, collapses: bool, is_part: bool
     ) -> EmailList | None:
-        """None: it is no mailbox, or too much is asked of it."""
+        """None: it is no mailbox, or too much is asked of it. `is_part`: not all that match are wanted."""
         mailbox, others = split_mailbox(program)
-        if mailbox is None or not sort or not all(map(_is_for_mailbox, others)):
+        if mailbox is None or not all(_is_for_mailbox(key, is_part=is_part) for key in others):
             return None
         try:
             listing = await self._listings.get(account, mailbox)
@@ -145,7 +172,7 @@ class EmailLister:
     async def _list_exact(
         self, account: AccountId, program: SearchKey, sort: Sequence[SortBy], *, collapses: bool
     ) -> EmailList:
-        if isinstance(program, All) and len(sort) == 1 and sort[0].key is SortKey.ARRIVAL:
+        if isinstance(program, All) and _is_by_arrival(sort):
             modseq, (order, received, threads) = await self._core.read(account, _read_all)
             shown = Listed(order, threads)
             if sort[0].is_descending:
@@ -163,9 +190,9 @@ class EmailLister:
             thread_of = await self._core.read(account, read_threads_of, emails)
         return array("Q", map(thread_of.get, emails, emails))
 
-    # -- by texts
+    # -- as far as is needed
 
-    async def _list_texts(
+    async def _list_part(
         self, account: AccountId, program: SearchKey, sort: Sequence[SortBy], *, collapses: bool, enough: Enough | None
     ) -> EmailList:
         running = await self._open_running(account, program, sort)
@@ -174,35 +201,74 @@ class EmailLister:
             shown = collapse(listed) if collapses else listed
             missing = _count_missing(shown.emails, enough)
             if running.is_over or missing == 0:
-                return EmailList(running.matches.modseq, shown.emails[:], shown.threads[:], running.is_over)
-            await self._verify(account, running, missing)
+                return EmailList(running.modseq, shown.emails[:], shown.threads[:], running.is_over)
+            if running.done < len(running.keys):
+                await self._verify(account, running, missing)
+            else:
+                await self._look_on(account, running, sort)
 
     async def _open_running(self, account: AccountId, program: SearchKey, sort: Sequence[SortBy]) -> _Running:
         key = account, program, tuple(sort)
         known = self._running.pop(key, None)
-        if known is None or known.matches.modseq != await self._core.look(account, read_modseq):
+        if known is None or known.modseq != await self._core.look(account, read_modseq):
             known = await self._begin(account, program, sort)
-        if len(known.matches.keys) <= _MOST_KEPT:
+        if len(known.keys) <= _MOST_KEPT:
             self._running[key] = known
             if len(self._running) > _MOST_RUNNING:
                 self._running.popitem(last=False)
         return known
 
     async def _begin(self, account: AccountId, program: SearchKey, sort: Sequence[SortBy]) -> _Running:
-        scope = Scope(account)
-        candidates = None if self._index is None else await self._index.find(account, program)
-        days = widen(program, lambda key: isinstance(key, SentOn), is_exact=False)
-        columns = join_and([plan_search(program).columns, days])
-        matches = await self._core.read(account, read_matches, scope, columns, sort, candidates)
-        return _Running(matches, Verifier(scope, program, matches.keywords, self._core.shard(account).folder, ()))
+        """Few candidates are put in order at once; many are taken in their order as they are needed."""
+        scope, plan = Scope(account), plan_search(program)
+        candidates = None
+        if self._index is not None and not plan.is_exact:
+            candidates = await self._index.find(account, program)
+        columns = join_and([plan.columns, widen(program, lambda key: isinstance(key, SentOn), is_exact=False)])
+        most = _BROAD if split_mailbox(program)[0] is None else _BROAD_IN_MAILBOX
+        is_broad = candidates is None or len(candidates.emails) > most
+        if is_broad and _is_by_arrival(sort):
+            modseq = await self._core.look(account, read_modseq)
+            keywords = await self._core.look(account, read_keywords)
+            order = await self._find_order(account, program, sort)
+            running = _Running(modseq, columns, [], None, candidates, order)
+        else:
+            matches = await self._core.read(account, read_matches, scope, columns, sort, candidates)
+            running, keywords = _Running(matches.modseq, columns, matches.keys, None), matches.keywords
+        if not plan.is_exact:
+            running.verifier = Verifier(scope, program, keywords, self._core.shard(account).folder, ())
+        return running
+
+    async def _find_order(self, account: AccountId, program: SearchKey, sort: Sequence[SortBy]) -> array[int]:
+        """Of all emails that may be meant."""
+        mailbox, _ = split_mailbox(program)
+        if mailbox is not None:
+            with contextlib.suppress(NoSuchMailbox):
+                listing = await self._listings.get(account, mailbox)
+                return listing.list_visible(is_descending=sort[0].is_descending, collapses=False).emails
+        _, (order, received, threads) = await self._core.read(account, _read_all)
+        if sort[0].is_descending:
+            order, _ = turn_over(Listed(order, threads), received, has_ties=find_ties(received))
+        return order
+
+    async def _look_on(self, account: AccountId, running: _Running, sort: Sequence[SortBy]) -> None:
+        piece = running.take()
+        if piece:
+            wanted = Candidates(piece, _NO_OTHERS)
+            matches = await self._core.read(account, read_matches, Scope(account), running.columns, sort, wanted)
+            running.keys += matches.keys
 
     async def _verify(self, account: AccountId, running: _Running, missing: int | None) -> None:
         """The next candidates, at least some."""
-        keys = running.matches.keys
-        if missing is not None:
-            keys = keys[: running.done + max(missing, _FIRST)]
-        found, running.done = await self._core.read(account, running.verifier.run, keys, running.done)
-        emails = array("Q", [match.key[1] for match in found])
+        keys = running.keys
+        if running.verifier is None:
+            emails = array("Q", [email for _, email in keys[running.done :]])
+            running.done = len(keys)
+        else:
+            if missing is not None:
+                keys = keys[: running.done + max(missing, _FIRST)]
+            found, running.done = await self._core.read(account, running.verifier.run, keys, running.done)
+            emails = array("Q", [match.key[1] for match in found])
         running.threads.extend(await self._find_threads(account, emails))
         running.emails.extend(emails)
 
@@ -238,10 +304,16 @@ def split_mailbox(program: SearchKey) -> tuple[MailboxId | None, tuple[SearchKey
     return None, keys
 
 
-def _is_for_mailbox(key: SearchKey) -> bool:
+def _is_for_mailbox(key: SearchKey, *, is_part: bool) -> bool:
     """Whether the emails of a mailbox are narrowed by it without a look at texts or other mailboxes."""
     plain = key.of if isinstance(key, Not) else key
-    return isinstance(plain, Emails) or _consists_of(key, (HasFlag,)) or _consists_of(key, _OF_EMAIL)
+    if isinstance(plain, Emails) or _consists_of(key, (HasFlag,)):
+        return True
+    return not is_part and _consists_of(key, _OF_EMAIL)
+
+
+def _is_by_arrival(sort: Sequence[SortBy]) -> bool:
+    return len(sort) == 1 and sort[0].key is SortKey.ARRIVAL
 
 
 def _consists_of(key: SearchKey, kinds: tuple[type, ...]) -> bool:

@@ -36,6 +36,7 @@ from posthouse.ms.uidsets import from_sorted
 
 _AT_ONCE = 16_384  # numbers in one text: the event loop waits while it becomes numbers
 _SMALL = 8  # a mailbox with less than that part of the account's emails is read by itself
+_WEIGHT = 4  # of a placement here to one of a snapshot
 _read_numbers = msgspec.json.Decoder(list[int]).decode
 
 _PLACED = (
@@ -107,7 +108,7 @@ class KeptListings:
         old = self._kept.pop(key, None)
         self._placements += len(listing.emails) - (0 if old is None else len(old.emails))
         self._kept[key] = listing
-        while self._placements > self._core.options.cached_placements and len(self._kept) > 1:
+        while self._placements * _WEIGHT > self._core.options.cached_placements and len(self._kept) > 1:
             _, oldest = self._kept.popitem(last=False)
             self._placements -= len(oldest.emails)
 
