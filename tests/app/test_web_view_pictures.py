@@ -185,7 +185,10 @@ async def test_one_click_is_done_by_the_server() -> None:
 async def test_without_one_click_the_reader_is_told_where_to_go() -> None:
     room = await open_view()
     status, told = await unsubscribe(room, List_Unsubscribe="<https://news.example/leave>, <mailto:a@b.example>")
-    assert (status, told) == (200, {"isDone": False, "page": "https://news.example/leave", "mail": "mailto:a@b.example"})
+    assert (status, told) == (
+        200,
+        {"isDone": False, "page": "https://news.example/leave", "mail": "mailto:a@b.example"},
+    )
     assert room.pictures.posted == []
 
 
@@ -212,5 +215,12 @@ async def test_an_invitation_is_told_as_json() -> None:
     answer = await room.get(path.replace("/preview/", "/calendar/"))
     assert answer.status == 200
     assert answer.json["summary"] == "Tea"
-    assert answer.json["start"] == {"local": "2026-03-01T10:00:00", "zone": "UTC", "isWholeDay": False, "utc": "2026-03-01T10:00:00Z"}
-    assert (await room.get((await attach(room, b"x", "text/calendar", "y.ics")).replace("preview", "calendar"))).status == 415
+    assert answer.json["start"] == {
+        "local": "2026-03-01T10:00:00",
+        "zone": "UTC",
+        "isWholeDay": False,
+        "utc": "2026-03-01T10:00:00Z",
+    }
+    assert (
+        await room.get((await attach(room, b"x", "text/calendar", "y.ics")).replace("preview", "calendar"))
+    ).status == 415

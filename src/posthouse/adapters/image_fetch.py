@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 import ipaddress
 import ssl
-from collections.abc import Awaitable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import TypeVar
 
 import httpx2
@@ -33,7 +33,7 @@ _HEADERS = {
 
 
 class PictureFetch:
-    """Close it. `allow_private` is for tests and closed networks: any address and port."""
+    """Close it. `may_ask` judges addresses; without `is_strict` any port is asked, and forms are sent by http, too."""
 
     def __init__(
         self,
@@ -42,9 +42,10 @@ class PictureFetch:
         *,
         timeout_s: float = 10.0,
         limit: int = 10_000_000,
-        allow_private: bool = False,
+        may_ask: Callable[[str], bool] | None = None,
+        is_strict: bool = True,
     ) -> None:
-        self._resolver, self._allow_private = resolver, allow_private
+        self._resolver, self._may_ask, self._is_strict = resolver, may_ask or is_asked, is_strict
         self._timeout_s, self._limit = timeout_s, limit
         self._client = httpx2.AsyncClient(
             verify=context,
@@ -94,7 +95,7 @@ class PictureFetch:
 
     async def _post(self, url: str, form: Mapping[str, str]) -> int:
         target = httpx2.URL(url)
-        if target.scheme != "https" and not self._allow_private:
+        if target.scheme != "https" and self._is_strict:
             raise FetchError(f"{url}: only https is asked")
         response = await self._ask("POST", target, form)
         await response.aclose()
@@ -124,12 +125,12 @@ class PictureFetch:
     def _check(self, target: httpx2.URL) -> None:
         if target.scheme not in ("http", "https") or not target.host or target.userinfo:
             raise FetchError(f"{target}: no URL of a picture")
-        if not self._allow_private and target.port not in _PORTS:
+        if self._is_strict and target.port not in _PORTS:
             raise FetchError(f"{target}: port {target.port} is not asked")
 
     async def _resolve(self, target: httpx2.URL) -> Sequence[str]:
         found = await self._list_addresses(target.host)
-        return [address for address in found if self._allow_private or is_asked(address)][:4]
+        return [address for address in found if self._may_ask(address)][:4]
 
     async def _list_addresses(self, host: str) -> list[str]:
         try:
