@@ -11,7 +11,7 @@ from functools import partial
 
 from posthouse.access.jmap.emails import EmailGetArguments, EmailPlan, plan_emails
 from posthouse.access.jmap.method import Call
-from posthouse.message.mailbox import EmailId, KeywordTable
+from posthouse.message.mailbox import FIRST_KEYWORD_BIT, EmailId, KeywordTable
 from posthouse.message.objectids import find_email, name_email
 from posthouse.message.search import All
 from posthouse.ports.store import EmailRow, Enough, NoSuchMailbox
@@ -22,6 +22,7 @@ from posthouse.protocol.jmap.json import JsonObject
 from posthouse.protocol.jmap.limits import check_get_size
 from posthouse.protocol.jmap.responses import GetResponse
 
+_NO_KEYWORDS = KeywordTable(())
 _BATCH_OCTETS = 4 << 20  # of messages in memory at once
 _LARGE = 256 * 1024  # a message that is looked at beside the loop
 _MOST_OCTETS = 256 << 20  # of the messages of one call whose bodies are asked for
@@ -60,8 +61,7 @@ async def _list_names(call: Call, ids: Sequence[str] | None) -> list[str]:
 
 async def make_emails(call: Call, plan: EmailPlan, rows: Sequence[EmailRow]) -> list[JsonObject]:
     """The objects, in the order of the rows but for what has gone in the meantime."""
-    store = call.parts.store
-    keywords = await store.messages.keywords(call.owner)
+    keywords = await _read_keywords(call, plan, rows)
     if not any(map(plan.needs_octets, rows)):
         return [plan.make(row, None, keywords) for row in rows]
     told: list[JsonObject] = []
@@ -71,6 +71,15 @@ async def make_emails(call: Call, plan: EmailPlan, rows: Sequence[EmailRow]) -> 
             if message is not None:
                 told.append(await _make(call, plan, row, message, keywords))
     return told
+
+
+async def _read_keywords(call: Call, plan: EmailPlan, rows: Sequence[EmailRow]) -> KeywordTable:
+    """The names of those that are needed; most emails have none but system flags."""
+    if "keywords" not in plan.properties:
+        return _NO_KEYWORDS
+    if not any(placed.flags >> FIRST_KEYWORD_BIT for row in rows for placed in row.placements.values()):
+        return _NO_KEYWORDS
+    return await call.parts.store.messages.keywords(call.owner)
 
 
 def _split_batches(plan: EmailPlan, rows: Sequence[EmailRow]) -> Iterator[list[EmailRow]]:
