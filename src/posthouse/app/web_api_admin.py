@@ -156,7 +156,14 @@ class AdminApi:
         self._desk = desk
 
     def endpoints(self) -> list[Endpoint]:
-        return [*self._domain_endpoints(), *self._account_endpoints(), *self._more_endpoints()]
+        return [
+            *self._domain_endpoints(),
+            *self._account_endpoints(),
+            *self._one_account_endpoints(),
+            *self._access_endpoints(),
+            *self._address_endpoints(),
+            *self._alias_endpoints(),
+        ]
 
     def _domain_endpoints(self) -> list[Endpoint]:
         base = "/api/admin/domains"
@@ -179,7 +186,7 @@ class AdminApi:
         ]
 
     def _account_endpoints(self) -> list[Endpoint]:
-        base, one = "/api/admin/accounts", "/api/admin/accounts/{address}"
+        base = "/api/admin/accounts"
         return [
             Endpoint("GET", base, "Accounts.", self.list_accounts, Access.ADMIN, gives=AccountPage, query=_LISTED),
             Endpoint(
@@ -194,7 +201,20 @@ class AdminApi:
                 statuses=(409,),
             ),
             Endpoint(
-                "GET", one, "One account.", self.show_account, Access.ADMIN, gives=AccountDetails, statuses=(409,)
+                "GET",
+                "/api/admin/removed-accounts",
+                "Accounts that can be brought back.",
+                self.list_removed,
+                Access.ADMIN,
+                gives=list[RemovedShown],
+            ),
+        ]
+
+    def _one_account_endpoints(self) -> list[Endpoint]:
+        one = "/api/admin/accounts/{address}"
+        return [
+            Endpoint(
+                "GET", one, "One of them.", self.show_account, Access.ADMIN, gives=AccountDetails, statuses=(404,)
             ),
             Endpoint(
                 "PATCH",
@@ -217,16 +237,6 @@ class AdminApi:
             ),
             Endpoint(
                 "POST",
-                f"{one}/password",
-                "Set its password, or make one. Its sessions end.",
-                self.set_password,
-                Access.ADMIN,
-                takes=PasswordSet,
-                gives=PasswordTold,
-                statuses=(409,),
-            ),
-            Endpoint(
-                "POST",
                 f"{one}/undelete",
                 "Bring back the account that was removed last under this address.",
                 self.undelete_account,
@@ -236,9 +246,19 @@ class AdminApi:
             ),
         ]
 
-    def _more_endpoints(self) -> list[Endpoint]:
-        one, aliases = "/api/admin/accounts/{address}", "/api/admin/aliases"
+    def _access_endpoints(self) -> list[Endpoint]:
+        one = "/api/admin/accounts/{address}"
         return [
+            Endpoint(
+                "POST",
+                f"{one}/password",
+                "Set its password, or make one. Its sessions end.",
+                self.set_password,
+                Access.ADMIN,
+                takes=PasswordSet,
+                gives=PasswordTold,
+                statuses=(409,),
+            ),
             Endpoint(
                 "DELETE",
                 f"{one}/second-factor",
@@ -247,6 +267,11 @@ class AdminApi:
                 Access.ADMIN,
                 statuses=(409,),
             ),
+        ]
+
+    def _address_endpoints(self) -> list[Endpoint]:
+        one = "/api/admin/accounts/{address}"
+        return [
             Endpoint(
                 "POST",
                 f"{one}/addresses",
@@ -266,14 +291,11 @@ class AdminApi:
                 gives=AdminAccount,
                 statuses=(409,),
             ),
-            Endpoint(
-                "GET",
-                "/api/admin/removed-accounts",
-                "Accounts that can be brought back.",
-                self.list_removed,
-                Access.ADMIN,
-                gives=list[RemovedShown],
-            ),
+        ]
+
+    def _alias_endpoints(self) -> list[Endpoint]:
+        aliases = "/api/admin/aliases"
+        return [
             Endpoint("GET", aliases, "Aliases.", self.list_aliases, Access.ADMIN, gives=AliasPage, query=_LISTED),
             Endpoint(
                 "POST",

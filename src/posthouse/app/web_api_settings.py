@@ -62,6 +62,9 @@ class SettingsApi:
         self._desk = desk
 
     def endpoints(self) -> list[Endpoint]:
+        return [*self._password_endpoints(), *self._mail_endpoints()]
+
+    def _password_endpoints(self) -> list[Endpoint]:
         return [
             Endpoint(
                 "POST",
@@ -89,6 +92,10 @@ class SettingsApi:
                 statuses=(409,),
             ),
             Endpoint("DELETE", "/api/app-passwords/{id}", "Remove one.", self.remove_app, statuses=(404,)),
+        ]
+
+    def _mail_endpoints(self) -> list[Endpoint]:
+        return [
             Endpoint("GET", "/api/outbox", "Whether the Outbox sends.", self.show_outbox, gives=OutboxDoor),
             Endpoint(
                 "PUT",

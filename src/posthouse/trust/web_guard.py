@@ -9,7 +9,7 @@ origin cannot set without asking, and may not name another origin. A request tha
 site's page (Sec-Fetch-Site): answers are not to be embedded or timed elsewhere. Browsers that send neither
 Sec-Fetch-Site nor Origin are old; the header and SameSite still hold for them.
 
-RFC 6265 §4.1, RFC 9110; `__Host-` is of RFC 6265bis.
+RFC 6265 §4.1; the prefix `__Host-` and SameSite are of its draft successor.
 """
 
 from __future__ import annotations
