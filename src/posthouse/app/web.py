@@ -12,7 +12,6 @@ and then, and end when it says why. Nothing here is durable. RFC 7617, RFC 6750.
 from __future__ import annotations
 
 import base64
-import binascii
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
@@ -86,7 +85,7 @@ class Visitors:
         if scheme == "basic":
             name, password = _read_basic(request, given)
             turning = conversation.check_password(name, password, "BASIC")
-        elif scheme == "bearer":
+        elif scheme == "bearer" and given.isascii():
             turning = conversation.check_token(given)
         else:
             raise HttpRefused(_challenge(request, "There is no such way to log in"))
@@ -110,7 +109,7 @@ def _read_basic(request: HttpRequest, given: str) -> tuple[str, str]:
     """RFC 7617 §2. Raises HttpRefused."""
     try:
         name, colon, password = base64.b64decode(given, validate=True).decode("utf-8").partition(":")
-    except (binascii.Error, UnicodeDecodeError):
+    except ValueError:  # no base64, no ASCII, no UTF-8
         name = colon = password = ""
     if not colon:
         raise HttpRefused(_challenge(request, "That is no user name and password"))
