@@ -96,7 +96,7 @@ async def test_an_email_is_sent_and_told_what_the_client_does_not_know(desk: Des
         },
         "dsnBlobIds": [],
         "mdnBlobIds": [],
-        "deliveryTimes": {"bob@there.example": {"outcome": "queued", "at": None, "reply": ""}},
+        "deliveryTimes": {"bob@there.example": {"outcome": "queued", "at": None, "reply": "", "nextHop": None}},
     }
     assert len(desk.house.onward.taken) == 1
     assert told["oldState"] != told["newState"]
@@ -408,7 +408,7 @@ async def test_what_became_of_each_recipient(desk: Desk) -> None:
         desk,
         submission,
         RecipientFate("a@there.example", "relayed", "250 2.0.0 taken", at),
-        RecipientFate("b@there.example", "failed", "550 5.1.1 nobody", at),
+        RecipientFate("b@there.example", "failed", "550 5.1.1 nobody", at, "mx.there.example[192.0.2.9]:25"),
         RecipientFate("c@there.example", "delivered", "", at),
     )
     shown = await get(desk, submission)
@@ -422,6 +422,7 @@ async def test_what_became_of_each_recipient(desk: Desk) -> None:
         "outcome": "failed",
         "at": "2027-01-15T08:00:00Z",
         "reply": "550 5.1.1 nobody",
+        "nextHop": "mx.there.example",
     }
 
 

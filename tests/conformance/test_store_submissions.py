@@ -326,3 +326,15 @@ async def test_what_is_detached_has_no_email_and_still_is_no_reason_to_send_agai
     assert (row.email, row.state) == (None, SubmissionState.QUEUED)
     assert (await office.store.changes.in_account(ALICE, since)).submissions_changed == [made.id]
     assert (await office.store.submissions.submit(ALICE, new)).is_repeat
+
+
+async def test_who_took_it_is_kept_with_the_outcome(office: Office) -> None:
+    submissions = office.store.submissions
+    made = await submissions.submit(ALICE, make_new())
+    await submissions.change(ALICE, made.id, SubmissionState.QUEUED)
+    bob = RecipientFate("bob@example.net", "relayed", "250 ok", 5.0, "mx.example.net[192.0.2.1]:25")
+    rest = RecipientFate("", "failed", "550 no", 6.0, "mx2.example.net[192.0.2.2]:25")
+    await submissions.record(ALICE, made.id, {bob.address: bob}, rest)
+    row = await submissions.get(ALICE, made.id)
+    assert row is not None
+    assert row.recipients == [bob, replace(rest, address="carol@example.net")]

@@ -17,7 +17,7 @@ from posthouse.msa.limits import SendLimits
 from posthouse.msa.sent import SentParts
 from posthouse.ports.login import SaveSent, Scope
 from posthouse.ports.sending import EmailWish, SendFault, SendRefused, SubmittedEmail, WantedEnvelope
-from posthouse.ports.spool import InlineBody, SpoolError
+from posthouse.ports.spool import InlineBody, SpoolError, Status
 from posthouse.ports.store import Addition, Fields, Submission, SubmissionState
 from tests.msa.submit_kit import ALICE, LOGIN, MESSAGE, House, changed
 
@@ -145,6 +145,19 @@ async def test_a_crash_before_the_hand_over_sends_it_once() -> None:
     await desk.house.replay()
     assert len(desk.house.onward.taken) == 1
     assert (await desk.row(made.id)).state is SubmissionState.QUEUED
+
+
+async def test_who_took_it_is_told_to_the_account() -> None:
+    desk = Desk()
+    made = await desk.submit(await desk.draft())
+    message = desk.house.onward.taken[0]
+    one = message.recipients[0]
+    one.status, one.last_reply = Status.RELAYED, Reply(250, "2.0.0", "ok")
+    one.last_remote = "mx.there.example[192.0.2.9]:25"
+    assert await desk.house.handover.record(message)
+    row = await desk.row(made.id)
+    assert row.state is SubmissionState.FINAL
+    assert [(fate.outcome, fate.remote) for fate in row.recipients] == [("relayed", "mx.there.example[192.0.2.9]:25")]
 
 
 # -- waiting

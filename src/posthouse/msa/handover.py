@@ -450,10 +450,11 @@ def read_fates(message: QueuedMessage, now: Instant) -> dict[str, RecipientFate]
         if not one.status.is_final:
             unfinished |= names
             continue
+        reply = str(one.last_reply or "")
         for name in names:
             known = fates.get(name)
             if known is None or known.outcome not in _FAILED:
-                fates[name] = RecipientFate(name, one.status.value, str(one.last_reply or ""), now)
+                fates[name] = RecipientFate(name, one.status.value, reply, now, one.last_remote)
     return {name: fate for name, fate in fates.items() if name not in unfinished}
 
 

@@ -442,12 +442,15 @@ SUBMISSION_MOVES: Mapping[SubmissionState, frozenset[SubmissionState]] = {
 
 @dataclass(frozen=True, slots=True)
 class RecipientFate:
-    """What became of one recipient. `outcome`: "" (on its way), delivered, relayed, failed, expired."""
+    """What became of one recipient. `outcome`: "" (on its way), delivered, relayed, failed, expired. `remote`: who said
+    `reply`, "mx.example.net[192.0.2.1]:25", "" for us.
+    """
 
     address: str
     outcome: str = ""
     reply: str = ""
     at: float = 0.0
+    remote: str = ""
 
 
 @dataclass(frozen=True, slots=True)

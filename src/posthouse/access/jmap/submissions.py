@@ -116,6 +116,7 @@ def _write_fate(fate: RecipientFate) -> JsonObject:
         "outcome": fate.outcome or "queued",
         "at": write_utc_date(fate.at) if fate.at else None,
         "reply": fate.reply,
+        "nextHop": fate.remote.partition("[")[0] or fate.remote or None,
     }
 
 

@@ -43,6 +43,7 @@ _REPEAT = (
     "SELECT submission, email FROM submission_key JOIN submission USING (account, submission)"
     " WHERE account = ? AND key = ? AND expires > ? AND state <> 'canceled'"
 )
+_SET_FATE = "UPDATE submission_recipient SET outcome = ?, reply = ?, at = ?, remote = ?"
 _ENDS = (SubmissionState.FINAL, SubmissionState.CANCELED)
 _ENDED = frozenset(state.value for state in _ENDS)
 _encode = msgspec.json.Encoder().encode
@@ -186,7 +187,7 @@ def _submit(unit: Unit, shard: Shard, new: NewSubmission, limits: tuple[int | No
         ),
     )
     connection.executemany(
-        "INSERT INTO submission_recipient VALUES (?, ?, ?, ?, '', '', 0)",
+        "INSERT INTO submission_recipient VALUES (?, ?, ?, ?, '', '', 0, '')",
         [(state.account, number, place, address) for place, address in enumerate(new.recipients)],
     )
     if new.key:
@@ -268,8 +269,8 @@ def _as_submission(connection: apsw.Connection, row: Row) -> Submission:
     )
     fates = select_rows(
         connection,
-        "address, outcome, reply, at",
-        "SELECT address, outcome, reply, at FROM submission_recipient WHERE account = ? AND submission = ?"
+        "address, outcome, reply, at, remote",
+        "SELECT address, outcome, reply, at, remote FROM submission_recipient WHERE account = ? AND submission = ?"
         " ORDER BY number",
         (account, number),
     )
@@ -286,8 +287,8 @@ def _as_submission(connection: apsw.Connection, row: Row) -> Submission:
         source,
         message_id,
         [
-            RecipientFate(address, outcome, reply, at / 1e6)
-            for address, outcome, reply, at in cast("list[tuple[str, str, str, int]]", fates)
+            RecipientFate(address, outcome, reply, at / 1e6, remote)
+            for address, outcome, reply, at, remote in cast("list[tuple[str, str, str, int, str]]", fates)
         ],
         ModSeq(made),
     )
@@ -338,6 +339,10 @@ def _release(unit: Unit, submission: int) -> bool:
     return True
 
 
+def _write_fate(fate: RecipientFate) -> tuple[str, str, int, str]:
+    return fate.outcome, fate.reply[:_BRIEF], int(fate.at * 1e6), fate.remote[:_BRIEF]
+
+
 def _record(unit: Unit, submission: int, fates: Mapping[str, RecipientFate], rest: RecipientFate | None) -> None:
     key = (unit.account, submission)
     found = unit.connection.execute(
@@ -349,15 +354,12 @@ def _record(unit: Unit, submission: int, fates: Mapping[str, RecipientFate], res
     if found is None or found[0] in _ENDED:
         return
     unit.connection.executemany(
-        "UPDATE submission_recipient SET outcome = ?, reply = ?, at = ?"
-        " WHERE account = ? AND submission = ? AND address = ?",
-        [(fate.outcome, fate.reply[:_BRIEF], int(fate.at * 1e6), *key, address) for address, fate in fates.items()],
+        f"{_SET_FATE} WHERE account = ? AND submission = ? AND address = ?",
+        [(*_write_fate(fate), *key, address) for address, fate in fates.items()],
     )
     if found[2] and rest is not None:
         unit.connection.execute(
-            "UPDATE submission_recipient SET outcome = ?, reply = ?, at = ?"
-            " WHERE account = ? AND submission = ? AND outcome = ''",
-            (rest.outcome, rest.reply[:_BRIEF], int(rest.at * 1e6), *key),
+            f"{_SET_FATE} WHERE account = ? AND submission = ? AND outcome = ''", (*_write_fate(rest), *key)
         )
     if not found[2] or rest is not None:
         end_submission(unit, submission, cast(int, found[1]), SubmissionState.FINAL.value)

@@ -1,0 +1,2 @@
+-- Which host took, or refused, the mail for this recipient.
+ALTER TABLE submission_recipient ADD COLUMN remote TEXT NOT NULL DEFAULT '';
