@@ -74,6 +74,8 @@ async def test_a_token_by_bearer() -> None:
         basic("nobody@example.org", "right"),
         "Basic ???",
         "Basic YWI=",
+        "Basic \xff",
+        "Bearer \xff",
         "Digest x",
     ],
 )
