@@ -90,6 +90,8 @@ def _join_headers(pairs: Sequence[tuple[bytes, bytes]]) -> dict[str, str]:
 
 
 def _read_query(octets: bytes) -> dict[str, str]:
+    if not octets:
+        return {}
     try:
         return dict(parse_qsl(octets.decode("ascii"), keep_blank_values=True, max_num_fields=_MAX_FIELDS))
     except ValueError:
