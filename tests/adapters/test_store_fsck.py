@@ -117,11 +117,7 @@ DAMAGES = {
         "INSERT INTO submission VALUES (1, 1, 'canceled', 0, 0, 0, 1, NULL, 1, x'', '', '', 0)",
         "UPDATE account SET next_submission = 2",
     ],
-    "a submission names no email": [
-        "INSERT INTO submission VALUES (1, 1, 'pending', 0, 0, 0, 1, 77, 2, x'', '', '', 0)",
-        "UPDATE account SET next_submission = 2",
-    ],
-    "a recipient of nothing": ["INSERT INTO submission_recipient VALUES (1, 7, 0, 'a@b', '', '', 0)"],
+    "a recipient of nothing": ["INSERT INTO submission_recipient VALUES (1, 7, 0, 'a@b', '', '', 0, '')"],
     "a key of nothing": ["INSERT INTO submission_key VALUES (1, x'00', 7, 0)"],
     "a reader has seen nothing": ["INSERT INTO seen VALUES (1, 1, 2, 500)"],
     "a reference to no thread": ["INSERT INTO thread_ref VALUES (1, 5, 5, 500)"],

@@ -200,16 +200,6 @@ ROW_CHECKS: tuple[RowCheck, ...] = (
     ),
     RowCheck(
         "rows",
-        "submissions that name an email that is not there",
-        """SELECT account || '/' || submission FROM submission s WHERE email IS NOT NULL AND NOT EXISTS
-            (SELECT 1 FROM email e WHERE e.account = s.account AND e.email = s.email) AND state = 'pending'""",
-        (
-            """UPDATE submission AS s SET email = NULL WHERE email IS NOT NULL AND state = 'pending' AND NOT EXISTS
-                (SELECT 1 FROM email e WHERE e.account = s.account AND e.email = s.email)""",
-        ),
-    ),
-    RowCheck(
-        "rows",
         "submissions that are over and keep their text",
         "SELECT account || '/' || submission FROM submission WHERE state IN ('final', 'canceled') AND wire <> 0",
         ("UPDATE submission SET wire = 0 WHERE state IN ('final', 'canceled') AND wire <> 0",),
