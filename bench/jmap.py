@@ -1,4 +1,4 @@
-"""JMAP on a mailbox of 100,000: what the web page asks for, through the handlers (octets in, octets out).
+"""JMAP on a mailbox of 100,000: what the web page asks for, through the handlers (octets in, octets out) and by HTTP.
 
     python -m bench.jmap [--messages 100000] [--runs 5] [--short] [--directory DIR]
 
@@ -18,18 +18,20 @@ import statistics
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, cast
 
 import uvloop
 
 from bench.jmap_corpus import ALICE, COMMON, RARE_EVERY, WORD, Opened, fill, open_bench_store
+from bench.jmap_http import MESSAGES, measure_http, serve
 from bench.lab import LabError, make_base, remove_base
 from posthouse.access.jmap.method import JmapParts
 from posthouse.access.jmap.methods import JmapServer
 from posthouse.access.jmap.session import SessionBuilder
 from posthouse.adapters.clock import SystemClock
-from posthouse.message.mailbox import Role
+from posthouse.message.mailbox import AccountId, Role
 from posthouse.message.parse import parse_message
 from posthouse.message.parsed import ParsedMessage
 from posthouse.ports.compute import FakeCompute
@@ -48,6 +50,11 @@ _SECONDS = 3.0  # of requests one after the other
 _PAGE = 50
 
 Calls = list[tuple[str, dict[str, Any], str]]
+
+
+def write_request(account: AccountId, calls: Sequence[tuple[str, dict[str, Any]]]) -> bytes:
+    numbered = [[name, {"accountId": f"A{account}"} | wish, f"c{number}"] for number, (name, wish) in enumerate(calls)]
+    return json.dumps({"using": USING, "methodCalls": numbered}).encode()
 
 
 class Client:
@@ -75,12 +82,7 @@ class Client:
 
     async def ask(self, *calls: tuple[str, dict[str, Any]]) -> tuple[float, list[dict[str, Any]]]:
         """Seconds at the server, and the arguments of the responses."""
-        octets = json.dumps(
-            {
-                "using": USING,
-                "methodCalls": [[name, {"accountId": "A1"} | wish, f"c{n}"] for n, (name, wish) in enumerate(calls)],
-            }
-        ).encode()
+        octets = write_request(ALICE, calls)
         started = time.perf_counter()
         answer = (await self._server.answer(self._login, "127.0.0.1", octets)).as_json()
         took = time.perf_counter() - started
@@ -195,6 +197,11 @@ def run_process(directory: str) -> dict[str, float]:
 def run_all(directory: str, messages: int, runs: int) -> dict[str, float]:
     asyncio.run(fill(directory, messages))
     measured = [run_process(directory) for _ in range(runs)]
+    with serve(min(messages, MESSAGES)) as (port, account):
+        screen = write_request(account, list_screen(f"F{account}-1"))
+        get = write_request(account, [("Email/get", {"ids": "%IDS%", "properties": LIST})])
+        for run in measured:
+            run |= uvloop.run(measure_http(port, screen, get, _PAGE))
     return {name: round(statistics.median(run[name] for run in measured), 2) for name in measured[0]}
 
 

@@ -31,7 +31,7 @@ UNREAD_EVERY = 25
 _ROUND = 500
 _IDLE = 5  # looks of the indexer that found nothing to do
 
-__all__ = ["ALICE", "COMMON", "RARE_EVERY", "WORD", "Opened", "fill", "open_bench_store"]
+__all__ = ["ALICE", "COMMON", "RARE_EVERY", "WORD", "Opened", "fill", "make_additions", "open_bench_store"]
 
 
 class Opened:
@@ -64,7 +64,7 @@ async def fill(directory: str, count: int) -> None:
     if inbox.total < count:
         letters = make_letters(count)
         for start in range(inbox.total, count, _ROUND):
-            await store.messages.add(ALICE, _make_additions(letters, start))
+            await store.messages.add(ALICE, make_additions(letters, start))
     indexer, idle = SearchIndexer(store.core, f"{directory}/search", share=1.0), 0
     while idle < _IDLE:  # it gives way to a rush of mail, which there was
         if await indexer.run_once() >= 1.0:
@@ -77,7 +77,7 @@ async def fill(directory: str, count: int) -> None:
     note.write_text(json.dumps(count))
 
 
-def _make_additions(letters: Sequence[Letter], start: int) -> list[Addition]:
+def make_additions(letters: Sequence[Letter], start: int) -> list[Addition]:
     seen, unseen = frozenset({"\\Seen"}), frozenset[str]()
     return [
         Addition(
