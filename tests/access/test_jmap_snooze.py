@@ -11,7 +11,7 @@ from posthouse.access.jmap import snooze_methods
 from posthouse.access.jmap.methods import JmapServer
 from posthouse.access.jmap.session import SessionBuilder
 from posthouse.access.jmap.snooze_moves import SNOOZE_KIND, find_email, wake
-from posthouse.message.mailbox import EmailId, MailboxId, Role
+from posthouse.message.mailbox import MAX_KEYWORDS, EmailId, MailboxId, Role
 from posthouse.message.objectids import name_email, name_mailbox
 from posthouse.ports.records import Record
 from posthouse.ports.store import Added
@@ -78,6 +78,16 @@ async def test_at_its_time_it_comes_back_unread_and_says_why() -> None:
     assert await flags_of(desk, added.email) == {"\\Flagged", "mine", "$snoozed"}
     assert (await desk.call("Snooze/changes", sinceState=state))["destroyed"] == ["Z1"]
     assert await due(desk) == []
+
+
+async def test_it_comes_back_also_where_no_more_keywords_can_be() -> None:
+    desk = open_desk()
+    await add(desk, flags=tuple(f"keyword{number}" for number in range(MAX_KEYWORDS)))
+    added = await add(desk)
+    await snooze(desk, added.email)
+    assert await wake_all(desk) == [True]
+    assert await desk.where(added.email) == {"INBOX"}
+    assert await flags_of(desk, added.email) == set()
 
 
 async def test_waking_twice_does_it_once() -> None:

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from posthouse.message.mailbox import AccountId, EmailId, MailboxId, Role
 from posthouse.ms.keywords import merge_flags
 from posthouse.ports.records import Record, RecordEdit, Records, Value
-from posthouse.ports.store import Fields, NoSuchMailbox, Store
+from posthouse.ports.store import Fields, NoSuchMailbox, Store, TooMany
 
 SNOOZE_KIND = "snooze"
 WOKEN = "$snoozed"  # the keyword of an email that is back
@@ -85,8 +85,13 @@ async def bring_back(store: Store, owner: AccountId, snooze: Snooze, *, is_woken
     if found is None or snoozed is None or snoozed not in found.mailboxes:
         return False
     targets = await _choose_targets(store, owner, snooze.mailboxes)
-    flags = (found.flags - {_SEEN}) | {WOKEN} if is_woken else None
-    await store.messages.place(owner, snooze.email, targets, [snoozed], flags)
+    unread = found.flags - {_SEEN}
+    try:
+        await store.messages.place(owner, snooze.email, targets, [snoozed], unread | {WOKEN} if is_woken else None)
+    except TooMany:  # the account has as many keywords as there can be: it comes back without saying why
+        if not is_woken:
+            raise
+        await store.messages.place(owner, snooze.email, targets, [snoozed], unread)
     return True
 
 
