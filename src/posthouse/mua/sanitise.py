@@ -28,6 +28,7 @@ from posthouse.mua.css import PREFIX, clean_sheet, clean_style
 MAX_PAGE = 4_000_000  # characters
 MAX_DEPTH = 1_000
 MAX_TAGS = 200_000
+MAX_REFERENCES = 100_000  # "&...": for each of them html5ever copies the text before it
 MAX_WORK = 20_000_000  # elements that a browser may have to make of what is left open
 QUOTE: Final = "quote"  # the class of what is quoted, which no message can give itself
 
@@ -297,7 +298,7 @@ _MAX_SEARCH = 50
 
 def check_size(page: str) -> None:
     """Raises TooComplex. In time proportional to the page."""
-    if len(page) > MAX_PAGE:
+    if len(page) > MAX_PAGE or page.count("&") > MAX_REFERENCES:
         raise TooComplex(f"{len(page)} characters")
     stack: list[str] = []
     left_open = work = 0
