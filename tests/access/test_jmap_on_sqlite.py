@@ -57,6 +57,8 @@ WITH_TWO_LETTERS: list[Scene] = [
     threads.test_threads_with_their_emails_in_the_order_of_receiving,
     threads.test_a_new_thread_one_that_grew_and_one_that_is_gone,
     threads.test_two_threads_become_one,
+    threads.test_changes_come_in_pieces_that_lead_to_the_end,
+    threads.test_more_than_wanted_in_one_moment,
 ]
 WITH_ONE_LETTER: list[Scene] = [
     blobs.test_a_blob_is_put_together_of_text_base64_and_pieces_of_others,

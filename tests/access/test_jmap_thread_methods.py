@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from posthouse.message.mailbox import MailboxId
+from posthouse.message.mailbox import MailboxId, Role
+from posthouse.message.parse import parse_message
+from posthouse.ports.spool import InlineBody
+from posthouse.ports.store import Addition
 from tests.access.jmap_kit import ALICE, Desk, letter, open_desk
 
 ANSWER = letter("one", Message_ID="<again>", References="<one@there.example>")
@@ -55,10 +58,36 @@ async def test_two_threads_become_one(desk: Desk) -> None:
     assert (told["created"], told["updated"], told["destroyed"]) == ([], ["T7-1"], [f"T7-{other.thread}"])
 
 
-async def test_too_many_or_too_old(desk: Desk) -> None:
+async def test_changes_come_in_pieces_that_lead_to_the_end(desk: Desk) -> None:
+    since = await state(desk)
+    made = [await desk.add(letter(name)) for name in ("three", "four")]
+    await desk.add(ANSWER)
+    await desk.add(letter("three", Message_ID="<more>", References="<three@there.example>"))
+    seen: list[str] = []
+    for _ in range(10):
+        told = await desk.call("Thread/changes", sinceState=since, maxChanges=1)
+        assert len(told["created"]) + len(told["updated"]) <= 1
+        seen += [*told["created"], *told["updated"]]
+        since = told["newState"]
+        if not told["hasMoreChanges"]:
+            break
+    assert seen == [f"T7-{made[0].thread}", f"T7-{made[1].thread}", "T7-1", f"T7-{made[0].thread}"]
+    assert since == await state(desk)
+
+
+async def test_more_than_wanted_in_one_moment(desk: Desk) -> None:
+    since = await state(desk)
+    octets = letter("x")
+    additions = [
+        Addition((Role.INBOX,), InlineBody(octets), parse_message(octets.replace(b"<x@", b"<%d@" % place)))
+        for place in range(2)
+    ]
+    await desk.store.messages.add(ALICE.id, additions)
+    assert await desk.fail("Thread/changes", sinceState=since, maxChanges=1) == "cannotCalculateChanges"
+
+
+async def test_changes_that_are_too_old(desk: Desk) -> None:
     since = await state(desk)
     await desk.add(letter("three"))
-    await desk.add(letter("four"))
-    assert await desk.fail("Thread/changes", sinceState=since, maxChanges=1) == "cannotCalculateChanges"
     desk.memory.forget_changes(ALICE.id, await desk.store.changes.modseq(ALICE.id))
     assert await desk.fail("Thread/changes", sinceState=since) == "cannotCalculateChanges"

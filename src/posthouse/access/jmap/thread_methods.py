@@ -7,10 +7,12 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 
+from posthouse.access.jmap.changes_between import find_end
 from posthouse.access.jmap.method import Call, Method, Methods, read_state, write_state
 from posthouse.access.jmap.threads import make_thread
-from posthouse.message.mailbox import EmailId, ThreadId
+from posthouse.message.mailbox import AccountId, EmailId, ModSeq, ThreadId
 from posthouse.message.objectids import find_thread, name_thread
+from posthouse.ports.store import AccountChanges, Fields
 from posthouse.protocol.jmap.arguments import ChangesArguments, GetArguments, pick_properties, read_arguments
 from posthouse.protocol.jmap.errors import ErrorType, MethodError, invalid_arguments
 from posthouse.protocol.jmap.execution import Answer
@@ -46,22 +48,39 @@ async def get_threads(call: Call) -> Answer:
 
 
 async def list_changes(call: Call) -> Answer:
+    """RFC 8621 §3.2. What was merged, or lost an email, has no moment of its own and is told at once."""
     asked = read_arguments(ChangesArguments, call.arguments)
     owner = call.check_account(asked.account_id)
     changes = await call.parts.store.changes.in_account(owner, read_state(asked.since_state))
-    touched = changes.threads_changed
-    if not changes.is_complete or (asked.max_changes is not None and len(touched) > asked.max_changes):
+    if not changes.is_complete:
         raise MethodError(ErrorType.CANNOT_CALCULATE_CHANGES)
-    there = await call.parts.store.messages.thread(owner, touched)
+    touched = changes.threads_changed
+    moments = await _find_moments(call, owner, changes) if asked.max_changes is not None else {}
+    room = None if asked.max_changes is None else asked.max_changes - (len(touched) - len(moments))
+    end = find_end(moments.values(), changes.modseq, room)
+    told = [thread for thread in touched if moments.get(thread, end) <= end]
+    there = await call.parts.store.messages.thread(owner, told)
     new = _find_new(changes.created, there)
     return ChangesResponse(
         account_id=asked.account_id,
         old_state=asked.since_state,
-        new_state=write_state(changes.modseq),
-        created=[name_thread(owner, thread) for thread in touched if thread in new],
-        updated=[name_thread(owner, thread) for thread in touched if thread in there and thread not in new],
-        destroyed=[name_thread(owner, thread) for thread in touched if thread not in there],
+        new_state=write_state(end),
+        has_more_changes=end < changes.modseq,
+        created=[name_thread(owner, thread) for thread in told if thread in new],
+        updated=[name_thread(owner, thread) for thread in told if thread in there and thread not in new],
+        destroyed=[name_thread(owner, thread) for thread in told if thread not in there],
     )
+
+
+async def _find_moments(call: Call, owner: AccountId, changes: AccountChanges) -> dict[ThreadId, ModSeq]:
+    """Of threads that nothing happened to but new emails: when the first of these came."""
+    rows = await call.parts.store.messages.load_emails(owner, changes.created, Fields.DATES)
+    touched, moments = set(changes.threads_changed), dict[ThreadId, ModSeq]()
+    for row in rows:
+        moment = changes.emails_at[row.email]
+        if row.thread in touched:
+            moments[row.thread] = min(moment, moments.get(row.thread, moment))
+    return moments
 
 
 def _find_new(created: Collection[EmailId], there: Mapping[ThreadId, Sequence[EmailId]]) -> set[ThreadId]:
