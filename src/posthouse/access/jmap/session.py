@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from posthouse.access.jmap.email_changes import MAX_MAILBOXES
 from posthouse.access.jmap.filters import SORT_OPTIONS
 from posthouse.access.jmap.mailbox_changes import MAX_DEPTH, MAX_NAME_OCTETS
 from posthouse.access.jmap.method import JmapParts
@@ -105,6 +106,7 @@ class SessionBuilder:
     def _of_account(self) -> dict[str, object]:
         parts = self._parts
         mail = MailCapability(
+            max_mailboxes_per_email=MAX_MAILBOXES,
             max_mailbox_depth=MAX_DEPTH,
             max_size_mailbox_name=MAX_NAME_OCTETS,
             max_size_attachments_per_email=parts.max_message_size,
