@@ -97,7 +97,7 @@ def test_a_message_for_later_lies_in_scheduled_and_can_be_changed(open_page: Ope
     assert email["mailboxIds"] == {find_mailbox(page, "scheduled"): True}
     page.get_by_role("navigation").get_by_role("link", name=re.compile("^Scheduled")).click()
     open_row(page, "For tomorrow")
-    page.get_by_role("button", name="Edit").first.click()
+    page.get_by_role("button", name="Stop and edit").first.click()
     window = page.get_by_role("dialog")
     expect(window.get_by_label("Subject")).to_have_value("For tomorrow")
     told = ask(page, "EmailSubmission/query", filter={"undoStatus": "pending", "emailIds": [email["id"]]})

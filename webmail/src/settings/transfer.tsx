@@ -51,8 +51,10 @@ export function TransferSettings() {
 
 function ExportPanel({ mailboxes }: { mailboxes: Choice[] }) {
   const mailbox = useSignal("");
-  const format = useSignal<"mbox" | "zip">("mbox");
-  const address = `/api/export?format=${format.value}${mailbox.value && `&mailbox=${encodeURIComponent(mailbox.value)}`}`;
+  const wanted = useSignal<"mbox" | "zip">("mbox");
+  // A file of the kind mbox holds one mailbox.
+  const format = mailbox.value ? wanted.value : "zip";
+  const address = `/api/export?format=${format}${mailbox.value && `&mailbox=${encodeURIComponent(mailbox.value)}`}`;
   return (
     <Panel title={t("exportTitle")} text={t("exportText")}>
       <div class="two">
@@ -66,13 +68,13 @@ function ExportPanel({ mailboxes }: { mailboxes: Choice[] }) {
         />
         <Select
           label={t("format")}
-          value={format.value}
+          value={format}
           options={[
-            { value: "mbox", label: t("formatMbox") },
-            { value: "zip", label: t("formatZip") },
+            ...(mailbox.value ? [{ value: "mbox" as const, label: t("formatMbox") }] : []),
+            { value: "zip" as const, label: t("formatZip") },
           ]}
           onChange={(value) => {
-            format.value = value;
+            wanted.value = value;
           }}
         />
       </div>
