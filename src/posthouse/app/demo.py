@@ -35,6 +35,7 @@ from posthouse.app.demo_doors import (
     send_by_submissions,
 )
 from posthouse.app.demo_fetch import READING_DOORS, send_by_outbox
+from posthouse.app.demo_jmap import read_by_jmap, send_by_jmap
 from posthouse.app.demo_judge import Boxes, Outcome, Seen, find_sent_problem, judge_all
 from posthouse.app.demo_mail import (
     BOB,
@@ -110,6 +111,7 @@ class Scene:
             self.submission,
             Door("submissions", f"{here.address}:{here.ports.submissions}", beside(send_by_submissions, here), True),
             Door("IMAP Outbox", f"{here.address}:{here.ports.imap}", beside(send_by_outbox, here), True),
+            Door("JMAP", f"{here.address}:{here.ports.http}", beside(send_by_jmap, here), True),
             Door("sendmail", "the command", functools.partial(send_by_sendmail, here)),
         ]
 
@@ -130,7 +132,7 @@ class Scene:
         """As every program of the user's sees it, by reading door."""
         server, place = self.receiving, f"{address}/INBOX"
         seen: dict[str, Boxes] = {"export": await export_inbox(server, address)}
-        for name, read in READING_DOORS.items():
+        for name, read in {**READING_DOORS, "JMAP": read_by_jmap}.items():
             seen[name] = {place: await asyncio.to_thread(read, server, address)}
         return seen
 

@@ -73,7 +73,7 @@ def explain(console: Console, sending: Mailserver, receiving: Mailserver) -> Non
         f"To read, it takes the same address, IMAP port {ports.imap} (STARTTLS) or {ports.imaps} (TLS), or POP3 port",
         f"{ports.pop3} (STARTTLS) or {ports.pop3s} (TLS). The certificates are self-signed; the program will ask.",
         "What Alice's program puts into her Outbox is sent (docs/sending-by-imap.md).",
-        f"By JMAP: {sending.url}jmap/session for Alice, {receiving.url}jmap/session for all others.",
+        f"In a browser: {sending.url} for Alice, {receiving.url} for all others; programs of JMAP take the same.",
         "To see mail and its story from another terminal:",
         f"  {there} export {BOB} bob-mail",
         "  cat bob-mail/cur/*",
