@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -9,7 +11,12 @@ import pytest
 from posthouse.adapters.passwords import Argon2Hash
 from posthouse.adapters.sqlite.directory_admin import open_directory
 from posthouse.adapters.sqlite.directory_credentials import SqliteCredentials
+from posthouse.adapters.sqlite.directory_factors import SqliteSecondFactors
+from posthouse.adapters.sqlite.directory_web import DirectoryWriter
+from posthouse.message.instant import Instant
 from posthouse.message.mailbox import AccountId
+from posthouse.ports.credentials import NEW
+from posthouse.ports.login import Scope
 from posthouse.trust.secrets import keyed_hash
 from tests.app.cli_kit import Shell
 
@@ -152,3 +159,30 @@ def test_the_mail_of_an_account_is_forwarded_until_it_is_not(shell: AccountShell
     assert "no copy stays" in shell.do("account", "forward", "alice@example.org", "a@remote.example")
     assert "does not exist" in shell.fails("account", "forward", "alice@example.org", "nobody@example.org")
     assert shell.do("account", "forward", "alice@example.org", "--off") == "alice@example.org is not forwarded\n"
+
+
+def test_somebody_who_lost_the_second_factor_signs_in_with_the_password_alone(shell: AccountShell) -> None:
+    shell.do("account", "add", "alice@example.org", "--password-stdin", typed="correct horse\n")
+    alice = AccountId(1)
+
+    async def switch_on() -> None:
+        directory, writer = open_directory(shell.path), DirectoryWriter(shell.path)
+        credentials = SqliteCredentials(directory, shell.path)
+        factors = SqliteSecondFactors(directory, writer)
+        await factors.propose_totp(alice, b"secret", Instant(1.0))
+        assert await factors.switch_on(alice, 1, [b"recovery"])
+        main = credentials.list_for(alice)[0]
+        await credentials.add(replace(main, id=NEW, scopes=frozenset({Scope.MANAGE})))
+        credentials.close()
+        writer.close()
+        directory.close()
+
+    asyncio.run(switch_on())
+    assert shell.rows("account", "app-password", "list", "alice@example.org")[0]["scopes"] == ["manage"]
+    assert "password alone" in shell.do("account", "reset-factors", "alice@example.org")
+    assert shell.rows("account", "app-password", "list", "alice@example.org")[0]["scopes"] == ["manage", "read", "send"]
+    assert shell.secret(1, 0).startswith("$argon2id$")
+    directory = open_directory(shell.path)
+    assert directory.query("SELECT count(*) FROM totp") == [(0,)]
+    assert directory.query("SELECT count(*) FROM recovery_code") == [(0,)]
+    directory.close()

@@ -173,6 +173,15 @@ async def test_what_a_crash_left_undone_is_done_at_the_next_sign_in(house: House
     assert (await again.call("GET", "/api/session")).status == 200
 
 
+async def test_what_was_switched_off_half_by_a_crash_is_whole_at_the_next_sign_in(house: House) -> None:
+    await switch_on(house, await house.signed_in())
+    await house.factors.switch_off(ALICE)
+    assert house.credentials.list_for(ALICE)[0].scopes == frozenset({Scope.MANAGE})
+    browser = await house.signed_in()
+    assert house.credentials.list_for(ALICE)[0].scopes == frozenset(Scope)
+    assert (await browser.call("GET", "/api/session")).status == 200
+
+
 async def test_codes_are_switched_off_with_the_password_alone(house: House) -> None:
     browser = await house.signed_in()
     await switch_on(house, browser)

@@ -12,6 +12,8 @@ from posthouse.adapters.clock import SystemClock
 from posthouse.adapters.compute import ThreadCompute
 from posthouse.adapters.passwords import Argon2Hash
 from posthouse.adapters.sqlite.directory_credentials import SqliteCredentials
+from posthouse.adapters.sqlite.directory_factors import SqliteSecondFactors
+from posthouse.adapters.sqlite.directory_web import DirectoryWriter, SqliteWebSessions
 from posthouse.app.directory import directory_path, open_for_admin
 from posthouse.config.settings import Settings
 from posthouse.manage.accounts import (
@@ -22,7 +24,9 @@ from posthouse.manage.accounts import (
     PasswordOperations,
     Plain,
 )
+from posthouse.manage.web_passwords import OwnPasswords, reset_factors
 from posthouse.ports.directory_admin import AccountChange, DirectoryAdmin
+from posthouse.ports.second_factors import SecondFactors
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +36,8 @@ class AccountTools:
     aliases: AliasOperations
     accounts: AccountOperations
     passwords: PasswordOperations
+    own: OwnPasswords
+    factors: SecondFactors
 
     def add_account(self, address: str, new: AccountChange, password: str = "") -> str:
         """The password. An account whose password is refused does not stay."""
@@ -55,6 +61,9 @@ class AccountTools:
     def remove_app_password(self, login: str, name: str) -> None:
         asyncio.run(self.passwords.remove_app(self.accounts.find(login).id, name))
 
+    def reset_factors(self, login: str) -> None:
+        asyncio.run(reset_factors(self.own, self.factors, self.accounts.find(login).id))
+
 
 @contextlib.contextmanager
 def open_account_tools(settings: Settings) -> Iterator[AccountTools]:
@@ -68,4 +77,9 @@ def open_account_tools(settings: Settings) -> Iterator[AccountTools]:
         stack.callback(compute.close)
         passwords = PasswordOperations(credentials, Argon2Hash(), compute, SystemClock(), secrets.token_bytes)
         accounts = AccountOperations(admin, admin.directory)
-        yield AccountTools(admin, DomainOperations(admin), AliasOperations(admin), accounts, passwords)
+        writer = DirectoryWriter(directory_path(settings))
+        stack.callback(writer.close)
+        own = OwnPasswords(passwords, SqliteWebSessions(admin.directory, writer))
+        factors = SqliteSecondFactors(admin.directory, writer)
+        domains, aliases = DomainOperations(admin), AliasOperations(admin)
+        yield AccountTools(admin, domains, aliases, accounts, passwords, own, factors)

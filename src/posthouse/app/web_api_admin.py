@@ -22,10 +22,9 @@ from posthouse.manage.web_admin import (
     list_accounts,
     list_aliases,
 )
-from posthouse.manage.web_passwords import check_new
+from posthouse.manage.web_passwords import check_new, reset_factors
 from posthouse.ports.directory import Account
 from posthouse.ports.directory_admin import AccountChange, DirectoryAdmin
-from posthouse.ports.web_sessions import NO_SESSION
 from posthouse.serve.http_messages import refuse
 
 _PAGE = 200
@@ -410,11 +409,7 @@ class AdminApi:
 
     async def drop_factors(self, call: ApiCall) -> object:
         account, desk = await self._find(call), self._desk
-        await desk.factors.switch_off(account.id)
-        for passkey in desk.factors.passkeys(account.id):
-            await desk.factors.remove_passkey(account.id, passkey.id)
-        await desk.own.settle_main(account.id, NO_SESSION, has_codes=False)
-        await desk.sessions.end_all(account.id)
+        await reset_factors(desk.own, desk.factors, account.id)
         self._note(call, "second factors taken away", account.address)
         return None
 

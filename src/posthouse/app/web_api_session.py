@@ -109,12 +109,12 @@ class SessionApi:
         check_page(call)
         wanted = call.take(SignIn)
         login = await _check_login(self._desk, call, wanted.username, wanted.password)
-        means = "password"
-        if self._desk.has_codes(login.account):
+        means, has_codes = "password", self._desk.has_codes(login.account)
+        if has_codes:
             await self._check_code(login.account, wanted.code)
-            await self._desk.own.settle_main(login.account, NO_SESSION, has_codes=True)
-            login = replace(login, credential=self._main(login))
             means = "password and code"
+        await self._desk.own.settle_main(login.account, NO_SESSION, has_codes=has_codes)
+        login = replace(login, credential=self._main(login))
         account = self._desk.accounts.get(login.account)
         if account is None:
             raise refuse(401, "Unauthorized", _WRONG)

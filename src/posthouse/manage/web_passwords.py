@@ -6,7 +6,7 @@ page alone: mail programs cannot ask for a code, so they use app passwords. That
 
 Crashes: each step is one commit. Between a new password and the end of the other sessions there is nothing to mend:
 they hang on the old one. Between switching codes on and the new scopes the main password still opens the mailbox by
-IMAP; `settle_main` is called at each sign-in with a code and makes up for it.
+IMAP; `settle_main` is called at each sign-in and makes up for it.
 """
 
 from __future__ import annotations
@@ -23,7 +23,8 @@ from posthouse.message.mailbox import AccountId
 from posthouse.ports.credentials import NEW, Credential, CredentialId, CredentialKind
 from posthouse.ports.directory_admin import DirectoryRefusal
 from posthouse.ports.login import Scope
-from posthouse.ports.web_sessions import WebSessionId, WebSessions
+from posthouse.ports.second_factors import SecondFactors
+from posthouse.ports.web_sessions import NO_SESSION, WebSessionId, WebSessions
 
 MIN_PASSWORD = 8
 MAX_PASSWORD = 1000
@@ -90,3 +91,14 @@ def check_new(password: str) -> None:
 
 def show_app(row: Credential) -> Plain:
     return {"id": str(row.id), **show_credential(row)}
+
+
+async def reset_factors(own: OwnPasswords, factors: SecondFactors, account: AccountId) -> None:
+    """For somebody who has lost them: codes and passkeys go, sessions of the page end, and mail programs may use the
+    main password again.
+    """
+    await factors.switch_off(account)
+    for passkey in factors.passkeys(account):
+        await factors.remove_passkey(account, passkey.id)
+    await own.settle_main(account, NO_SESSION, has_codes=False)
+    await own.sessions.end_all(account)

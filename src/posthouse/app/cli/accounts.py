@@ -274,6 +274,16 @@ def set_password(context: Context, address: str, from_stdin: bool) -> None:
     _say_password(address, made, is_made=not password)
 
 
+@account.command("reset-factors")
+@click.argument("address", metavar="ADDRESS")
+@click.pass_obj
+def reset_factors(context: Context, address: str) -> None:
+    """Take codes and passkeys of the web page away from somebody who has lost them."""
+    with open_tools(context) as tools:
+        tools.reset_factors(address)
+    click.echo(f"{address} signs in with the password alone")
+
+
 def _set_disabled(context: Context, address: str, *, is_disabled: bool) -> None:
     from posthouse.ports.directory_admin import AccountChange
 
