@@ -14,6 +14,7 @@ from posthouse.access.jmap.email_changes import MAX_MAILBOXES
 from posthouse.access.jmap.filters import SORT_OPTIONS
 from posthouse.access.jmap.mailbox_changes import MAX_DEPTH, MAX_NAME_OCTETS
 from posthouse.access.jmap.method import JmapParts
+from posthouse.message.mailbox import AccountId
 from posthouse.message.objectids import name_account
 from posthouse.ports.login import Login, Scope
 from posthouse.protocol.jmap.limits import CORE
@@ -36,6 +37,8 @@ from posthouse.protocol.jmap.session import (
 )
 
 WEB = "urn:posthouse:web"  # what the page keeps with us: docs/jmap.md
+
+_MAX_STATES = 10_000
 
 # What a password must be good for, to use it. The core, and how one is told, need nothing.
 SCOPES: Mapping[str, Scope] = {
@@ -65,6 +68,7 @@ class SessionBuilder:
     def __init__(self, parts: JmapParts, settings: SessionSettings | None = None) -> None:
         self._parts, self._settings = parts, settings or SessionSettings()
         self.capabilities = frozenset(self._list_capabilities(""))
+        self._states: dict[tuple[AccountId, str, frozenset[Scope]], str] = {}
 
     def build(self, login: Login, base_url: str) -> Session:
         """`base_url`: how the client reached us, as "https://mail.example.org", without a slash at the end."""
@@ -84,8 +88,14 @@ class SessionBuilder:
         return session if base_url else session.with_state()
 
     def state(self, login: Login) -> str:
-        """`sessionState` of each response (RFC 8620 §3.4)."""
-        return self.build(login, "").state
+        """`sessionState` of each response (RFC 8620 §3.4): remembered, as it takes longer than a short request."""
+        key = login.account, login.name, login.scopes
+        state = self._states.get(key)
+        if state is None:
+            if len(self._states) >= _MAX_STATES:
+                self._states.clear()
+            state = self._states[key] = self.build(login, "").state
+        return state
 
     def _list_capabilities(self, base_url: str) -> dict[str, object]:
         socket = base_url.replace("http", "ws", 1)

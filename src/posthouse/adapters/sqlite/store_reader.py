@@ -22,7 +22,6 @@ from posthouse.adapters.sqlite.store_sql import (
     select_numbers,
     select_rows,
 )
-from posthouse.adapters.sqlite.store_threads import EMAILS_OF_THREAD
 from posthouse.message.mailbox import (
     FIRST_KEYWORD_BIT,
     AccountId,
@@ -52,6 +51,13 @@ _SNAPSHOT = (
     " ORDER BY uid LIMIT ?)"
 )
 _AT_ONCE = 16_384  # placements
+# A thread is named after its first email; the others are found by the index of those that are not.
+_OF_THREADS = (
+    "SELECT thread, email FROM (SELECT e.account, e.thread, e.email, e.received FROM json_each(?2) j CROSS JOIN email e"
+    " ON e.account = ?1 AND e.email = j.value AND e.thread = j.value UNION ALL SELECT e.account, e.thread, e.email,"
+    " e.received FROM json_each(?2) j CROSS JOIN email e INDEXED BY email_thread ON e.account = ?1"
+    f" AND e.thread = j.value AND e.thread <> e.email) e WHERE {IS_VISIBLE} ORDER BY received, email"
+)
 
 
 def read_modseq(connection: apsw.Connection, account: AccountId) -> ModSeq:
@@ -206,17 +212,12 @@ def read_threads(
     connection: apsw.Connection, account: AccountId, threads: Sequence[ThreadId]
 ) -> dict[ThreadId, list[EmailId]]:
     """Visible emails of each, in the order of receiving."""
-    found: dict[ThreadId, list[EmailId]] = {}
-    for thread in threads:
-        emails = select_numbers(
-            connection,
-            f"SELECT e.email AS n FROM ({EMAILS_OF_THREAD}) t CROSS JOIN email e ON e.account = ?1 AND e.email = t.n"
-            f" WHERE {IS_VISIBLE} ORDER BY e.received, e.email",
-            (account, thread),
-        )
-        if emails:
-            found[thread] = [EmailId(email) for email in emails]
-    return found
+    members: dict[int, list[EmailId]] = {}
+    wanted = dict.fromkeys(threads)
+    rows = select_rows(connection, "thread, email", _OF_THREADS, (account, numbers_json(wanted)))
+    for thread, email in cast("list[tuple[int, EmailId]]", rows):
+        members.setdefault(thread, []).append(email)
+    return {thread: members[thread] for thread in wanted if thread in members}
 
 
 def read_threads_of(connection: apsw.Connection, account: AccountId, emails: Sequence[int]) -> dict[int, int]:
