@@ -22,7 +22,7 @@ from tests.mua.hostile_check import check_page
     [
         "<p>Hello <b>you</b>, <i>and</i> <u>all</u><br>there</p>",
         '<h1>a</h1><ul><li>b</li></ul><ol start="3"><li>c</li></ol><hr>',
-        '<table border="1" cellpadding="2" bgcolor="#ffffff"><tbody><tr><td colspan="2" align="right">x</td></tr></tbody></table>',
+        '<table border="1" bgcolor="#ffffff"><tbody><tr><td colspan="2" align="right">x</td></tr></tbody></table>',
         '<font color="#ff0000" size="-1" face="Arial, sans-serif">x</font>',
         "<p style=\"color:#333;font:14px/1.5 'Open Sans',Arial;margin:0 auto;padding:10px 5%\">x</p>",
         '<blockquote type="cite">old</blockquote>',
