@@ -93,10 +93,14 @@ OpenPage = Callable[..., Page]
 
 
 @pytest.fixture
-def open_page(home: Home, browser: Browser) -> Iterator[OpenPage]:
+def watch(home: Home) -> Watch:
+    return Watch(home.url)
+
+
+@pytest.fixture
+def open_page(home: Home, browser: Browser, watch: Watch) -> Iterator[OpenPage]:
     """`open_page(path, viewport=(w, h), **context options)`: signed in as Ann."""
     contexts: list[BrowserContext] = []
-    watch = Watch(home.url)
 
     def make(path: str = "/mail/inbox", viewport: tuple[int, int] = _DESK, **options: object) -> Page:
         size = {"width": viewport[0], "height": viewport[1]}

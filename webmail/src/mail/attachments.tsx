@@ -49,7 +49,7 @@ export function Attachments({ details }: { details: Details }) {
   const all = `/attachments/${encodeURIComponent(jmap.accountId)}/${encodeURIComponent(details.id)}`;
   return (
     <section class="attachments" aria-label={t("read.attachments", { n: parts.length })}>
-      <h3>
+      <h2>
         {t("read.attachments", { n: parts.length })}
         {parts.length > 1 && (
           <a class="button plain small" href={all} download>
@@ -57,7 +57,7 @@ export function Attachments({ details }: { details: Details }) {
             <span>{t("do.saveAll")}</span>
           </a>
         )}
-      </h3>
+      </h2>
       <ul>
         {parts.map((part) => (
           <Attachment key={part.partId ?? part.blobId} part={part} onShow={() => setShown(part)} />

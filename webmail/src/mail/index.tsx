@@ -56,31 +56,33 @@ export default function Mail() {
           }}
         />
       )}
-      <Splitter
-        label={t("pane.resizeSide")}
-        size={sideWidth.value}
-        {...SIDE}
-        onResize={(size) => {
-          sideWidth.value = size;
-        }}
-        onDone={(size) => setPreferences({ sidebarWidth: size })}
-      />
-      <main class="panes" id="content" tabIndex={-1}>
-        <List />
-        {isSplit && (
-          <Splitter
-            label={t("pane.resizeList")}
-            size={listWidth.value}
-            {...LIST}
-            onResize={(size) => {
-              listWidth.value = size;
-            }}
-            onDone={(size) => setPreferences({ listWidth: size })}
-          />
-        )}
-        <section class="reading-pane" aria-label={t("read.label")}>
-          <Reading />
-        </section>
+      <main class="stage" id="content" tabIndex={-1}>
+        <Splitter
+          label={t("pane.resizeSide")}
+          size={sideWidth.value}
+          {...SIDE}
+          onResize={(size) => {
+            sideWidth.value = size;
+          }}
+          onDone={(size) => setPreferences({ sidebarWidth: size })}
+        />
+        <div class="panes">
+          <List />
+          {isSplit && (
+            <Splitter
+              label={t("pane.resizeList")}
+              size={listWidth.value}
+              {...LIST}
+              onResize={(size) => {
+                listWidth.value = size;
+              }}
+              onDone={(size) => setPreferences({ listWidth: size })}
+            />
+          )}
+          <section class="reading-pane" aria-label={t("read.label")}>
+            <Reading />
+          </section>
+        </div>
       </main>
       <Dialogs />
     </div>

@@ -17,7 +17,7 @@ export function ListBar({ name }: { name: string }) {
   return (
     <header class="list-bar">
       <SelectAll />
-      {hasChosen.value ? <ChosenBar /> : <PlainBar name={name} />}
+      {hasChosen.value ? <ChosenBar name={name} /> : <PlainBar name={name} />}
     </header>
   );
 }
@@ -72,12 +72,13 @@ function PlainBar({ name }: { name: string }) {
   );
 }
 
-function ChosenBar() {
+function ChosenBar({ name }: { name: string }) {
   const n = isAllChosen.value ? total.value : chosen.value.size;
   const role = view.value.mailbox?.role;
   const isLast = role === "trash" || role === "junk";
   return (
     <>
+      <h1 class="unseen">{name}</h1>
       <span class="chosen-count" role="status">
         {t("list.chosen", { n })}
       </span>

@@ -134,6 +134,6 @@ test("suggestions are for the word at the caret, quotes included", () => {
 });
 
 test("a long line of brackets neither hangs nor throws", () => {
-  assert.doesNotThrow(() => parse("(".repeat(3000) + "a" + ")".repeat(3000)));
+  assert.doesNotThrow(() => parse(`${"(".repeat(3000)}a${")".repeat(3000)}`));
   assert.doesNotThrow(() => parse("-a ".repeat(3000)));
 });

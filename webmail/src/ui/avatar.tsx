@@ -1,4 +1,5 @@
 // Letters on a colour made from the address: the same person always looks the same. No picture is fetched.
+// The letters are decoration, so they come from the style sheet and are no text of the control around them.
 
 const HUES = 24;
 
@@ -24,9 +25,5 @@ export function Avatar({ name, email, size = 36 }: { name?: string | null; email
     height: `${size}px`,
     fontSize: `${size * 0.38}px`,
   };
-  return (
-    <span class="avatar" style={style} aria-hidden="true">
-      {initialsOf(name || email)}
-    </span>
-  );
+  return <span class="avatar" style={style} data-letters={initialsOf(name || email)} aria-hidden="true" />;
 }

@@ -62,8 +62,8 @@ export interface ConfirmProps {
 
 export function Confirm({ title, text, action, isDangerous, onConfirm, onClose }: ConfirmProps) {
   const confirm = () => {
-    onClose();
     onConfirm();
+    onClose();
   };
   return (
     <Dialog
