@@ -128,7 +128,7 @@ async function fetchPage(wanted: ListQuery, position: number): Promise<void> {
     collapseThreads: wanted.collapse,
     position,
     limit: PAGE,
-    calculateTotal: true,
+    calculateTotal: !looksAtTexts(wanted.filter),
   });
   const got = getSummaries(asked.ref("/ids"));
   const threads = jmap.call<GetAnswer<Thread>>("Thread/get", { "#ids": got.ref("/list/*/threadId") });
@@ -143,11 +143,20 @@ async function fetchPage(wanted: ListQuery, position: number): Promise<void> {
   await completeThreads(related.list.map((thread) => thread.id));
 }
 
+/** To say how many there are the server would have to read them all: it is asked for one page after the other. */
+function looksAtTexts(filter: Filter): boolean {
+  if ("operator" in filter) return filter.conditions.some(looksAtTexts);
+  const { text, from, to, cc, bcc, subject, body, header } = filter;
+  return [text, from, to, cc, bcc, subject, body, header].some((wanted) => wanted !== undefined);
+}
+
 function place(answer: QueryAnswer): void {
   // Another state than before: the pages we have may not fit together with this one.
   const isSame = queryState === "" || answer.queryState === queryState;
   const ids: Sparse = isSame ? list.peek().ids.slice() : [];
-  ids.length = answer.total ?? Math.max(ids.length, answer.position + answer.ids.length);
+  const end = answer.position + answer.ids.length;
+  // Without a total there may be more behind every page that is full.
+  ids.length = answer.total ?? (answer.ids.length < PAGE ? end : Math.max(ids.length, end + PAGE));
   answer.ids.forEach((id, at) => {
     ids[answer.position + at] = id;
   });

@@ -47,7 +47,7 @@ async def query_emails(call: Call) -> Answer:
     return QueryResponse(
         account_id=arguments.account_id,
         query_state=write_state(found.modseq),
-        can_calculate_changes=True,
+        can_calculate_changes=found.is_whole,  # else all that was not looked for would have to be
         position=window.position,
         ids=names[window.position : window.end],
         total=len(names) if arguments.calculate_total else UNSET,
