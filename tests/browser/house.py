@@ -24,7 +24,7 @@ undo = "8s"
 [[route]]
 domain = "silent.example"
 to = "smtp://127.0.0.1:1"
-accept = "trusted"
+accept = "anyone"
 """
 
 
