@@ -10,11 +10,12 @@ from typing import Any
 import pytest
 
 from posthouse.manage.accounts import AppPasswordOptions
+from posthouse.message.mailbox import AccountId
 from posthouse.ports.directory_admin import AccountChange
 from posthouse.ports.login import Scope
 from posthouse.trust.web_factors import STEP_S, make_code
 from tests.app.web_api_authenticator import Authenticator, decode, encode
-from tests.app.web_api_kit import ALICE, HOST, PAGE, PASSWORD, Browser, House, open_house
+from tests.app.web_api_kit import ADMIN, ALICE, HOST, PAGE, PASSWORD, Browser, House, open_house
 
 ORIGIN = f"https://{HOST}"
 
@@ -25,8 +26,8 @@ async def house(tmp_path: Path) -> AsyncIterator[House]:
         yield opened
 
 
-def code_now(house: House, steps: int = 0) -> str:
-    totp = house.factors.totp(ALICE)
+def code_now(house: House, steps: int = 0, account: AccountId = ALICE) -> str:
+    totp = house.factors.totp(account)
     assert totp is not None
     return make_code(totp.secret, int(house.clock.now() // STEP_S) + steps)
 
@@ -136,12 +137,22 @@ async def test_a_recovery_code_signs_in_once_however_it_is_typed(house: House) -
 
 async def test_with_codes_on_the_main_password_opens_no_mail_program_but_an_app_password_does(house: House) -> None:
     browser = await house.signed_in()
-    app = await house.passwords.add_app(ALICE, "Phone", AppPasswordOptions())
+    await house.passwords.add_app(ALICE, "Phone", AppPasswordOptions())
     await switch_on(house, browser)
     rows = {row.name: row.scopes for row in house.credentials.list_for(ALICE)}
     assert rows == {"": frozenset({Scope.MANAGE}), "Phone": frozenset(Scope)}
-    assert (await house.program("alice@example.org", PASSWORD).call("GET", "/api/totp")).status == 403
-    assert (await house.program("alice@example.org", app).call("GET", "/api/totp")).status == 200
+
+
+async def test_with_codes_on_a_program_administers_by_an_app_password_alone(house: House) -> None:
+    browser = await house.signed_in("root@example.org", "root's own")
+    app = await house.passwords.add_app(ADMIN, "Tool", AppPasswordOptions(scopes=["manage"]))
+    main = house.program("root@example.org", "root's own")
+    assert (await main.call("GET", "/api/admin/domains")).status == 200
+    await browser.call("POST", "/api/totp")
+    await browser.call("POST", "/api/totp", {"code": code_now(house, account=ADMIN)})
+    answer = await main.call("GET", "/api/admin/domains")
+    assert (answer.status, answer.detail) == (403, "With a second factor, programs need an app password")
+    assert (await house.program("root@example.org", app).call("GET", "/api/admin/domains")).status == 200
 
 
 async def test_a_new_password_does_not_open_what_the_second_factor_shut(house: House) -> None:

@@ -174,6 +174,16 @@ async def test_sessions_are_listed_and_one_is_ended_from_another(house: House) -
     assert len((await desk.call("GET", "/api/sessions")).json) == 1
 
 
+async def test_signing_in_again_ends_the_session_that_the_browser_had(house: House) -> None:
+    browser = await house.signed_in()
+    before = browser.cookie
+    assert (await browser.sign_in()).status == 200
+    assert browser.cookie != before
+    assert len((await browser.call("GET", "/api/sessions")).json) == 1
+    browser.cookie = before
+    assert (await browser.call("GET", "/api/session")).status == 401
+
+
 async def test_nobody_ends_the_session_of_somebody_else(house: House) -> None:
     alice = await house.signed_in()
     bob = await house.signed_in("bob@example.org", "bob's own")

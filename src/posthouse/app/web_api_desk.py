@@ -1,8 +1,9 @@
 """What the handlers of the HTTP API share, and the check before each of them: who calls, and may he.
 
-A call is somebody's by Basic or Bearer with the scope "manage", or by the cookie of a web session. The main password by
-Basic is not enough where a second factor is on: programs then use an app password with that scope. An administrator's
-account is looked at with every call.
+Settings of an account need the cookie of a web session: what a program knows must not make more of itself (an app
+password no passkey, one for managing none for reading). Administration may also be called by Basic or Bearer with the
+scope "manage"; the main password is not enough for that where a second factor is on. An administrator's account is
+looked at with every call.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ from posthouse.ports.compute import Compute
 from posthouse.ports.credentials import Credentials
 from posthouse.ports.directory import Accounts
 from posthouse.ports.directory_admin import DirectoryAdmin
-from posthouse.ports.login import Scope
+from posthouse.ports.login import Login, Scope
 from posthouse.ports.observe import Log
 from posthouse.ports.second_factors import PasskeyCheck, SecondFactors
 from posthouse.ports.sending import Sending
@@ -93,7 +94,7 @@ class ApiDesk:
         call.visit = await self.visitors.identify(call.request, Scope.MANAGE)
         login = call.visit.login
         if not call.visit.session:
-            self._check_program(login.account, login.credential)
+            self._check_program(call.endpoint.access, login)
         account = self.accounts.get(login.account)
         if account is None or account.is_disabled:
             raise refuse(403, "Forbidden", "This account is disabled")
@@ -101,10 +102,12 @@ class ApiDesk:
             raise refuse(403, "Forbidden", "This is for administrators")
         call.account = account
 
-    def _check_program(self, account: AccountId, credential: int) -> None:
-        main = self.logins.main_password(account)
-        is_app = credential and (main is None or credential != main.id)
-        if not is_app and self.has_codes(account):
+    def _check_program(self, access: Access, login: Login) -> None:
+        if access is not Access.ADMIN:
+            raise refuse(403, "Forbidden", "This needs a session of the web page")
+        main = self.logins.main_password(login.account)
+        is_app = login.credential and (main is None or login.credential != main.id)
+        if not is_app and self.has_codes(login.account):
             raise refuse(403, "Forbidden", "With a second factor, programs need an app password")
 
     def has_codes(self, account: AccountId) -> bool:

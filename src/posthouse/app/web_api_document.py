@@ -50,8 +50,8 @@ _GROUPS = (
 _ABOUT = (
     "Signing in, settings and administration. Mail itself is JMAP's business (RFC 8620, RFC 8621): see"
     " /.well-known/jmap. Browsers show the cookie of a session and send X-Posthouse: 1 with everything that is no GET;"
-    " programs use Basic with an app password of the scope manage, or Bearer. Mistakes are problem documents"
-    " (RFC 9457)."
+    " administration is also open to programs, by Basic with an app password of the scope manage, or Bearer. Mistakes"
+    " are problem documents (RFC 9457)."
 )
 
 
@@ -130,7 +130,8 @@ def _describe(endpoint: Endpoint, known: Mapping[str, object]) -> Plain:
         "responses": _describe_answers(endpoint, known),
     }
     if endpoint.access is not Access.NOBODY:
-        told["security"] = [{"session": []}, {"basic": []}, {"bearer": []}]
+        programs: list[Plain] = [{"basic": []}, {"bearer": []}] if endpoint.access is Access.ADMIN else []
+        told["security"] = [{"session": []}, *programs]
     parameters = _describe_parameters(endpoint)
     if parameters:
         told["parameters"] = parameters

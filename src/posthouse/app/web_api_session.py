@@ -26,7 +26,7 @@ from posthouse.ports.web_sessions import NO_SESSION, WebSession, WebSessionId
 from posthouse.serve.http_messages import HttpRefused, answer_problem, refuse
 from posthouse.trust.login import Accepted, Denied, Turning, Why
 from posthouse.trust.web_factors import CodeVerdict
-from posthouse.trust.web_guard import find_forgery, make_cookie, make_end, may_sign_in
+from posthouse.trust.web_guard import find_forgery, find_token, make_cookie, make_end, may_sign_in
 from posthouse.trust.web_logins import MECHANISM, Browser
 
 Short = Annotated[str, msgspec.Meta(max_length=1000)]
@@ -223,8 +223,11 @@ def refuse_code(verdict: CodeVerdict) -> HttpRefused:
 
 
 async def begin_session(desk: ApiDesk, call: ApiCall, login: Login, means: str, passkey: int = 0) -> None:
-    """Puts the cookie into the answer."""
+    """Puts the cookie into the answer. A session that this browser had before ends."""
     request = call.request
+    before = desk.logins.find(find_token(browser_request(request), request.cookies))
+    if before is not None:
+        await desk.sessions.end(before.session.id)
     browser = Browser(request.peer or "local", request.headers.get("user-agent", ""))
     token = await desk.logins.begin(login, browser, means, passkey)
     desk.log.info("signed in at the web page", login=login.name, peer=browser.address, means=means)

@@ -42,8 +42,8 @@ JSON_TYPE = "application/json"
 
 class Access(enum.Enum):
     NOBODY = "nobody"  # no sign-in needed
-    ACCOUNT = "account"
-    ADMIN = "admin"
+    ACCOUNT = "account"  # a session of the web page
+    ADMIN = "admin"  # an administrator's session, or a program of his
 
 
 @dataclass(frozen=True, slots=True)
