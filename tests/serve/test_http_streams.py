@@ -249,3 +249,41 @@ async def test_a_header_with_a_line_break_is_never_sent() -> None:
     async with serving(HttpRoute("/", answer)) as lab:
         told = await lab.get("/")
     assert b"evil" not in told
+
+
+# -- clients that are slow, or read nothing
+
+
+async def large(_: HttpRequest) -> HttpAnswer:
+    return HttpAnswer(body=b"x" * (4 << 20))
+
+
+async def test_a_large_answer_reaches_who_takes_it_slowly() -> None:
+    limits = HttpLimits(keep_alive_s=0, head_s=0.2)
+    async with serving(HttpRoute("/", large), limits=limits) as lab:
+        client = socket.socket()
+        client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 32768)
+        client.connect(("127.0.0.1", lab.port))
+        reader, writer = await asyncio.open_connection(sock=client, limit=16384)
+        writer.write(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
+        await reader.readuntil(b"\r\n\r\n")
+        taken = 0
+        while piece := await reader.read(16384):
+            taken += len(piece)
+            await asyncio.sleep(0.003)
+        writer.close()
+    assert taken == 4 << 20
+
+
+@pytest.mark.parametrize("more", [b"", b"Connection: close\r\n"])
+async def test_who_takes_nothing_of_its_answer_is_let_go(more: bytes) -> None:
+    admission, limits = Admission(), HttpLimits(keep_alive_s=0, head_s=0.05, stuck_s=0.05)
+    async with serving(HttpRoute("/", large), limits=limits, admission=admission) as lab:
+        client = socket.create_connection(("127.0.0.1", lab.port))
+        client.sendall(b"GET / HTTP/1.1\r\nHost: a\r\n" + more + b"\r\n")
+        async with asyncio.timeout(5):
+            while not admission.total:
+                await asyncio.sleep(0.001)
+            while admission.total:
+                await asyncio.sleep(0.001)
+        client.close()

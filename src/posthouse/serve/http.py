@@ -232,11 +232,21 @@ class _Guard:
         return self._head_octets > self._bounds.limits.head
 
     def await_head(self, idle_s: float, transport: asyncio.Transport) -> None:
+        """Or, when nothing more will come, the end: a client that takes no more must not keep a connection."""
         self.is_in_head, self._head_octets = True, 0
         self.stop_timer()
-        if not transport.is_closing():
-            loop = asyncio.get_running_loop()
-            self._timer = loop.call_later(idle_s + self._bounds.limits.head_s, transport.abort)
+        self._watch(idle_s + self._bounds.limits.head_s, transport)
+
+    def _watch(self, seconds: float, transport: asyncio.Transport) -> None:
+        left, loop = transport.get_write_buffer_size(), asyncio.get_running_loop()
+        self._timer = loop.call_later(seconds, self._look, transport, left)
+
+    def _look(self, transport: asyncio.Transport, before: int) -> None:
+        """Who is still taking the last answer may go on."""
+        if 0 < transport.get_write_buffer_size() < before:
+            self._watch(self._bounds.limits.head_s, transport)
+        else:
+            transport.abort()
 
     def stop_timer(self) -> None:
         if self._timer is not None:
@@ -335,3 +345,9 @@ class _GuardedSocket(WebSocketsSansIOProtocol):
         super().connection_lost(exc)
         if self.guard is not None:
             self.guard.leave()
+
+    def on_task_complete(self, task: asyncio.Task[None]) -> None:
+        """All is said; the client has a moment to take it."""
+        super().on_task_complete(task)
+        if self.guard is not None and not self.disconnected:
+            self.guard.await_head(0.0, self.transport)

@@ -44,6 +44,7 @@ _TOO_SLOW = answer_problem(408, "Request Timeout")
 _FAILED = answer_problem(500, "Internal Server Error")
 _NO_SUBPROTOCOL = answer_problem(400, "Bad Request", "None of the subprotocols is spoken here")
 _WITHOUT_LENGTH = (204, 304)
+_PIECE = 256 * 1024
 _GOING_AWAY = 1001  # RFC 6455 §7.4.1
 _ONLY_TEXT = 1003
 _FAILED_CODE = 1011
@@ -136,7 +137,7 @@ class HttpApp:
         connection: WatchedConnection = scope["state"]["connection"]
         if isinstance(answer.body, bytes):
             await send({"type": "http.response.start", "status": answer.status, "headers": headers})
-            await self._send_piece(send, connection, answer.body, has_more=False)
+            await self._send_octets(send, connection, answer.body)
             return
         pieces = answer.body
         connection.cancel_when_lost(asyncio.current_task())
@@ -154,6 +155,17 @@ class HttpApp:
         finally:
             connection.cancel_when_lost(None)
         await self._send_piece(send, connection, b"", has_more=False)
+
+    async def _send_octets(self, send: Send, connection: WatchedConnection, octets: bytes) -> None:
+        """In pieces, so that of a large answer no more waits for its client than was taken to be sent."""
+        at = 0
+        try:
+            while len(octets) - at > _PIECE:
+                await self._send_piece(send, connection, octets[at : at + _PIECE], has_more=True)
+                at += _PIECE
+            await self._send_piece(send, connection, octets[at:] if at else octets, has_more=False)
+        except TimeoutError:
+            return  # the client does not read; the connection is closed upon an answer that has no end
 
     async def _send_piece(self, send: Send, connection: WatchedConnection, piece: bytes, *, has_more: bool) -> None:
         message = {"type": "http.response.body", "body": piece, "more_body": has_more}
