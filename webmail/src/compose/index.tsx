@@ -2,7 +2,7 @@
 
 import { signal } from "@preact/signals";
 import { useEffect } from "preact/hooks";
-import { type Composer, closeComposer, composers } from "../state/compose.ts";
+import { type ComposeRequest, type Composer, closeComposer, composers } from "../state/compose.ts";
 import { toast } from "../ui/toast.tsx";
 import "./compose.css";
 import type { Draft } from "./draft.ts";
@@ -32,7 +32,7 @@ export default function Composers() {
   return (
     <div class="compose-dock">
       {windows.map((one) => (
-        <ComposeWindow key={one.key} open={one} onShow={() => showAlone(one)} />
+        <ComposeWindow key={one.key} open={one} onShow={() => makeRoom(one)} />
       ))}
     </div>
   );
@@ -41,17 +41,17 @@ export default function Composers() {
 async function open(composer: Composer): Promise<void> {
   asked.add(composer.key);
   const { request } = composer;
-  const before = "emailId" in request && request.kind === "draft" ? findOpen(request.emailId) : undefined;
+  const before = findOpen(request);
   if (before) {
     closeComposer(composer.key);
-    showAlone(before);
+    makeRoom(before);
     return;
   }
   try {
     const draft = await openRequest(request);
     const one = { key: composer.key, draft, keeper: new Keeper(draft) };
     opened.value = new Map([...opened.peek(), [composer.key, one]]);
-    showAlone(one);
+    makeRoom(one);
     if (request.kind === "new" && request.files?.length) addFiles(draft, request.files);
   } catch (error) {
     closeComposer(composer.key);
@@ -59,16 +59,21 @@ async function open(composer: Composer): Promise<void> {
   }
 }
 
-function findOpen(emailId: string): Open | undefined {
+/** What is open already is not opened twice. */
+function findOpen(request: ComposeRequest): Open | undefined {
   // With the last window this component goes, before it could clear away what is closed.
   const keys = composers.peek().map((one) => one.key);
-  return [...opened.peek().values()].find((one) => keys.includes(one.key) && one.draft.emailId === emailId);
+  const open = [...opened.peek().values()].filter((one) => keys.includes(one.key));
+  if (request.kind === "kept") return open.find((one) => one.draft.key === request.copy);
+  return request.kind === "draft" ? open.find((one) => one.draft.emailId === request.emailId) : undefined;
 }
 
-/** One is large at a time; as many small ones stand beside it as there is room for. */
-function showAlone(shown: Open): void {
-  for (const one of opened.peek().values()) {
-    if (one !== shown && one.draft.shape.peek() !== "small") one.draft.shape.value = "small";
-  }
+const ROOM = 580;
+
+/** As many are large as there is room for; the others, those opened first, get small. */
+function makeRoom(shown: Open): void {
+  const most = Math.max(1, Math.floor(innerWidth / ROOM));
+  const large = [...opened.peek().values()].filter((one) => one !== shown && one.draft.shape.peek() !== "small");
+  for (const one of large.slice(0, Math.max(0, large.length + 1 - most))) one.draft.shape.value = "small";
   if (shown.draft.shape.peek() === "small") shown.draft.shape.value = "open";
 }

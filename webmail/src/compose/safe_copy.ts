@@ -78,12 +78,6 @@ export function listCopies(store: KeyValues, account: string): Map<string, SafeC
   return found;
 }
 
-/** All of them, of whomever: at sign-out. */
-export function dropAllCopies(store: KeyValues): void {
-  const names = Array.from({ length: store.length }, (_, at) => store.key(at) ?? "");
-  for (const name of names) if (name.startsWith(PREFIX)) store.removeItem(name);
-}
-
 function readCopy(text: string | null): SafeCopy | null {
   try {
     const copy = JSON.parse(text ?? "null") as SafeCopy | null;

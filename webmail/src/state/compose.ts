@@ -29,6 +29,12 @@ export function closeComposer(key: number): void {
   composers.value = composers.value.filter((composer) => composer.key !== key);
 }
 
+/** At sign-out: nothing that was being written stays in the tab. */
+export function dropKept(): void {
+  const names = Array.from({ length: sessionStorage.length }, (_, at) => sessionStorage.key(at) ?? "");
+  for (const name of names) if (name.startsWith(KEPT_PREFIX)) sessionStorage.removeItem(name);
+}
+
 /** After sign-in: windows for what was being written when the page went away. */
 export function restoreComposers(): void {
   const names = Array.from({ length: sessionStorage.length }, (_, at) => sessionStorage.key(at) ?? "");

@@ -4,6 +4,7 @@ import { signal } from "@preact/signals";
 import { ApiError, api } from "../api.ts";
 import { jmap } from "../jmap/client.ts";
 import { startPush, stopPush } from "../jmap/push.ts";
+import { dropKept } from "./compose.ts";
 
 export interface Account {
   id: string;
@@ -54,6 +55,7 @@ export async function loadSession(): Promise<void> {
 export async function signOut(): Promise<void> {
   stopPush();
   await api("DELETE", "session").catch(() => undefined);
+  dropKept();
   // Everything of the account that is in memory goes with the page.
   location.assign("/signin");
 }
