@@ -19,11 +19,11 @@ import statistics
 import tempfile
 import time
 from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from playwright.async_api import Browser, BrowserContext, Page, async_playwright
 
-from bench.imap_corpus import make_letters
 from bench.run import describe_machine
 from posthouse.app.demo_server import Mailserver, run_command, running
 from tests.browser.house import make_server, settle
@@ -77,12 +77,21 @@ _WATCH = """subject => {
 
 
 def write_mbox(path: Path, count: int) -> None:
-    with path.open("wb") as file:
-        for letter in make_letters(count):
+    """Short letters of many people, every third an answer; one of 25 is unread."""
+    start = datetime(2024, 1, 1, tzinfo=UTC)
+    with path.open("w", encoding="ascii") as file:
+        for number in range(count):
+            date = start + timedelta(minutes=10 * number)
+            person = number * 7919 % 400
+            topic = number - number % 3
+            answer = f"In-Reply-To: <{topic}@bench.example>\n" if number % 3 else ""
             file.write(
-                b"From bench@bench.test " + letter.date.strftime("%a %b %d %H:%M:%S %Y").encode() + b"\nStatus: RO\n"
+                f"From bench@bench.example {date:%a %b %d %H:%M:%S %Y}\nStatus: {'RO' if number % 25 else 'O'}\n"
+                f"From: Person {person} <person-{person}@bench.example>\nTo: {ANN}\n"
+                f"Subject: {'Re: ' if number % 3 else ''}Letter about matter {topic}\n"
+                f"Date: {date:%a, %d %b %Y %H:%M:%S} +0000\nMessage-ID: <{number}@bench.example>\n{answer}\n"
+                f"Dear Ann,\n\nthis is about matter {topic}, and nothing is urgent in it.\n\nPerson {person}\n\n"
             )
-            file.write(letter.octets.replace(b"\r\n", b"\n").replace(b"\nFrom ", b"\n>From ") + b"\n")
 
 
 async def sign_in(browser: Browser, server: Mailserver) -> BrowserContext:

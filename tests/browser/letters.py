@@ -50,10 +50,9 @@ def _hours(count: float) -> timedelta:
 
 
 def make_picture(colour: tuple[int, int, int], width: int = 640, height: int = 400) -> bytes:
-    picture = Image.new("RGB", (width, height), colour)
-    for x in range(width):
-        for y in range(0, height, 8):
-            picture.putpixel((x, y), (min(255, colour[0] + x // 5), colour[1], min(255, colour[2] + y // 3)))
+    light = Image.linear_gradient("L").resize((width, height))
+    paper = Image.new("RGB", (width, height), (250, 240, 225))
+    picture = Image.composite(Image.new("RGB", (width, height), colour), paper, light)
     octets = io.BytesIO()
     picture.save(octets, "JPEG", quality=70)
     return octets.getvalue()
@@ -74,7 +73,12 @@ def make_pdf(text: str) -> bytes:
         body += b"%d 0 obj%s\nendobj\n" % (number, each)
     table = b"".join(b"%010d 00000 n \n" % offset for offset in offsets)
     start = len(body)
-    return body + b"xref\n0 6\n0000000000 65535 f \n" + table + b"trailer<</Size 6/Root 1 0 R>>\nstartxref\n%d\n%%%%EOF" % start
+    return (
+        body
+        + b"xref\n0 6\n0000000000 65535 f \n"
+        + table
+        + b"trailer<</Size 6/Root 1 0 R>>\nstartxref\n%d\n%%%%EOF" % start
+    )
 
 
 def make_invitation(start: datetime) -> bytes:
@@ -116,55 +120,157 @@ TICKET = """<div style="font-family:sans-serif"><h2 style="margin:0 0 8px">Your 
 
 def list_letters(now: datetime) -> Iterator[Letter]:
     fair = "Spring fair: who takes what?"
-    yield Letter(_JONAS, fair, "Hello both,\n\nthe fair is in seven weeks. I would take the stand and the printer.\n"
-                 "Who looks after the posters?\n\nJonas", _hours(50), (_ANN, _MIRA), flags="S", thread="fair")
-    yield Letter(_MIRA, f"Re: {fair}", "I'd love to do the posters. First sketch is attached, be kind :)\n\nMira",
-                 _hours(30), (_JONAS, _ANN), flags="S", thread="fair",
-                 files=[("poster-sketch.jpg", "image/jpeg", make_picture((40, 90, 160)))])
-    yield Letter(_ANN, f"Re: {fair}", "The sketch is lovely, Mira. The blue is exactly right.\n\n"
-                 "I take the catering, then we have everything.\n\nAnn", _hours(26), (_MIRA, _JONAS), "Sent", "S", "fair")
-    yield Letter(_MIRA, f"Re: {fair}", "Wonderful! I'll send the final version on Thursday.\n\n> I take the catering, "
-                 "then we have everything.\n\nCan we have the apple cake again?", _hours(1.2), (_ANN, _JONAS),
-                 thread="fair")
-    yield Letter(_LEA, "Photos from the coast", "Salut Ann,\n\nfinally sorted them. Three for you to keep, the rest is "
-                 "in the album.\n\nBises\nLéa", _hours(3), files=[
-                     ("cliffs.jpg", "image/jpeg", make_picture((90, 140, 180))),
-                     ("harbour.jpg", "image/jpeg", make_picture((180, 120, 80))),
-                     ("notes.txt", "text/plain", b"Cliffs: Etretat, 7 in the morning.\nHarbour: Honfleur.\n")])
-    yield Letter(_NEWS, "Five bulbs to plant before the frost", "Five bulbs to plant before the frost.", _hours(5),
-                 html=NEWSLETTER, fields={"List-Unsubscribe": "<mailto:leave@gardenweekly.example?subject=leave>",
-                                          "List-Id": "Garden Weekly <weekly.gardenweekly.example>"})
-    yield Letter(_JONAS, "Invitation: Planning for the spring fair", "Please come to the planning.", _hours(7),
-                 (_ANN, _MIRA), files=[("invite.ics", "text/calendar", make_invitation(now + timedelta(days=3)))])
-    yield Letter(_RAIL, "Your ticket Hamburg to Copenhagen", "Your ticket is booked.", _hours(22), flags="SF",
-                 html=TICKET, files=[("ticket.pdf", "application/pdf", make_pdf("Hamburg - Copenhagen, seat 42"))])
-    yield Letter(_BANK, "Your statement for October", "Your statement is ready.", _hours(75), flags="S",
-                 files=[("statement.pdf", "application/pdf", make_pdf("Statement for October"))])
-    yield Letter(_BOB, "Lunch on Friday?", "The noodle place again? My treat this time.\n\nBob", _hours(80), flags="SR",
-                 thread="lunch")
+    yield Letter(
+        _JONAS,
+        fair,
+        "Hello both,\n\nthe fair is in seven weeks. I would take the stand and the printer.\n"
+        "Who looks after the posters?\n\nJonas",
+        _hours(50),
+        (_ANN, _MIRA),
+        flags="S",
+        thread="fair",
+    )
+    yield Letter(
+        _MIRA,
+        f"Re: {fair}",
+        "I'd love to do the posters. First sketch is attached, be kind :)\n\nMira",
+        _hours(30),
+        (_JONAS, _ANN),
+        flags="S",
+        thread="fair",
+        files=[("poster-sketch.jpg", "image/jpeg", make_picture((40, 90, 160)))],
+    )
+    yield Letter(
+        _ANN,
+        f"Re: {fair}",
+        "The sketch is lovely, Mira. The blue is exactly right.\n\n"
+        "I take the catering, then we have everything.\n\nAnn",
+        _hours(26),
+        (_MIRA, _JONAS),
+        "Sent",
+        "S",
+        "fair",
+    )
+    yield Letter(
+        _MIRA,
+        f"Re: {fair}",
+        "Wonderful! I'll send the final version on Thursday.\n\n> I take the catering, "
+        "then we have everything.\n\nCan we have the apple cake again?",
+        _hours(1.2),
+        (_ANN, _JONAS),
+        thread="fair",
+    )
+    yield Letter(
+        _LEA,
+        "Photos from the coast",
+        "Salut Ann,\n\nfinally sorted them. Three for you to keep, the rest is in the album.\n\nBises\nLéa",
+        _hours(3),
+        files=[
+            ("cliffs.jpg", "image/jpeg", make_picture((90, 140, 180))),
+            ("harbour.jpg", "image/jpeg", make_picture((180, 120, 80))),
+            ("notes.txt", "text/plain", b"Cliffs: Etretat, 7 in the morning.\nHarbour: Honfleur.\n"),
+        ],
+    )
+    yield Letter(
+        _NEWS,
+        "Five bulbs to plant before the frost",
+        "Five bulbs to plant before the frost.",
+        _hours(5),
+        html=NEWSLETTER,
+        fields={
+            "List-Unsubscribe": "<mailto:leave@gardenweekly.example?subject=leave>",
+            "List-Id": "Garden Weekly <weekly.gardenweekly.example>",
+        },
+    )
+    yield Letter(
+        _JONAS,
+        "Invitation: Planning for the spring fair",
+        "Please come to the planning.",
+        _hours(7),
+        (_ANN, _MIRA),
+        files=[("invite.ics", "text/calendar", make_invitation(now + timedelta(days=3)))],
+    )
+    yield Letter(
+        _RAIL,
+        "Your ticket Hamburg to Copenhagen",
+        "Your ticket is booked.",
+        _hours(22),
+        flags="SF",
+        html=TICKET,
+        files=[("ticket.pdf", "application/pdf", make_pdf("Hamburg - Copenhagen, seat 42"))],
+    )
+    yield Letter(
+        _BANK,
+        "Your statement for October",
+        "Your statement is ready.",
+        _hours(75),
+        flags="S",
+        files=[("statement.pdf", "application/pdf", make_pdf("Statement for October"))],
+    )
+    yield Letter(
+        _BOB,
+        "Lunch on Friday?",
+        "The noodle place again? My treat this time.\n\nBob",
+        _hours(80),
+        flags="SR",
+        thread="lunch",
+    )
     yield Letter(_ANN, "Re: Lunch on Friday?", "Gladly! Half past twelve.", _hours(79), (_BOB,), "Sent", "S", "lunch")
     for number, days in enumerate((4, 6, 9, 13, 20)):
-        yield Letter(_LIST, f"[openmaps] Release {5 - number}.2 is out", "Changes since last time: faster tiles, fewer "
-                     "surprises at the date line.\n\nThanks to everybody who tested.", timedelta(days=days),
-                     (("openmaps", "list@openmaps.example"),), "Lists", "S" if number else "",
-                     fields={"List-Post": "<mailto:list@openmaps.example>", "List-Id": "<list.openmaps.example>"})
+        yield Letter(
+            _LIST,
+            f"[openmaps] Release {5 - number}.2 is out",
+            "Changes since last time: faster tiles, fewer "
+            "surprises at the date line.\n\nThanks to everybody who tested.",
+            timedelta(days=days),
+            (("openmaps", "list@openmaps.example"),),
+            "Lists",
+            "S" if number else "",
+            fields={"List-Post": "<mailto:list@openmaps.example>", "List-Id": "<list.openmaps.example>"},
+        )
     yield Letter(_JONAS, "Keys for the storage room", "They are with the porter now.", timedelta(days=5), flags="S")
-    yield Letter(_MIRA, "Invoice 2026-114", "Dear Ann,\n\nplease find the invoice attached.\n\nMira", timedelta(days=8),
-                 flags="SF", files=[("invoice-2026-114.pdf", "application/pdf", make_pdf("Invoice 2026-114: 480 EUR"))])
+    yield Letter(
+        _MIRA,
+        "Invoice 2026-114",
+        "Dear Ann,\n\nplease find the invoice attached.\n\nMira",
+        timedelta(days=8),
+        flags="SF",
+        files=[("invoice-2026-114.pdf", "application/pdf", make_pdf("Invoice 2026-114: 480 EUR"))],
+    )
     yield from _list_older()
 
 
 def _list_older() -> Iterator[Letter]:
     people = itertools.cycle((_JONAS, _MIRA, _LEA, _BOB, _LIST, _BANK, _RAIL))
-    subjects = ("Minutes of Tuesday", "A book you would like", "Water will be off on Monday", "Re: key for the shed",
-                "Recipe for the apple cake", "Your order has been sent", "Choir rehearsal moved", "New opening hours",
-                "Bicycle repaired", "Draft of the leaflet", "Thank you for the flowers", "Meter reading",
-                "Tickets for the concert", "Change of address")
+    subjects = (
+        "Minutes of Tuesday",
+        "A book you would like",
+        "Water will be off on Monday",
+        "Re: key for the shed",
+        "Recipe for the apple cake",
+        "Your order has been sent",
+        "Choir rehearsal moved",
+        "New opening hours",
+        "Bicycle repaired",
+        "Draft of the leaflet",
+        "Thank you for the flowers",
+        "Meter reading",
+        "Tickets for the concert",
+        "Change of address",
+    )
     for number, subject in enumerate(subjects):
-        yield Letter(next(people), subject, f"{subject}. More when we meet.\n", timedelta(days=10 + number * 3), flags="S")
+        yield Letter(
+            next(people), subject, f"{subject}. More when we meet.\n", timedelta(days=10 + number * 3), flags="S"
+        )
     for number in range(12):
-        yield Letter(next(people), f"Archived letter {number + 1}", "Long ago.", timedelta(days=60 + number), folder="Archive",
-                     flags="S")
+        yield Letter(
+            next(people),
+            f"Archived letter {number + 1}",
+            "Long ago.",
+            timedelta(days=60 + number),
+            folder="Archive",
+            flags="S",
+        )
     yield Letter(("Prize Office", "win@lucky.example"), "You have won!!!", "Claim now.", _hours(9), folder="Junk")
     yield Letter(_BANK, "Old newsletter", "Not needed.", timedelta(days=3), folder="Trash", flags="S")
 

@@ -6,7 +6,9 @@ import { signal } from "@preact/signals";
 import { useEffect } from "preact/hooks";
 import { t } from "../i18n/t.ts";
 import { place } from "../router.ts";
+import { compose } from "../state/compose.ts";
 import { preferences, setPreferences } from "../state/preferences.ts";
+import { Button } from "../ui/button.tsx";
 import { Splitter } from "../ui/splitter.tsx";
 import { useMailKeys } from "./bindings.ts";
 import { Dialogs } from "./dialogs.tsx";
@@ -84,6 +86,13 @@ export default function Mail() {
           </section>
         </div>
       </main>
+      <Button
+        kind="primary"
+        icon="compose"
+        class="compose-small"
+        aria-label={t("do.compose")}
+        onClick={() => compose({ kind: "new" })}
+      />
       <Dialogs />
     </div>
   );

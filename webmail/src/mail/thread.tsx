@@ -171,10 +171,22 @@ function ReadingBar({ threadId, emails }: { threadId: Id; emails: readonly Email
         onClick={() => void act.remove(rows)}
       />
       <span class="bar-line" />
-      <IconButton icon="unread" label={t("do.unread")} keys="Shift+U" onClick={() => void markUnread(rows)} />
+      <IconButton
+        class="desk-only"
+        icon="unread"
+        label={t("do.unread")}
+        keys="Shift+U"
+        onClick={() => void markUnread(rows)}
+      />
       <IconButton icon="clock" label={t("do.snooze")} keys="b" onClick={() => void act.ask("snooze", rows)} />
       <MoveMenu rows={rows} />
-      <IconButton icon="tag" label={t("do.label")} keys="l" onClick={() => void act.ask("labels", rows)} />
+      <IconButton
+        class="wide-only"
+        icon="tag"
+        label={t("do.label")}
+        keys="l"
+        onClick={() => void act.ask("labels", rows)}
+      />
       <IconButton
         icon="star"
         class={isStarred ? "star on" : "star"}
@@ -185,7 +197,9 @@ function ReadingBar({ threadId, emails }: { threadId: Id; emails: readonly Email
         onClick={() => void act.toggleStar(rows)}
       />
       <span class="bar-room" />
-      <Neighbours threadId={threadId} />
+      <span class="desk-only">
+        <Neighbours threadId={threadId} />
+      </span>
       <IconButton icon="print" class="wide-only" label={t("do.print")} onClick={() => print()} />
       <Menu label={t("read.actions")} items={rowMenu(rows)} />
     </div>
