@@ -9,19 +9,21 @@ from __future__ import annotations
 import asyncio
 import base64
 import contextlib
+import http.client
 import json
 import os
 import statistics
 import sys
 import time
 from collections.abc import Iterator
+from http import HTTPStatus
 from pathlib import Path
 
 from bench.accounts import PASSWORD, make_accounts
 from bench.imap_corpus import make_letters
 from bench.imap_sides import find_ports, name_user
 from bench.jmap_corpus import make_additions
-from bench.lab import LabError, Process, make_base, remove_base, wait_port
+from bench.lab import LabError, Process, make_base, remove_base
 from bench.sides import PROGRAM
 from posthouse.adapters.clock import SystemClock
 from posthouse.app.account_tools import open_account_tools
@@ -166,5 +168,17 @@ def _start(base: Path, configuration: Path, port: int) -> Process:
     environment = {"PYTHONPATH": os.pathsep.join(filter(None, (source, os.environ.get("PYTHONPATH"))))}
     command = [sys.executable, "-c", PROGRAM, "-c", str(configuration), "serve"]
     process = Process(command, base / "posthouse.log", environment)
-    wait_port(port, timeout=_START_S, process=process)
+    _wait_ready(port, process)
     return process
+
+
+def _wait_ready(port: int, process: Process) -> None:
+    deadline = time.monotonic() + _START_S
+    while time.monotonic() < deadline:
+        with contextlib.suppress(OSError, http.client.HTTPException):
+            connection = http.client.HTTPConnection("127.0.0.1", port, timeout=_START_S)
+            connection.request("GET", "/readyz")
+            if connection.getresponse().status == HTTPStatus.OK:
+                return
+        time.sleep(0.1)
+    raise LabError(f"the server is not ready: {process.read_tail()}")
