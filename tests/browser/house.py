@@ -16,7 +16,7 @@ from posthouse.ports.directory_admin import AccountChange
 from tests.browser.letters import ANN, ANN_NAME, BOB, BOB_NAME, Letter, list_letters, write_maildir
 
 HOST = "127.0.0.1"
-# Time for undoing; a domain whose server never answers, so that mail waits in the queue.
+# Time for undoing; a domain whose server never answers, so that mail waits in the queue; one that takes no mail.
 _MORE = """
 [submission]
 undo = "8s"
@@ -25,6 +25,11 @@ undo = "8s"
 domain = "silent.example"
 to = "smtp://127.0.0.1:1"
 accept = "anyone"
+
+[[route]]
+domain = "closed.example"
+to = "reject:550 5.7.1 They take no mail"
+accept = "trusted"
 """
 
 

@@ -231,6 +231,19 @@ def test_a_forgotten_attachment_and_an_empty_subject_are_asked_about(open_page: 
     assert (part["name"], part["disposition"]) == ("report.txt", "attachment")
 
 
+def test_the_recipient_at_fault_is_named_and_nothing_is_lost(open_page: OpenPage) -> None:
+    page = open_page()
+    window = begin(page, f"{BOB}, x@closed.example", "Not for all", "Hello both")
+    press_send(window)
+    expect(window.get_by_role("alert")).to_contain_text("x@closed.example")
+    expect(window.locator(".chip-box.wrong")).to_have_text("x@closed.example")
+    expect(window.get_by_role("textbox", name="Message")).to_have_text("Hello both")
+    window.get_by_role("button", name="Remove x@closed.example").click()
+    press_send(window)
+    say(page, "Sending")
+    assert len(find_emails(page, "Not for all")) == 1
+
+
 def test_a_pasted_image_stands_in_the_text_and_goes_along(open_page: OpenPage) -> None:
     page = open_page()
     window = begin(page, BOB, "With a picture", "Look: ")

@@ -2,9 +2,9 @@
 
 import { useSignal } from "@preact/signals";
 import { api } from "../api.ts";
-import { formatSize } from "../compose/uploads.ts";
 import { locale } from "../i18n/index.ts";
 import { t as shell } from "../i18n/t.ts";
+import { formatSize } from "../mail/format.ts";
 import { attempt, Shown, sayError, useLoad } from "../settings/load.tsx";
 import { session } from "../state/session.ts";
 import { Button, IconButton } from "../ui/button.tsx";

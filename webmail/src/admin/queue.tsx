@@ -2,8 +2,8 @@
 
 import { useSignal } from "@preact/signals";
 import { api } from "../api.ts";
-import { formatSize } from "../compose/uploads.ts";
 import { locale } from "../i18n/index.ts";
+import { formatSize } from "../mail/format.ts";
 import { Panel } from "../settings/frame.tsx";
 import { attempt, Shown, useLoad } from "../settings/load.tsx";
 import { sayMoment, sayWhen } from "../settings/when.ts";

@@ -1,10 +1,11 @@
 import { locale } from "../i18n/index.ts";
 import { jmap } from "../jmap/client.ts";
+import { formatSize } from "../mail/format.ts";
 import { IconButton } from "../ui/button.tsx";
 import { Icon } from "../ui/icon.tsx";
 import type { Draft, Upload } from "./draft.ts";
 import { t } from "./texts.ts";
-import { formatSize, removeAttachment, retryUpload } from "./uploads.ts";
+import { removeAttachment, retryUpload } from "./uploads.ts";
 
 /** Those that are shown in the text are not listed, but while they are on their way or did not arrive. */
 export function AttachmentList({ draft }: { draft: Draft }) {

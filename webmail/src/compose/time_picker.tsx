@@ -37,9 +37,9 @@ export function TimePicker({ title, text, action, presets, latest, onPick, onClo
     <Dialog title={title} size="small" onClose={onClose}>
       {text && <p class="quiet">{text}</p>}
       <ul class="time-list">
-        {shown.map(({ name, at }) => (
+        {shown.map(({ name, at }, index) => (
           <li key={name}>
-            <button type="button" onClick={() => pick(at)}>
+            <button type="button" autofocus={index === 0} onClick={() => pick(at)}>
               <Icon name="clock" size={18} />
               <span>{t(name)}</span>
               <time dateTime={at.toISOString()}>{sayTime(at)}</time>

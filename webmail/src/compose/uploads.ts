@@ -1,6 +1,8 @@
 /** Files on their way up, with progress; images of the text get a Content-ID and are shown from memory meanwhile. */
 
+import { locale } from "../i18n/index.ts";
 import { jmap } from "../jmap/client.ts";
+import { formatSize } from "../mail/format.ts";
 import { session } from "../state/session.ts";
 import { type Draft, makeKey, type Upload } from "./draft.ts";
 import { t } from "./texts.ts";
@@ -48,7 +50,7 @@ async function start(draft: Draft, key: string): Promise<void> {
   const file = files.get(key);
   if (!file) return;
   if (file.size > maxUpload()) {
-    const limit = formatSize(maxUpload());
+    const limit = formatSize(maxUpload(), locale());
     draft.updateAttachment(key, { sent: null, error: t("uploadTooBig", { name: file.name, limit }) });
     return;
   }
@@ -98,23 +100,6 @@ export function stopUploads(draft: Draft): void {
 export function imageUrl(image: Upload): string {
   if (image.url) return image.url;
   return image.blobId ? jmap.downloadUrl(image.blobId, image.name, image.type) : "";
-}
-
-const UNITS = ["kilobyte", "megabyte", "gigabyte"] as const;
-
-export function formatSize(octets: number, locale?: string): string {
-  if (octets < 1000)
-    return new Intl.NumberFormat(locale, { style: "unit", unit: "byte", unitDisplay: "short" }).format(octets);
-  const step = Math.min(UNITS.length, Math.floor(Math.log10(octets) / 3));
-  const value = octets / 1000 ** step;
-  const digits = value < 10 ? 1 : 0;
-  const options = {
-    style: "unit",
-    unit: UNITS[step - 1]!,
-    unitDisplay: "short",
-    maximumFractionDigits: digits,
-  } as const;
-  return new Intl.NumberFormat(locale, options).format(value);
 }
 
 /** Pasted images that came as addresses with their octets inside: made into files. */

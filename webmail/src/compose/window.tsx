@@ -99,14 +99,13 @@ function Head({ open, titleId, onShow }: { open: Open; titleId: string; onShow: 
         </button>
       </h2>
       <IconButton
-        class="desk-only"
         size="small"
         icon={shape === "small" ? "chevronUp" : "minus"}
         label={shape === "small" ? t("restore") : t("minimise")}
         onClick={toggle}
       />
       <IconButton
-        class="desk-only"
+        class="only-desk"
         size="small"
         icon={shape === "full" ? "collapse" : "expand"}
         label={shape === "full" ? t("unfull") : t("full")}

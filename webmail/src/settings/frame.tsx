@@ -1,6 +1,7 @@
 /** A page beside the mail: a way back, a list of its parts, one of them shown. For settings and administration. */
 
 import type { ComponentChildren } from "preact";
+import { useEffect, useRef } from "preact/hooks";
 import { t as shell } from "../i18n/t.ts";
 import { useKeys } from "../keys.ts";
 import { go } from "../router.ts";
@@ -27,6 +28,10 @@ export function Frame({ title, base, parts, chosen, children }: FrameProps) {
     { keys: "u", label: shell("common.back"), group: title, run: () => go("/mail/inbox") },
     { keys: "g i", label: shell("nav.mail"), group: title, run: () => go("/mail/inbox"), isHidden: true },
   ]);
+  const list = useRef<HTMLUListElement>(null);
+  useEffect(() => {
+    list.current?.querySelector("[aria-current]")?.scrollIntoView({ block: "nearest", inline: "center" });
+  }, [chosen]);
   const part = parts.find((one) => one.key === chosen);
   return (
     <div class="frame">
@@ -36,7 +41,7 @@ export function Frame({ title, base, parts, chosen, children }: FrameProps) {
           <span>{shell("nav.mail")}</span>
         </a>
         <p class="frame-title">{title}</p>
-        <ul>
+        <ul ref={list}>
           {parts.map((one) => (
             <li key={one.key}>
               <a href={`${base}/${one.key}`} aria-current={one.key === chosen ? "page" : undefined}>
