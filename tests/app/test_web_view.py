@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 from pathlib import Path
 
 import pytest
 
+from posthouse.app.web_view_recent import Recent
 from posthouse.mua.frame import POLICY
+from posthouse.ports.clock import FakeClock
 from tests.app.view_kit import ME, PNG, open_view, to_wire, wrap_page, write_mail
 from tests.mua.hostile_check import check_page, list_cases
 
@@ -102,6 +105,56 @@ async def test_only_who_is_signed_in_sees_mail_and_only_their_own() -> None:
     assert (await room.get(f"/view/{ME}/M{ME[1:]}-999")).status == 404
     assert (await room.get(f"/view/{ME}/nonsense")).status == 404
     assert (await room.get(f"/view/{ME}/{email.replace('M', 'T')}")).status == 404
+
+
+async def test_a_page_that_is_asked_for_twice_at_once_is_made_once() -> None:
+    room = await open_view()
+    email = await room.add(to_wire(write_mail("<p>x")))
+    first, second = await asyncio.gather(*[room.get(f"/view/{ME}/{email}") for _ in range(2)])
+    assert first.body == second.body
+    assert len(room.helper.jobs) == 1
+    await room.get(f"/view/{ME}/{email}?dark=1")
+    assert len(room.helper.jobs) == 2
+    room.desk.house.clock.advance(11.0)
+    await room.get(f"/view/{ME}/{email}")
+    assert len(room.helper.jobs) == 3
+
+
+async def test_what_is_kept_of_a_page_is_for_its_reader_alone() -> None:
+    room = await open_view()
+    email = await room.add(to_wire(write_mail("<p>x")))
+    assert (await room.get(f"/view/{ME}/{email}")).status == 200
+    assert (await room.get(f"/view/{ME}/{email}", cookie="")).status == 401
+
+
+async def test_a_reader_who_goes_away_takes_no_page_along() -> None:
+    recent: Recent[int] = Recent(FakeClock())
+    gate = asyncio.Event()
+
+    async def make() -> int:
+        await gate.wait()
+        return 7
+
+    first, second = (asyncio.create_task(recent.get("a", make)) for _ in range(2))
+    await asyncio.sleep(0)
+    first.cancel()
+    await asyncio.gather(first, return_exceptions=True)
+    gate.set()
+    assert await second == 7
+
+
+async def test_a_page_that_could_not_be_made_is_tried_again() -> None:
+    recent: Recent[int] = Recent(FakeClock())
+
+    async def fail() -> int:
+        raise ValueError
+
+    async def make() -> int:
+        return 7
+
+    with pytest.raises(ValueError):
+        await recent.get("a", fail)
+    assert await recent.get("a", make) == 7
 
 
 @pytest.mark.parametrize("case", MESSAGES, ids=[case.stem for case in MESSAGES])

@@ -233,6 +233,17 @@ async def test_a_link_of_a_message_opens_a_window_that_knows_nothing_of_the_page
         assert page.url.startswith(f"{site.base}/frames")
 
 
+async def test_a_message_can_be_opened_in_a_window_of_its_own_and_has_no_origin_there() -> None:
+    async with open_site() as site, open_browser() as browser:
+        email = await site.room.add(to_wire(write_mail("<h1>Hello</h1><script>alert(1)</script>")))
+        page = await browser.new_page()
+        await page.goto(f"{site.base}/listener.js")
+        await page.context.add_cookies([{"name": "posthouse", "value": "x", "url": site.base}])
+        await page.goto(f"{site.base}/view/{ME}/{email}")
+        assert await page.text_content("h1") == "Hello"
+        assert await page.evaluate("self.origin") == "null"
+
+
 def test_there_is_a_case_for_each_family() -> None:
     families = {case.stem.split("_")[0] for case in CORPUS.iterdir()}
     assert families >= {"script", "handler", "link", "load", "css", "structure", "tree", "unicode", "mail"}

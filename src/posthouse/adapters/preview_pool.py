@@ -35,7 +35,17 @@ class HelperBusy(HelperFailed):
 class Helper:
     """One process at most. `module`: its program, run with `-m`."""
 
-    def __init__(self, module: str, clock: Clock, log: Log, *, seconds: float = 5.0, most_waiting: int = 100) -> None:
+    def __init__(
+        self,
+        module: str,
+        clock: Clock,
+        log: Log,
+        *,
+        seconds: float = 5.0,
+        most_waiting: int = 100,
+        idle_s: float = IDLE_S,
+    ) -> None:
+        self._idle_s = idle_s
         self._command: Sequence[str] = (sys.executable, "-m", module)
         self._clock, self._log, self._seconds, self._most_waiting = clock, log, seconds, most_waiting
         self._lock = asyncio.Lock()
@@ -104,7 +114,7 @@ class Helper:
 
     async def sweep(self) -> None:
         """Ends a process that nobody has used for a while. To be called now and then."""
-        is_idle = self._clock.monotonic() - self._used_at > IDLE_S
+        is_idle = self._clock.monotonic() - self._used_at > self._idle_s
         if self._process is not None and is_idle and not self._lock.locked():
             await self.close()
 

@@ -9,7 +9,8 @@
 
 A message is never taken apart here but in a helper, and when that fails, or the message is too large or too tangled,
 its plain text is shown. The frame of a message sends no cookies: its pictures have signed URLs (mua/tickets.py).
-Nothing is durable, nothing cached.
+Nothing is durable; a few pages are kept for seconds
+(web_view_recent.py).
 """
 
 from __future__ import annotations
@@ -33,6 +34,7 @@ from posthouse.app.web_view_desk import ViewDesk
 from posthouse.app.web_view_helper import INLINE_WIDTH, read_content_id
 from posthouse.app.web_view_pictures import PictureRoutes
 from posthouse.app.web_view_readers import ReaderRoutes
+from posthouse.app.web_view_recent import Recent
 from posthouse.app.web_view_zip import ZipRoutes
 from posthouse.message.charsets import decode_text
 from posthouse.message.content_type import parse_content_type
@@ -48,6 +50,7 @@ from posthouse.serve.http_messages import AnyRoute, HttpAnswer, HttpRequest, Htt
 
 _HELPER = "posthouse.app.web_view_helper"
 _SWEEP_S = 30.0
+_PAGES_IDLE_S = 1800.0  # who opens a message waits for a helper to start
 _MAX_TEXT = 8_000_000  # octets of a text part as it lies there; of more only so much is shown
 _MAX_PARTS = 50
 _MAX_INLINE = 200
@@ -81,7 +84,7 @@ def make_desk(web: WebContext) -> ViewDesk:
         visitors=web.visitors,
         clock=web.clock,
         log=web.log,
-        pages=Helper(_HELPER, web.clock, web.log),
+        pages=Helper(_HELPER, web.clock, web.log, idle_s=_PAGES_IDLE_S),
         previews=Helper(_HELPER, web.clock, web.log),
         fetch=fetch if settings.remote_images else None,
         key=_read_key(web),
@@ -130,9 +133,15 @@ class _Message:
 class ViewRoutes:
     def __init__(self, desk: ViewDesk) -> None:
         self._desk = desk
+        self._recent: Recent[HttpAnswer] = Recent(desk.clock)
 
     async def show(self, request: HttpRequest) -> HttpAnswer:
         owner = await self._desk.identify(request)
+        query = request.query
+        key = (owner, request.parameters["email"], query.get("images"), query.get("dark"))
+        return await self._recent.get(key, lambda: self._make(owner, request))
+
+    async def _make(self, owner: AccountId, request: HttpRequest) -> HttpAnswer:
         message = await self._load(owner, request)
         lists = list_body(message.root)
         for part in lists.html[:_MAX_PARTS]:

@@ -18,6 +18,8 @@ POLICY: Final = (
 HEADERS: Final[Mapping[str, str]] = {
     "Content-Security-Policy": POLICY,
     "X-Frame-Options": "SAMEORIGIN",
+    # A sandbox cannot have an opener policy: without this it could not be opened in a window of its own, to be printed.
+    "Cross-Origin-Opener-Policy": "unsafe-none",
     "Referrer-Policy": "no-referrer",
     "X-Content-Type-Options": "nosniff",
     "Cache-Control": "private, no-store",
