@@ -183,6 +183,22 @@ def test_a_missing_postmaster_and_unreadable_files_are_told(tmp_path: Path) -> N
     assert f"error: metrics.token_file: {tmp_path}/none cannot be read" in found
 
 
+@pytest.mark.parametrize(
+    ("bind", "more", "is_told"),
+    [
+        ("0.0.0.0:80", "", True),
+        ("0.0.0.0:443", 'tls = "implicit"\n', False),
+        ("127.0.0.1:80", "", False),
+        ("unix:/run/http.sock", "", False),
+        ("10.0.0.1:80", '[web]\ntrusted_proxies = ["10.0.0.0/8"]\n', False),
+    ],
+)
+def test_a_web_page_where_nobody_can_sign_in_is_told(bind: str, more: str, is_told: bool) -> None:
+    settings = make_settings(f'[[listener]]\nservice = "http"\nbind = "{bind}"\n{more}')
+    told = f"warning: {bind}: http without TLS, nobody from elsewhere can sign in there"
+    assert (told in texts(list(check_configuration(settings)))) is is_told
+
+
 def test_a_data_directory_others_may_read_or_that_is_full_is_told(tmp_path: Path) -> None:
     tmp_path.chmod(0o755)
     identity = find_identity(None)

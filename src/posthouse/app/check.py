@@ -7,6 +7,7 @@ deadlines. An error keeps the server from working; a warning is told and does no
 from __future__ import annotations
 
 import asyncio
+import ipaddress
 import os
 import pwd
 import resource
@@ -57,7 +58,17 @@ def check_configuration(settings: Settings) -> Iterator[Finding]:
     for name, key in _list_named_files(settings):
         if not os.access(name, os.R_OK):
             yield Finding(area, ERROR, f"{key}: {name} cannot be read")
+    for listener in filter(is_in_the_clear, settings.listener):
+        if not settings.web.trusted_proxies:
+            yield Finding(area, WARNING, f"{listener.bind}: http without TLS, nobody from elsewhere can sign in there")
     yield Finding(area, OK, f"{_count(len(settings.listener), 'listener')}, {_count(len(settings.route), 'route')}")
+
+
+def is_in_the_clear(listener: Listener) -> bool:
+    """An http listener without TLS that others than this machine can reach."""
+    if listener.service != "http" or listener.tls != "off" or listener.bind.is_unix:
+        return False
+    return not ipaddress.ip_address(listener.bind.host).is_loopback
 
 
 def check_directory(settings: Settings, identity: Identity) -> Iterator[Finding]:

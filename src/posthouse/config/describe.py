@@ -213,10 +213,16 @@ tls = "starttls"
 service = "lmtp"
 bind = {quote(f"unix:{runtime}/lmtp.sock")}
 
-# /metrics, /healthz and /readyz, for this machine only.
+# The web page, JMAP and /metrics: for this machine and a proxy on it (web.trusted_proxies) ...
 [[listener]]
 service = "http"
 bind = "127.0.0.1:8025"
+
+# ... or for everybody.
+# [[listener]]
+# service = "http"
+# bind = "0.0.0.0:443"
+# tls = "implicit"
 
 [tls]
 {comment("tls", "certificate")}
