@@ -349,7 +349,9 @@ async def test_a_disabled_account_does_not_sign_in_by_passkey(house: House) -> N
 
 async def test_passkeys_need_a_name_not_an_address(house: House) -> None:
     here = Browser(house.app, "127.0.0.1", "http", "127.0.0.1:8080", headers={"x-posthouse": "1"})
-    assert (await here.call("POST", "/api/passkey/options")).status == 403
+    for host in ("127.0.0.1:8080", "127.0.0.1", "[::1]", "[::1]:8080"):
+        here.host = host
+        assert (await here.call("POST", "/api/passkey/options")).status == 403
     here.host = "localhost:8080"
     assert (await here.call("POST", "/api/passkey/options")).json["publicKey"]["rpId"] == "localhost"
 

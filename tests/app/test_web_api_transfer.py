@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import io
 import zipfile
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, MutableMapping
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -15,7 +17,7 @@ from posthouse.message.parse import parse_message
 from posthouse.ports.spool import InlineBody
 from posthouse.ports.store import Addition
 from posthouse.ports.store_memory import QuotaLimit
-from tests.app.web_api_kit import ALICE, Answer, Browser, House, open_house
+from tests.app.web_api_kit import ALICE, Answer, Browser, House, make_scope, open_house
 
 
 @pytest.fixture
@@ -40,6 +42,25 @@ async def fill(house: House, count: int, name: str = "Work") -> str:
 
 async def send(browser: Browser, query: str, octets: bytes, media_type: str = "application/octet-stream") -> Answer:
     return await browser.call("POST", f"/api/import?{query}", raw=octets, headers={"content-type": media_type})
+
+
+async def send_slowly(browser: Browser, query: str, begun: asyncio.Semaphore, gate: asyncio.Event) -> int:
+    """An import whose body comes when the gate opens."""
+    told: list[MutableMapping[str, Any]] = []
+
+    async def receive() -> MutableMapping[str, Any]:
+        begun.release()
+        await gate.wait()
+        return {"type": "http.request", "body": letter(1), "more_body": False}
+
+    async def answer(message: MutableMapping[str, Any]) -> None:
+        told.append(message)
+
+    headers = {"host": browser.host, "cookie": browser.cookie, **browser.headers}
+    await browser.app(
+        make_scope("POST", f"/api/import?{query}", headers, (browser.peer, browser.scheme)), receive, answer
+    )
+    return int(told[0]["status"])
 
 
 async def names(house: House) -> dict[str, int]:
@@ -253,3 +274,19 @@ async def test_nothing_is_left_behind_on_the_disk(house: House) -> None:
 async def test_an_import_must_be_asked_for_rightly(house: House, query: str) -> None:
     answer = await send(await house.signed_in(), query, letter(1))
     assert answer.status == 400
+
+
+async def test_an_account_has_so_many_transfers_at_a_time(house: House) -> None:
+    work, browser = await fill(house, 0), await house.signed_in()
+    bob = await house.signed_in("bob@example.org", "bob's own")
+    gate = asyncio.Event()
+    begun = asyncio.Semaphore(0)
+    slow = [asyncio.create_task(send_slowly(browser, f"format=eml&mailbox={work}", begun, gate)) for _ in range(2)]
+    for _ in slow:
+        await begun.acquire()
+    assert (await send(browser, f"format=eml&mailbox={work}", letter(1))).status == 429
+    assert (await browser.call("GET", "/api/export?format=zip")).status == 429
+    assert (await bob.call("GET", "/api/export?format=zip")).status == 200
+    gate.set()
+    assert await asyncio.gather(*slow) == [200, 200]
+    assert (await send(browser, f"format=eml&mailbox={work}", letter(1))).status == 200

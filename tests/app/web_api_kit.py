@@ -173,11 +173,11 @@ class Browser:
         return await self.call("POST", "/api/session", {"username": username, "password": password, **more})
 
 
-async def run_request(
-    app: HttpApp, method: str, path: str, headers: Mapping[str, str | None], body: bytes, client: tuple[str, str]
-) -> Answer:
+def make_scope(
+    method: str, path: str, headers: Mapping[str, str | None], client: tuple[str, str]
+) -> MutableMapping[str, Any]:
     path, _, query = path.partition("?")
-    scope = {
+    return {
         "type": "http",
         "method": method,
         "path": path,
@@ -188,6 +188,11 @@ async def run_request(
         "scheme": client[1],
         "state": {"connection": _Connection()},
     }
+
+
+async def run_request(
+    app: HttpApp, method: str, path: str, headers: Mapping[str, str | None], body: bytes, client: tuple[str, str]
+) -> Answer:
     messages = iter([{"type": "http.request", "body": body, "more_body": False}])
     told: list[MutableMapping[str, Any]] = []
 
@@ -197,7 +202,7 @@ async def run_request(
     async def send(message: MutableMapping[str, Any]) -> None:
         told.append(message)
 
-    await app(scope, receive, send)
+    await app(make_scope(method, path, headers, client), receive, send)
     pairs = [(name.decode(), value.decode("latin-1")) for name, value in told[0]["headers"]]
     octets = b"".join(message["body"] for message in told[1:])
     cookies = [value for name, value in pairs if name == "set-cookie"]

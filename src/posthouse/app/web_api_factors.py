@@ -304,8 +304,8 @@ class FactorApi:
         return None
 
     def _party(self, request: HttpRequest) -> Party:
-        host = request.headers.get("host", "").rpartition(":")[0] or request.headers.get("host", "")
-        host = host.lower()
+        told = request.headers.get("host", "").lower()
+        host = told if told.startswith("[") else told.partition(":")[0]
         if not host or len(host) > _MAX_HOST or _is_address(host):
             raise refuse(403, "Forbidden", "Passkeys need a host name, not an address")
         return Party(host, request.origin, self._desk.facts.hostname)
@@ -316,9 +316,9 @@ _UNKNOWN = "This passkey is not known here"
 
 def _is_address(host: str) -> bool:
     try:
-        ipaddress.ip_address(host.strip("[]"))
+        ipaddress.ip_address(host)
     except ValueError:
-        return False
+        return host.startswith("[")
     return True
 
 
