@@ -94,8 +94,21 @@ def served() -> Iterator[Served]:
     started.stop()
 
 
-@pytest.mark.parametrize("group", ["Signing in", "Settings", "Administration", "This document"])
+_GROUPS = ["Signing in", "Settings", "Administration", "This document"]
+
+
+@pytest.mark.parametrize("group", _GROUPS)
 def test_no_request_is_a_500_and_answers_are_as_described(served: Served, group: str) -> None:
+    try_all(served, group, _EXAMPLES)
+
+
+@pytest.mark.soak
+@pytest.mark.parametrize("group", _GROUPS)
+def test_many_requests_find_no_500(served: Served, group: str) -> None:
+    try_all(served, group, 200)
+
+
+def try_all(served: Served, group: str, examples: int) -> None:
     assert served.house is not None
     document = json.loads(json.dumps(describe(served.house.api.endpoints, "0")))
     for methods in document["paths"].values():
@@ -108,14 +121,17 @@ def test_no_request_is_a_500_and_answers_are_as_described(served: Served, group:
         assert isinstance(found, Ok)
         operation = found.ok()
         if group in (operation.tags or ()):
-            _try(operation, served.house, served.sign_in())
+            _try(operation, served, examples)
             tried += 1
     assert tried
 
 
-def _try(operation: Any, house: House, cookie: str) -> None:
+def _try(operation: Any, served: Served, examples: int) -> None:
+    house, cookie = served.house, served.sign_in()
+    assert house is not None
+
     @settings(
-        max_examples=_EXAMPLES,
+        max_examples=examples,
         deadline=None,
         derandomize=True,
         database=None,

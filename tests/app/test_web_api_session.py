@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -11,9 +12,12 @@ import pytest
 from posthouse.adapters.sqlite.directory_admin import open_directory
 from posthouse.adapters.sqlite.directory_credentials import SqliteCredentials
 from posthouse.adapters.sqlite.directory_web import DirectoryWriter, SqliteWebSessions
+from posthouse.app.web_api_desk import Cookies
 from posthouse.manage.accounts import AppPasswordOptions
 from posthouse.ports.directory_admin import AccountChange
-from posthouse.trust.web_logins import WebLogins
+from posthouse.ports.web_sessions import WebSessionId
+from posthouse.serve.http_messages import HttpRequest
+from posthouse.trust.web_logins import WebLogins, WebLoginSettings
 from tests.app.web_api_kit import ALICE, HOST, PASSWORD, Browser, House, open_house
 
 
@@ -253,3 +257,32 @@ async def test_what_is_not_there_and_what_is_not_allowed_are_problem_documents(h
     answer = await house.browser().call("PUT", "/api/session")
     assert (answer.status, answer.headers["allow"]) == (405, "POST, GET, DELETE")
     assert answer.json["title"] == "Method Not Allowed"
+
+
+async def test_a_websocket_with_our_cookie_must_come_from_our_page(house: House) -> None:
+    browser = await house.signed_in()
+    for headers in ({"origin": None}, {"origin": "https://evil.example"}, {"sec-fetch-site": "same-site"}):
+        answer = await browser.call("GET", "/api/session", headers={"upgrade": "websocket", **headers})
+        assert answer.status == 403, headers
+    assert (await browser.call("GET", "/api/session", headers={"upgrade": "websocket"})).status == 200
+
+
+async def test_what_lasts_hears_that_its_session_was_ended(house: House) -> None:
+    browser = await house.signed_in()
+    name, _, token = browser.cookie.partition("=")
+    request = HttpRequest("GET", "/jmap/eventsource", {}, {"host": HOST, "cookie": f"{name}={token}"}, "192.0.2.7")
+    visit = await Cookies(house.logins).find(replace(request, scheme="https"))
+    assert visit is not None
+    assert visit.login.account == ALICE
+    assert visit.why_over() == ""
+    await house.sessions.end(WebSessionId(int(visit.session)))
+    assert visit.why_over() == "This session was ended; sign in again"
+
+
+async def test_requests_that_last_do_not_keep_a_session_from_growing_old(house: House) -> None:
+    browser = await house.signed_in()
+    request = HttpRequest("GET", "/jmap/ws", {}, {"host": HOST, "cookie": browser.cookie}, "192.0.2.7", scheme="https")
+    visit = await Cookies(house.logins).find(request)
+    assert visit is not None
+    house.clock.advance(WebLoginSettings().idle_s)
+    assert visit.why_over()
