@@ -3,14 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from pathlib import Path
+from typing import cast
 from urllib.parse import quote
 
 import pytest
 
-from posthouse.app.web_api_table import Access
+from posthouse.app.web_api_admin import AdminApi
+from posthouse.app.web_api_table import Access, Api
 from posthouse.manage.accounts import AppPasswordOptions
+from posthouse.message.mailbox import AccountId
+from posthouse.ports.credentials import Credential, Credentials
+from posthouse.ports.directory import DirectoryError
 from posthouse.ports.directory_admin import AccountChange
+from posthouse.serve.http_app import AppSettings, HttpApp
+from posthouse.serve.http_reading import HttpLimits
 from posthouse.trust.web_factors import STEP_S, make_code
 from tests.app.web_api_kit import ADMIN, ALICE, Browser, House, open_house
 
@@ -129,6 +137,27 @@ async def test_an_account_is_not_made_for_a_password_that_will_not_do(root: Brow
     assert (await root.call("GET", "/api/admin/accounts/carol@example.org")).status == 404
     assert (await root.call("POST", "/api/admin/accounts", {"address": "carol@elsewhere.example"})).status == 409
     assert (await root.call("POST", "/api/admin/accounts", {"address": "x@example.org", "quota": -1})).status == 400
+
+
+async def test_an_account_whose_password_cannot_be_stored_does_not_stay(house: House, root: Browser) -> None:
+    class BrokenCredentials:
+        def server_secret(self) -> bytes:
+            return b"s" * 32
+
+        def list_for(self, account: AccountId) -> list[Credential]:
+            return []
+
+        async def add(self, credential: Credential) -> Credential:
+            raise DirectoryError("disk full")
+
+    broken = replace(house.passwords, credentials=cast(Credentials, BrokenCredentials()))
+    house.desk = replace(house.desk, passwords=broken)
+    wanted = {"address": "carol@example.org", "password": "carol's own"}
+    api = Api(AdminApi(house.desk).endpoints(), house.desk.guard)
+    there = Browser(HttpApp(api.make_routes(), AppSettings(HttpLimits()), house.log), cookie=root.cookie)
+    assert (await there.call("POST", "/api/admin/accounts", wanted)).status == 503
+    assert (await root.call("GET", "/api/admin/accounts/carol@example.org")).status == 404
+    assert (await root.call("GET", "/api/admin/removed-accounts")).json == []
 
 
 async def test_accounts_come_in_pages_and_are_found_by_a_part_of_their_name(root: Browser) -> None:

@@ -23,8 +23,9 @@ from posthouse.manage.web_admin import (
     list_aliases,
 )
 from posthouse.manage.web_passwords import check_new, reset_factors
-from posthouse.ports.directory import Account
-from posthouse.ports.directory_admin import AccountChange, DirectoryAdmin
+from posthouse.message.mailbox import AccountId
+from posthouse.ports.directory import Account, DirectoryError
+from posthouse.ports.directory_admin import AccountChange, DirectoryAdmin, DirectoryRefusal
 from posthouse.serve.http_messages import refuse
 
 _PAGE = 200
@@ -350,7 +351,11 @@ class AdminApi:
             check_password(wanted.password)
         change = AccountChange(wanted.name, wanted.quota, wanted.quota_emails, None, wanted.admin)
         made = await desk.with_admin(lambda admin: self._open(admin).add(wanted.address, change))
-        password = await desk.passwords.set_main(made.id, wanted.password)
+        try:
+            password = await desk.passwords.set_main(made.id, wanted.password)
+        except (DirectoryRefusal, DirectoryError):  # without a password it does not stay
+            await desk.with_admin(lambda admin: _forget(admin, made.id))
+            raise
         self._note(call, "account added", made.address)
         return {**show_account(made), "password": None if wanted.password else password}
 
@@ -463,6 +468,11 @@ class AdminApi:
     def _note(self, call: ApiCall, what: str, of: str) -> None:
         """What administrators do is in the log."""
         self._desk.log.info("administration", what=what, administrator=call.login.name, of=of)
+
+
+def _forget(admin: DirectoryAdmin, account: AccountId) -> None:
+    admin.remove_account(account)
+    admin.forget_account(account)
 
 
 def _read_query(call: ApiCall) -> ListQuery:
