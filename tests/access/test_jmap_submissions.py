@@ -298,7 +298,7 @@ async def undone_waits_in_scheduled(desk: Desk) -> None:
     answers = await desk.ask(("EmailSubmission/set", arguments))
     made = answers[0][1]["created"]["a"]
     assert (made["undoStatus"], made["sendAt"]) == ("pending", "2027-01-15T08:00:10Z")
-    assert made["deliveryStatus"] is None
+    assert (made["deliveryStatus"], made["deliveryTimes"]) == (None, {})
     assert await where(desk, email) == {"Scheduled"}
     assert desk.house.onward.taken == []
     desk.house.clock.advance(10)

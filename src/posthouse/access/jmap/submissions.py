@@ -100,7 +100,7 @@ def _write_property(owner: AccountId, shown: Shown, name: str) -> object:
         case "deliveryStatus":
             return None if read_undo(row) != "final" else {fate.address: _write_status(fate) for fate in row.recipients}
         case "deliveryTimes":
-            return {fate.address: _write_fate(fate) for fate in row.recipients}
+            return {fate.address: _write_fate(fate) for fate in row.recipients if read_undo(row) == "final"}
         case _:
             return list(shown.reports.get(name, ()))
 
