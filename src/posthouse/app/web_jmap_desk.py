@@ -24,6 +24,7 @@ from posthouse.serve.http_messages import HttpAnswer, HttpRefused, HttpRequest
 
 _PARSED_BESIDE = 128 * 1024  # octets: larger ones are parsed beside the loop
 _SWEEP_S = 1.0
+_ANY_NUMBER = 1_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +86,7 @@ def make_parts(web: WebContext) -> JmapParts:
         max_message_size=settings.smtp.max_message_size,
         max_delayed_send_s=int(settings.submission.max_future_release.total_seconds()),
         undo_s=settings.submission.undo.total_seconds(),
+        max_recipients=settings.submission.recipients_per_message or _ANY_NUMBER,
         inline_limit=settings.store.body_file_size,
     )
 
