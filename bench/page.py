@@ -33,7 +33,7 @@ RESULT = Path(__file__).parent / "results" / "page.json"
 CHROMIUM = "/usr/bin/chromium"
 _RUNS = 5
 _MAILS = 21
-_ROWS = "document.querySelectorAll('.row:not(.waiting)').length > 5"
+_ROWS = "() => document.querySelectorAll('.row:not(.waiting)').length > 5"
 _FIRST_ROW = """() => new Promise(done => {
     const isThere = () => document.querySelector('.row:not(.waiting)');
     const look = () => requestAnimationFrame(isThere() ? () => done(performance.now()) : look);

@@ -5,6 +5,7 @@ Every page is watched: no request leaves the origin, no script fails, no policy 
 
 from __future__ import annotations
 
+import io
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -12,6 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
+from PIL import Image
 from playwright.sync_api import Browser, BrowserContext, Page, Playwright, Request, sync_playwright
 
 from tests.browser.letters import ANN
@@ -19,6 +21,7 @@ from tests.browser.letters import ANN
 CHROMIUM = "/usr/bin/chromium"
 _ROOT = Path(__file__).resolve().parents[2]
 _DESK = (1280, 800)
+_COLOURS = 200
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -126,7 +129,10 @@ def keep_shot(request: pytest.FixtureRequest) -> Callable[[Page, str], None]:
 
     def keep(page: Page, name: str) -> None:
         if directory:
-            page.wait_for_timeout(400)
-            page.screenshot(path=Path(str(directory)) / f"{name}.png")
+            page.wait_for_timeout(1500)
+            picture = Image.open(io.BytesIO(page.screenshot())).convert("RGB")
+            picture.quantize(_COLOURS, dither=Image.Dither.NONE).save(
+                Path(str(directory)) / f"{name}.png", optimize=True
+            )
 
     return keep
