@@ -8,9 +8,11 @@ fat rows.
 
 from __future__ import annotations
 
+import asyncio
 from array import array
 from collections import OrderedDict
 from collections.abc import Sequence
+from itertools import compress
 from typing import NamedTuple, cast
 
 import apsw
@@ -19,7 +21,7 @@ import msgspec
 from posthouse.adapters.sqlite.store_base import StoreCore
 from posthouse.adapters.sqlite.store_book import THREADS_MERGED
 from posthouse.adapters.sqlite.store_changes import read_horizon
-from posthouse.adapters.sqlite.store_reader import read_mailbox_state
+from posthouse.adapters.sqlite.store_reader import read_mailbox_state, read_modseq
 from posthouse.adapters.sqlite.store_sql import (
     IN_LIST,
     numbers_json,
@@ -51,6 +53,7 @@ _OF_MAILBOX = (
     "SELECT DISTINCT e.received, e.email, e.thread FROM placement p CROSS JOIN email e"
     " ON e.account = ?1 AND e.email = p.email WHERE p.account = ?1 AND p.mailbox = ?2 ORDER BY e.received, e.email"
 )
+_TOTAL = "SELECT total FROM mailbox WHERE account = ? AND mailbox = ?"
 _COUNTS = (
     "SELECT emails, (SELECT coalesce(sum(total), 0) FROM mailbox m WHERE m.account = a.account) FROM account a"
     " WHERE account = ?"
@@ -73,8 +76,10 @@ class Columns(NamedTuple):
 
 
 class KeptListings:
-    def __init__(self, core: StoreCore) -> None:
-        self._core = core
+    """`large`: placements above which a mailbox is read by two readers."""
+
+    def __init__(self, core: StoreCore, large: int = _AT_ONCE) -> None:
+        self._core, self._large = core, large
         self._kept: OrderedDict[tuple[AccountId, MailboxId], Listing] = OrderedDict()
         self._placements = 0
 
@@ -84,12 +89,25 @@ class KeptListings:
         if known is not None:
             fresh = await self._follow(account, mailbox, known)
         if fresh is None:
-            fresh = await self._core.read(account, _read_listing, mailbox)
+            fresh = await self._read(account, mailbox)
             kept = self._core.snapshots.offer(account, mailbox, fresh.snapshot)
             if kept.uids == fresh.snapshot.uids and kept.flags == fresh.snapshot.flags:
                 fresh.snapshot = kept
         self._keep((account, mailbox), fresh)
         return fresh
+
+    async def _read(self, account: AccountId, mailbox: MailboxId) -> Listing:
+        """A large mailbox by two readers at once, if nothing happens between."""
+        if not await self._core.look(account, _is_large, mailbox, self._large):
+            return await self._core.read(account, _read_listing, mailbox)
+        (snapshot, emails), (modseq, columns) = await asyncio.gather(
+            self._core.read(account, _read_placed, mailbox), self._core.read(account, _read_order)
+        )
+        if modseq == snapshot.modseq:
+            fresh = await asyncio.to_thread(_join, snapshot, emails, columns)
+            if fresh is not None:
+                return fresh
+        return await self._core.read(account, _read_listing, mailbox)
 
     async def _follow(self, account: AccountId, mailbox: MailboxId, known: Listing) -> Listing | None:
         snapshot = await self._core.snapshots.get(account, mailbox, None)
@@ -160,6 +178,28 @@ def _read_came(connection: apsw.Connection, account: AccountId, mailbox: Mailbox
 # -- a whole mailbox
 
 
+def _is_large(connection: apsw.Connection, account: AccountId, mailbox: MailboxId, large: int) -> bool:
+    """It has many emails, and a good part of the account's. Raises NoSuchMailbox."""
+    read_mailbox_state(connection, account, mailbox)
+    total = read_number(connection, _TOTAL, (account, mailbox)) or 0
+    there, _ = _read_counts(connection, account)
+    return total > large and total * _SMALL >= there
+
+
+def _read_order(connection: apsw.Connection, account: AccountId) -> tuple[int, Columns]:
+    return read_modseq(connection, account), _read_ordered(connection, account, None)
+
+
+def _join(snapshot: Snapshot, emails: array[int], columns: Columns) -> Listing | None:
+    """None: it does not fit."""
+    wanted = set(emails)
+    if len(wanted) < len(columns.order):
+        chosen = list(map(wanted.__contains__, columns.order))
+        order, received, threads = (array(column.typecode, compress(column, chosen)) for column in columns)
+        columns = Columns(order, received, threads)
+    return make_listing(snapshot, emails, *columns) if len(columns.order) == len(wanted) else None
+
+
 def _read_listing(connection: apsw.Connection, account: AccountId, mailbox: MailboxId) -> Listing:
     snapshot, emails = _read_placed(connection, account, mailbox)
     wanted = set(emails)
@@ -192,8 +232,8 @@ def _read_small(connection: apsw.Connection, account: AccountId, mailbox: Mailbo
     return Columns(array("Q", emails), array("q", received), array("Q", threads))
 
 
-def _read_ordered(connection: apsw.Connection, account: AccountId, wanted: set[int]) -> Columns:
-    """By two indexes of the whole account."""
+def _read_ordered(connection: apsw.Connection, account: AccountId, wanted: set[int] | None) -> Columns:
+    """By two indexes of the whole account; `wanted` None: all there are."""
     order, received = array("Q"), array("q")
     last: Sequence[int] = (_FIRST, 0)
     more = True
@@ -202,7 +242,7 @@ def _read_ordered(connection: apsw.Connection, account: AccountId, wanted: set[i
         numbers = _read_numbers(f"[{text or ''}]")
         more = len(numbers) == 2 * _AT_ONCE
         last = numbers[-2:]
-        if len(wanted) < len(numbers) or not wanted.issuperset(numbers[1::2]):
+        if wanted is not None and not wanted.issuperset(numbers[1::2]):
             pairs = [pair for pair in zip(numbers[0::2], numbers[1::2], strict=True) if pair[1] in wanted]
             received.extend([pair[0] for pair in pairs])
             order.extend([pair[1] for pair in pairs])
