@@ -250,7 +250,7 @@ def _read_due(connection: apsw.Connection, spool_shard: int, now_us: int, limit:
         " ORDER BY send_at LIMIT ?",
         (spool_shard, now_us, limit),
     ).fetchall()
-    return [_as_submission(connection, row) for row in rows]
+    return [_as_submission(row, _read_fates(connection, cast(int, row[0]), [row])) for row in rows]
 
 
 def _read_some(
@@ -260,19 +260,28 @@ def _read_some(
         f"SELECT {_COLUMNS} FROM submission WHERE account = ? AND {where} ORDER BY submission DESC LIMIT ?",
         (account, *bindings, limit),
     ).fetchall()
-    return [_as_submission(connection, row) for row in rows]
+    fates = _read_fates(connection, account, rows)
+    return [_as_submission(row, fates) for row in rows]
 
 
-def _as_submission(connection: apsw.Connection, row: Row) -> Submission:
-    account, number, state, spool_shard, send_at, created, modseq, email, _, envelope, source, message_id, made = cast(
-        "tuple[int, int, str, int, int, int, int, int | None, int, bytes, str, str, int]", row
-    )
+def _read_fates(connection: apsw.Connection, account: int, rows: Sequence[Row]) -> dict[int, list[RecipientFate]]:
+    """Of all these submissions of one account, in one step; by their numbers."""
+    found: dict[int, list[RecipientFate]] = {}
     fates = select_rows(
         connection,
-        "address, outcome, reply, at, remote",
-        "SELECT address, outcome, reply, at, remote FROM submission_recipient WHERE account = ? AND submission = ?"
-        " ORDER BY number",
-        (account, number),
+        "submission, address, outcome, reply, at, remote",
+        "SELECT submission, address, outcome, reply, at, remote FROM submission_recipient"
+        f" WHERE account = ? AND submission {IN_LIST} ORDER BY submission, number",
+        (account, numbers_json([cast(int, row[1]) for row in rows])),
+    )
+    for number, address, outcome, reply, at, remote in cast("list[tuple[int, str, str, str, int, str]]", fates):
+        found.setdefault(number, []).append(RecipientFate(address, outcome, reply, at / 1e6, remote))
+    return found
+
+
+def _as_submission(row: Row, fates: Mapping[int, list[RecipientFate]]) -> Submission:
+    account, number, state, spool_shard, send_at, created, modseq, email, _, envelope, source, message_id, made = cast(
+        "tuple[int, int, str, int, int, int, int, int | None, int, bytes, str, str, int]", row
     )
     return Submission(
         SubmissionId(number),
@@ -286,10 +295,7 @@ def _as_submission(connection: apsw.Connection, row: Row) -> Submission:
         ModSeq(modseq),
         source,
         message_id,
-        [
-            RecipientFate(address, outcome, reply, at / 1e6, remote)
-            for address, outcome, reply, at, remote in cast("list[tuple[str, str, str, int, str]]", fates)
-        ],
+        fates.get(number, []),
         ModSeq(made),
     )
 
