@@ -12,6 +12,8 @@ import { trustedWorker } from "./trust.ts";
 startPreferences();
 startRouter();
 document.addEventListener("keydown", handleKey);
+// What most visits show is fetched while we ask who is there.
+if (!/^\/(settings|admin|signin)\b/.test(location.pathname)) void import("./mail/index.tsx").catch(() => undefined);
 void loadSession();
 /** Lets the page open without a network, and be installed. */
 function startWorker(): void {

@@ -15,7 +15,7 @@ import { MenuList } from "../ui/menu.tsx";
 import { Spinner } from "../ui/spinner.tsx";
 import { VirtualList } from "../ui/virtual-list.tsx";
 import { rowMenu } from "./menus.ts";
-import { Row, rowId } from "./row.tsx";
+import { hovered, Row, rowId } from "./row.tsx";
 import { wantSnippets } from "./snippets.ts";
 import { ListBar } from "./toolbar.tsx";
 import { openThread, view } from "./view.ts";
@@ -76,6 +76,12 @@ export function List() {
             "aria-activedescendant": cursor.value >= 0 ? rowId(cursor.value) : undefined,
             onClick: clickRow,
             onDblClick: openDraft,
+            onPointerOver: (event) => {
+              hovered.value = rowAt(event.target)?.index ?? -1;
+            },
+            onPointerLeave: () => {
+              hovered.value = -1;
+            },
             onDragStart: startDrag,
             onContextMenu: (event) => {
               const row = rowAt(event.target)?.id;

@@ -1,5 +1,6 @@
 // A conversation in the list.
 
+import { computed, signal, useComputed } from "@preact/signals";
 import type { ComponentChildren } from "preact";
 import { language } from "../i18n/index.ts";
 import { t } from "../i18n/t.ts";
@@ -23,9 +24,14 @@ export interface RowProps {
   id: Id | undefined;
 }
 
+const own = computed(() => new Set((session.value?.account.addresses ?? []).map((address) => address.toLowerCase())));
+
 export function ownAddresses(): ReadonlySet<string> {
-  return new Set((session.value?.account.addresses ?? []).map((address) => address.toLowerCase()));
+  return own.value;
 }
+
+/** The row the mouse is over: only it has buttons of its own, which keeps the others light. */
+export const hovered = signal(-1);
 
 export const rowId = (index: number): string => `row-${index}`;
 
@@ -48,13 +54,15 @@ function EmptyRow({ index }: { index: number }) {
 }
 
 function FullRow({ index, id, email }: { index: number; id: Id; email: EmailSummary }) {
-  const { mailbox, threadId } = view.value;
+  const mailbox = useComputed(() => view.value.mailbox?.id).value;
   const emails = conversationOf(email);
-  const isUnread = emails.some((one) => !("$seen" in one.keywords) && isHere(one, mailbox?.id));
+  const isUnread = emails.some((one) => !("$seen" in one.keywords) && isHere(one, mailbox));
   const isStarred = emails.some((one) => "$flagged" in one.keywords);
-  const isChosen = chosen.value.has(id);
-  const isOpen = threadId === email.threadId;
-  const names = ["row", isUnread && "unread", isChosen && "chosen", isOpen && "open", cursor.value === index && "at"];
+  const { threadId } = email;
+  const isChosen = useComputed(() => chosen.value.has(id)).value;
+  const isOpen = useComputed(() => view.value.threadId === threadId).value;
+  const isAt = useComputed(() => cursor.value === index).value;
+  const names = ["row", isUnread && "unread", isChosen && "chosen", isOpen && "open", isAt && "at"];
   const subject = email.subject || t("list.noSubject");
   const from = email.from?.[0];
   return (
@@ -99,7 +107,7 @@ function FullRow({ index, id, email }: { index: number; id: Id; email: EmailSumm
         <RowWords id={id} email={email} subject={subject} />
       </span>
       <span class="row-end" role="gridcell">
-        <RowActions id={id} isUnread={isUnread} isStarred={isStarred} />
+        <RowActions index={index} id={id} isUnread={isUnread} isStarred={isStarred} />
       </span>
     </div>
   );
@@ -169,21 +177,31 @@ export function RowLabels({ email }: { email: EmailSummary }) {
   );
 }
 
-function RowActions({ id, isUnread, isStarred }: { id: Id; isUnread: boolean; isStarred: boolean }) {
+interface ActionsProps {
+  index: number;
+  id: Id;
+  isUnread: boolean;
+  isStarred: boolean;
+}
+
+function RowActions({ index, id, isUnread, isStarred }: ActionsProps) {
   const seen = isUnread ? "do.read" : "do.unread";
+  const isHovered = useComputed(() => hovered.value === index).value;
   return (
     <>
-      <span class="row-hover">
-        <IconButton size="small" icon="archive" label={t("do.archive")} tabIndex={-1} onClick={() => archive([id])} />
-        <IconButton size="small" icon="trash" label={t("do.delete")} tabIndex={-1} onClick={() => remove([id])} />
-        <IconButton
-          size="small"
-          icon={isUnread ? "read" : "unread"}
-          label={t(seen)}
-          tabIndex={-1}
-          onClick={() => setSeen(isUnread, [id])}
-        />
-      </span>
+      {isHovered && (
+        <span class="row-hover">
+          <IconButton size="small" icon="archive" label={t("do.archive")} tabIndex={-1} onClick={() => archive([id])} />
+          <IconButton size="small" icon="trash" label={t("do.delete")} tabIndex={-1} onClick={() => remove([id])} />
+          <IconButton
+            size="small"
+            icon={isUnread ? "read" : "unread"}
+            label={t(seen)}
+            tabIndex={-1}
+            onClick={() => setSeen(isUnread, [id])}
+          />
+        </span>
+      )}
       <IconButton
         size="small"
         class={isStarred ? "star on" : "star"}
