@@ -13,7 +13,7 @@ import { Splitter } from "../ui/splitter.tsx";
 import { useMailKeys } from "./bindings.ts";
 import { Dialogs } from "./dialogs.tsx";
 import { List } from "./list.tsx";
-import { startMail } from "./live.ts";
+import { startWhenSignedIn } from "./live.ts";
 import { SearchBox } from "./search_box.tsx";
 import { Sidebar } from "./sidebar.tsx";
 import { Reading } from "./thread.tsx";
@@ -26,8 +26,9 @@ const listWidth = signal(preferences.peek().listWidth);
 const SIDE = { min: 180, max: 420 };
 const LIST = { min: 300, max: 800 };
 
+startWhenSignedIn();
+
 export default function Mail() {
-  useEffect(startMail, []);
   useMailKeys();
   const { path } = place.value;
   useEffect(() => {

@@ -1,14 +1,14 @@
 // The list of conversations: rows, selection, dragging, and what is shown instead of rows.
 
-import { useEffect, useRef, useState } from "preact/hooks";
+import { useRef, useState } from "preact/hooks";
 import { t } from "../i18n/t.ts";
 import type { Id } from "../jmap/types.ts";
 import { compose } from "../state/compose.ts";
 import { emailSignal, peekEmail } from "../state/emails.ts";
-import { list, query, reload, showList, total, wantRange } from "../state/list.ts";
+import { list, query, reload, total, wantRange } from "../state/list.ts";
 import { nameOf } from "../state/mailboxes.ts";
 import { preferences } from "../state/preferences.ts";
-import { chosen, clearSelection, cursor, isAllChosen, toggle } from "../state/selection.ts";
+import { chosen, cursor, isAllChosen, toggle } from "../state/selection.ts";
 import { Button } from "../ui/button.tsx";
 import { Icon } from "../ui/icon.tsx";
 import { MenuList } from "../ui/menu.tsx";
@@ -24,19 +24,7 @@ export const ROWS_TYPE = "application/x-posthouse-rows";
 const HEIGHTS = { comfortable: 76, compact: 56 };
 const DRAG_SHIFT = 12;
 
-function useShownList(): void {
-  const { mailbox, search, parsed } = view.value;
-  const key = mailbox ? `m ${mailbox.id}` : `s ${search}`;
-  useEffect(() => {
-    if (mailbox) showList({ key, filter: { inMailbox: mailbox.id }, collapse: true });
-    else if (parsed) showList({ key, filter: parsed.filter, collapse: true });
-    clearSelection();
-    cursor.value = -1;
-  }, [key, Boolean(mailbox || parsed)]);
-}
-
 export function List() {
-  useShownList();
   const { mailbox, parsed, search } = view.value;
   const [menu, setMenu] = useState<{ x: number; y: number; row: Id } | null>(null);
   const { ids, isLoading, hasFailed } = list.value;

@@ -1,13 +1,15 @@
 // What happens by itself: changes from the server, the title and the icon of the window, notifications.
 
-import { effect } from "@preact/signals";
+import { effect, untracked } from "@preact/signals";
 
 import { onReconnect, onStates } from "../jmap/push.ts";
 import type { EmailSummary } from "../jmap/types.ts";
 import { go } from "../router.ts";
-import { arrived, follow } from "../state/list.ts";
-import { byRole, inbox, loadMailboxes, nameOf, updateMailboxes } from "../state/mailboxes.ts";
+import { arrived, follow, showList } from "../state/list.ts";
+import { byRole, inbox, loadMailboxes, mailboxes, nameOf, updateMailboxes } from "../state/mailboxes.ts";
 import { loadPreferences, preferences } from "../state/preferences.ts";
+import { clearSelection, cursor } from "../state/selection.ts";
+import { session } from "../state/session.ts";
 import { fullName } from "./people.ts";
 import { ownAddresses } from "./row.tsx";
 import { loadSaved } from "./saved.tsx";
@@ -16,9 +18,17 @@ import { view } from "./view.ts";
 const FRESH_MS = 10 * 60_000;
 let isStarted = false;
 
-export function startMail(): void {
+/** As soon as somebody is signed in. */
+export function startWhenSignedIn(): void {
+  effect(() => {
+    if (session.value) untracked(startMail);
+  });
+}
+
+function startMail(): void {
   if (isStarted) return;
   isStarted = true;
+  effect(showWanted);
   void loadMailboxes().catch(() => undefined);
   void loadPreferences().catch(() => undefined);
   void loadSaved();
@@ -30,6 +40,23 @@ export function startMail(): void {
   addEventListener("online", refresh);
   effect(showTitle);
   effect(() => notify(arrived.value));
+}
+
+let shownKey = "";
+
+/** The list that the address names; asked for as soon as its mailbox is known, before anything is painted. */
+function showWanted(): void {
+  const { mailbox, search, parsed } = view.value;
+  const filter = mailbox ? { inMailbox: mailbox.id } : parsed?.filter;
+  const key = mailbox ? `m ${mailbox.id}` : `s ${search}`;
+  // A search may name mailboxes: which those are must be known.
+  if (!filter || key === shownKey || mailboxes.value.size === 0) return;
+  shownKey = key;
+  untracked(() => {
+    showList({ key, filter, collapse: true });
+    clearSelection();
+    cursor.value = -1;
+  });
 }
 
 /** In one request. What fails is asked again with the next change, or when the network is back. */
