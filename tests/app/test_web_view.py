@@ -94,7 +94,7 @@ async def test_in_the_dark_colours_are_turned_over() -> None:
     email = await room.add(to_wire(write_mail('<p style="color:#000;background-color:#fff">x</p>')))
     body = (await room.get(f"/view/{ME}/{email}?dark=1")).body.decode()
     assert '<html class="dark">' in body
-    assert "color:rgb(235,235,235);background-color:rgb(23,23,23)" in body
+    assert "color:rgb(232,232,232);background-color:rgb(28,28,28)" in body
 
 
 async def test_only_who_is_signed_in_sees_mail_and_only_their_own() -> None:

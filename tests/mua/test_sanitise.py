@@ -116,16 +116,16 @@ def test_too_much_css_is_left_out() -> None:
 
 
 def test_dark_text_on_white_becomes_light_text_on_black() -> None:
-    assert darken("#000") == "rgb(235,235,235)"
-    assert darken("white") == "rgb(23,23,23)"
-    assert darken("rgba(0,0,0,.5)") == "rgba(235,235,235,0.5)"
+    assert darken("#000") == "rgb(232,232,232)"
+    assert darken("white") == "rgb(28,28,28)"
+    assert darken("rgba(0,0,0,.5)") == "rgba(232,232,232,0.5)"
     assert darken("no colour") is None
 
 
 def test_a_hue_stays_in_the_dark() -> None:
-    assert clean_style("color:#00f", is_dark=True) == "color:rgb(21,21,236)"
-    assert sanitise("<font color=blue>x", Wishes(is_dark=True)).html == '<font color="#1515ec">x</font>'
-    assert clean_sheet("p{background:#fff}", is_dark=True) == "p{background-color:rgb(23,23,23)}"
+    assert clean_style("color:#00f", is_dark=True) == "color:rgb(149,149,246)"
+    assert sanitise("<font color=blue>x", Wishes(is_dark=True)).html == '<font color="#9595f6">x</font>'
+    assert clean_sheet("p{background:#fff}", is_dark=True) == "p{background-color:rgb(28,28,28)}"
 
 
 # -- limits

@@ -1,7 +1,7 @@
 """Colours of mail in the dark: light ones turned dark and the other way round, hue and saturation kept. Pure.
 
-A message says what it looks like on white paper. In the dark its lightness is turned over, so that what it set off
-stays set off; what is neither (a logo's blue) changes least. CSS Color 4 as far as tinycss2 reads it.
+A message says what it looks like on white paper. In the dark its lightness is turned over as eyes see it (L* of CIELAB,
+by the luminance of sRGB): what could be read on what can still be read. CSS Color 4 as far as tinycss2 reads it.
 """
 
 from __future__ import annotations
@@ -12,7 +12,8 @@ from functools import lru_cache
 
 from tinycss2 import color4
 
-_DARKEST, _LIGHTEST = 0.09, 0.92  # of the page, and of text on it
+_DARKEST, _LIGHTEST = 10.0, 92.0  # L* of the page, and of text on it
+_CALMER = 0.85  # what is loud on white would glare on black
 _OLD_HEX = re.compile(r"[0-9a-fA-F]{3}(?:[0-9a-fA-F]{3})?")
 
 
@@ -23,17 +24,31 @@ def darken(colour: str) -> str | None:
     if channels is None:
         return None
     red, green, blue, alpha = channels
-    hue, lightness, saturation = colorsys.rgb_to_hls(red, green, blue)
-    turned = _DARKEST + (1.0 - lightness) * (_LIGHTEST - _DARKEST)
-    # What is loud on white would glare on black.
-    red, green, blue = colorsys.hls_to_rgb(hue, turned, saturation * 0.85)
-    return _write(red, green, blue, alpha)
+    hue, _, saturation = colorsys.rgb_to_hls(red, green, blue)
+    wanted = _DARKEST + (100.0 - _perceive(red, green, blue)) / 100.0 * (_LIGHTEST - _DARKEST)
+    return _write(*_find_colour(hue, saturation * _CALMER, wanted), alpha)
 
 
-def is_light(colour: str) -> bool:
-    """Whether it is a background to be read on in daylight."""
-    channels = _read(colour)
-    return channels is not None and colorsys.rgb_to_hls(*channels[:3])[1] > 0.5
+def _find_colour(hue: float, saturation: float, wanted: float) -> tuple[float, float, float]:
+    """Of that hue, as light as wanted."""
+    low, high = 0.0, 1.0
+    for _ in range(12):
+        middle = (low + high) / 2
+        if _perceive(*colorsys.hls_to_rgb(hue, middle, saturation)) < wanted:
+            low = middle
+        else:
+            high = middle
+    return colorsys.hls_to_rgb(hue, high, saturation)
+
+
+def _perceive(red: float, green: float, blue: float) -> float:
+    """L*, 0 to 100."""
+    luminance = 0.2126 * _undo_gamma(red) + 0.7152 * _undo_gamma(green) + 0.0722 * _undo_gamma(blue)
+    return 116.0 * luminance ** (1 / 3) - 16.0 if luminance > 0.008856 else 903.3 * luminance
+
+
+def _undo_gamma(channel: float) -> float:
+    return channel / 12.92 if channel <= 0.04045 else ((channel + 0.055) / 1.055) ** 2.4
 
 
 def read_attribute(value: str) -> str | None:

@@ -27,19 +27,23 @@ HEADERS: Final[Mapping[str, str]] = {
 }
 _LEAST_BEFORE = 1  # characters of text above a quotation that is folded
 
+# What a message may set itself is set as weakly as an element's name sets it. The background is the body's, so that a
+# message's own one fills the frame.
 _BASE = """\
-html{color-scheme:light;background:#fff;color:#1f2328;font:15px/1.5 system-ui,sans-serif;overflow-wrap:anywhere}
-html.dark{color-scheme:dark;background:#1a1e25;color:#e8ebf0}
-body{margin:0;padding:2px 0}
+html{color-scheme:light;color:#1f2328;font:15px/1.5 system-ui,sans-serif;overflow-wrap:anywhere}
+html.dark{color-scheme:dark;color:#e8ebf0}
+body{margin:0;padding:2px 0;background:#fff}
+:where(.dark) body{background:#1a1e25}
 img{max-width:100%;height:auto}
 img:not([src]){display:none}
 table{max-width:100%}
 pre{white-space:pre-wrap}
 a{color:#0b57d0}
-.dark a{color:#8ab4f8}
+:where(.dark) a{color:#8ab4f8}
 .text{white-space:pre-wrap}
 blockquote.quote{margin:0 0 0 2px;padding:0 0 0 10px;border-left:2px solid #b8c0cc}
 .signature{color:#6a7380}
+.dark .signature{color:#9aa3b0}
 details.folded>summary{display:inline-block;list-style:none;cursor:pointer;margin:6px 0;padding:0 8px;\
 border-radius:8px;background:#8883;line-height:14px;letter-spacing:2px}
 details.folded>summary::-webkit-details-marker{display:none}
