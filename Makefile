@@ -66,6 +66,7 @@ bench: install
 	$(BIN)/python -m bench.mime_scan
 	$(BIN)/python -m bench.store_search
 	$(BIN)/python -m bench.imap
+	$(BIN)/python -m bench.html_pages
 	$(BIN)/python -m bench.jmap
 	$(BIN)/python -m bench.jmap_push
 
