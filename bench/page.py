@@ -122,7 +122,7 @@ async def time_first_rows(browser: Browser, server: Mailserver) -> tuple[float, 
 
 
 async def time_jumps(page: Page) -> float:
-    return statistics.median([await page.evaluate(_JUMP, at) for at in (0.5, 0.25, 0.75, 0.4, 0.9)])
+    return statistics.median([float(await page.evaluate(_JUMP, at)) for at in (0.5, 0.25, 0.75, 0.4, 0.9)])
 
 
 def find_port(server: Mailserver) -> int:

@@ -119,6 +119,14 @@ TICKET = """<div style="font-family:sans-serif"><h2 style="margin:0 0 8px">Your 
 
 
 def list_letters(now: datetime) -> Iterator[Letter]:
+    yield from _list_fair()
+    yield from _list_today(now)
+    yield from _list_bills()
+    yield from _list_lists()
+    yield from _list_older()
+
+
+def _list_fair() -> Iterator[Letter]:
     fair = "Spring fair: who takes what?"
     yield Letter(
         _JONAS,
@@ -160,6 +168,9 @@ def list_letters(now: datetime) -> Iterator[Letter]:
         (_ANN, _JONAS),
         thread="fair",
     )
+
+
+def _list_today(now: datetime) -> Iterator[Letter]:
     yield Letter(
         _LEA,
         "Photos from the coast",
@@ -190,6 +201,9 @@ def list_letters(now: datetime) -> Iterator[Letter]:
         (_ANN, _MIRA),
         files=[("invite.ics", "text/calendar", make_invitation(now + timedelta(days=3)))],
     )
+
+
+def _list_bills() -> Iterator[Letter]:
     yield Letter(
         _RAIL,
         "Your ticket Hamburg to Copenhagen",
@@ -216,6 +230,9 @@ def list_letters(now: datetime) -> Iterator[Letter]:
         thread="lunch",
     )
     yield Letter(_ANN, "Re: Lunch on Friday?", "Gladly! Half past twelve.", _hours(79), (_BOB,), "Sent", "S", "lunch")
+
+
+def _list_lists() -> Iterator[Letter]:
     for number, days in enumerate((4, 6, 9, 13, 20)):
         yield Letter(
             _LIST,
@@ -237,7 +254,6 @@ def list_letters(now: datetime) -> Iterator[Letter]:
         flags="SF",
         files=[("invoice-2026-114.pdf", "application/pdf", make_pdf("Invoice 2026-114: 480 EUR"))],
     )
-    yield from _list_older()
 
 
 def _list_older() -> Iterator[Letter]:

@@ -107,7 +107,7 @@ async function loadPage(start: number): Promise<void> {
   if (!wanted || loading.has(start)) return;
   loading.add(start);
   // A list flung along passes many pages: only those still in sight a moment later are worth asking for.
-  if (start > 0) await new Promise((resolve) => setTimeout(resolve, 12));
+  if (start > 0 && loading.size > 1) await new Promise((resolve) => setTimeout(resolve, 12));
   if (!isNow(wanted) || (start > 0 && !isStillSeen(start))) {
     if (isNow(wanted)) loading.delete(start);
     return;
