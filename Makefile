@@ -69,6 +69,7 @@ bench: install
 	$(BIN)/python -m bench.html_pages
 	$(BIN)/python -m bench.jmap
 	$(BIN)/python -m bench.jmap_push
+	$(BIN)/python -m bench.page
 
 soak: install
 	$(BIN)/python -m pytest -m soak --timeout 7200 tests

@@ -107,7 +107,7 @@ def open_page(home: Home, browser: Browser, watch: Watch) -> Iterator[OpenPage]:
 
     def make(path: str = "/mail/inbox", viewport: tuple[int, int] = _DESK, **options: object) -> Page:
         size = {"width": viewport[0], "height": viewport[1]}
-        context = browser.new_context(viewport=size, service_workers="block", **{"locale": "en-GB", **options})  # type: ignore[arg-type]
+        context = browser.new_context(viewport=size, **{"locale": "en-GB", "service_workers": "block", **options})  # type: ignore[arg-type]
         contexts.append(context)
         home.sign_in(context)
         page = context.new_page()

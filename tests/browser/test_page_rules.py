@@ -134,3 +134,25 @@ def test_what_loads_is_ours_and_little(open_page: OpenPage) -> None:
     sizes = page.evaluate("""() => performance.getEntriesByType('resource')
         .filter(one => one.initiatorType === 'script' || one.name.endsWith('.js')).map(one => one.encodedBodySize)""")
     assert 0 < sum(sizes) < 150 << 10
+
+
+def test_the_page_opens_without_a_network_and_says_so(open_page: OpenPage) -> None:
+    page = open_page(service_workers="allow")
+    expect(page.locator(".row").first).to_be_visible()
+    page.evaluate("() => navigator.serviceWorker.ready.then(() => undefined)")
+    page.reload()
+    expect(page.locator(".row").first).to_be_visible()
+    page.context.set_offline(True)
+    page.reload()
+    expect(page.get_by_text("You are offline").first).to_be_visible()
+    kept = page.evaluate("""() => caches.open('shell-1').then(cache => cache.keys())
+        .then(keys => keys.map(one => new URL(one.url).pathname))""")
+    assert [path for path in kept if path.startswith(("/jmap", "/api", "/view", "/preview"))] == []
+
+
+def test_the_page_can_be_installed(open_page: OpenPage) -> None:
+    page = open_page()
+    manifest = page.request.get(page.url.partition("/mail")[0] + "/manifest.webmanifest").json()
+    assert manifest["display"] == "standalone"
+    for icon in manifest["icons"]:
+        assert page.request.get(page.url.partition("/mail")[0] + icon["src"]).ok
