@@ -1,7 +1,7 @@
 // A long list of rows of one height: only those in sight, and a few around them, are in the document.
 
 import type { ComponentChildren, JSX } from "preact";
-import { useEffect, useLayoutEffect, useRef, useState } from "preact/hooks";
+import { useLayoutEffect, useRef, useState } from "preact/hooks";
 
 export interface VirtualListProps {
   count: number;
@@ -48,7 +48,8 @@ export function VirtualList(props: VirtualListProps) {
   }, [follow, rowHeight]);
   const first = Math.max(0, Math.min(Math.floor(top / rowHeight), count - 1) - AROUND);
   const last = Math.min(count, Math.ceil((top + height) / rowHeight) + AROUND);
-  useEffect(() => onRange?.(first, last), [first, last, count, resetKey]);
+  // Not after the next frame: what is missing is asked for at once.
+  useLayoutEffect(() => onRange?.(first, last), [first, last, count, resetKey]);
   const rows: ComponentChildren[] = [];
   for (let index = first; index < last; index++) rows.push(renderRow(index));
   return (
