@@ -13,6 +13,10 @@ test("a scale ends at a round number that holds every value", () => {
   assert.deepEqual(planScale([37]).ticks, [0, 10, 20, 30, 40]);
 });
 
+test("counts are not parted", () => {
+  for (const largest of [1, 2, 3, 5, 9, 11]) assert.ok(planScale([largest], 1, true).ticks.every(Number.isInteger));
+});
+
 test("nothing measured is a scale too", () => {
   assert.deepEqual(planScale([]).ticks.at(0), 0);
   assert.ok(planScale([null]).max >= 1);

@@ -5,14 +5,15 @@ export interface Scale {
   ticks: number[];
 }
 
-/** From zero to a round number not below the largest value, in three to five steps. */
-export function planScale(values: readonly (number | null)[], least = 1): Scale {
+/** From zero to a round number not below the largest value, in a few steps; of counts, whole ones. */
+export function planScale(values: readonly (number | null)[], least = 1, isWhole = false): Scale {
   const largest = Math.max(least, ...values.map((value) => value ?? 0));
   const raw = largest / 4;
   const power = 10 ** Math.floor(Math.log10(raw));
   const step = [1, 2, 2.5, 5, 10].map((factor) => factor * power).find((size) => size * 4 >= largest * 0.9999) ?? raw;
-  const count = Math.ceil(largest / step - 1e-9);
-  const ticks = Array.from({ length: count + 1 }, (_, at) => Number((at * step).toPrecision(6)));
+  const used = isWhole ? Math.max(1, Math.ceil(step)) : step;
+  const count = Math.ceil(largest / used - 1e-9);
+  const ticks = Array.from({ length: count + 1 }, (_, at) => Number((at * used).toPrecision(6)));
   return { max: ticks.at(-1) ?? largest, ticks };
 }
 

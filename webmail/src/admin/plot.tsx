@@ -46,6 +46,7 @@ export function Plot({ title, times, lines, unit, least }: PlotProps) {
   const { max, ticks } = planScale(
     lines.flatMap((line) => line.values),
     least,
+    !unit,
   );
   const at = pointed.value;
   const marks = [0, 0.25, 0.5, 0.75, 1].map((part) => Math.round(part * (times.length - 1)));
@@ -85,11 +86,14 @@ export function Plot({ title, times, lines, unit, least }: PlotProps) {
               <g key={tick} class="plot-tick">
                 <line x1={box.left} x2={box.left + box.width} y1={placeY(box, tick, max)} y2={placeY(box, tick, max)} />
                 <text x={box.left - 8} y={placeY(box, tick, max) + 4} text-anchor="end">
-                  {tick.toLocaleString(locale(), { notation: tick >= 10_000 ? "compact" : "standard" })}
+                  {tick.toLocaleString(locale(), {
+                    maximumFractionDigits: 4,
+                    notation: tick >= 10_000 ? "compact" : "standard",
+                  })}
                 </text>
               </g>
             ))}
-            {[...new Set(marks)].map((index) => (
+            {[...new Set(at === null ? marks : [])].map((index) => (
               <text
                 key={index}
                 class="plot-time"
