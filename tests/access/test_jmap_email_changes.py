@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from posthouse.message.mailbox import Role
+from posthouse.message.mailbox import AccountId, ModSeq, Role
+from posthouse.ports.store import AccountChanges, Changes
 from tests.access.jmap_mail_kit import OWNER, Room, box_of, number_of, open_room
 from tests.conformance.store_kit import open_memory, open_sqlite, uid_set
 
@@ -134,6 +136,39 @@ async def test_a_copy_of_a_mailbox_is_kept_up_to_date(room: Room) -> None:
     await unread.check()
     told = await unread.check()
     assert (told["removed"], told["added"]) == ([], [])
+
+
+class Interrupted:
+    """The changes of a store, which is changed once more before the first look at them."""
+
+    def __init__(self, changes: Changes, work: Callable[[], Awaitable[object]]) -> None:
+        self.modseq, self.in_mailbox, self.watch = changes.modseq, changes.in_mailbox, changes.watch
+        self._changes, self._work = changes, [work]
+
+    async def in_account(self, account: AccountId, since: ModSeq) -> AccountChanges:
+        if self._work:
+            await self._work.pop()()
+        return await self._changes.in_account(account, since)
+
+
+async def test_a_copy_is_right_when_an_email_came_and_went_meanwhile(room: Room) -> None:
+    inbox = await room.mailbox(Role.INBOX)
+    await room.deliver()
+    copy = Copy(room, filter={"inMailbox": inbox})
+    await copy.fetch()
+    await room.deliver()
+    short_lived = await room.deliver()
+    store = room.parts.store
+
+    async def destroy() -> None:
+        await store.messages.place(OWNER, number_of(short_lived), (), (box_of(inbox),))
+
+    listed = (await room.call("Email/query", **copy.query))["ids"]
+    room.parts = replace(room.parts, store=replace(store, changes=Interrupted(store.changes, destroy)))
+    told = await room.call("Email/queryChanges", sinceQueryState=copy.state, **copy.query)
+    assert [(item["id"], item["index"]) for item in told["added"]] == [(listed[0], 0), (listed[1], 1)]
+    copy.ids, copy.state = listed, told["newQueryState"]
+    await copy.check()
 
 
 async def test_a_copy_of_threads_is_kept_up_to_date(room: Room) -> None:

@@ -86,6 +86,7 @@ async def query_changes(call: Call) -> Answer:
     changes = await _read_changes(call, asked.since_query_state)
     of_threads = asked.collapse_threads or bool(list_thread_tests(wanted)) or any(one.keyword for one in sort)
     touched = await _list_touched(call, changes, of_threads=of_threads)
+    touched += await _list_gone_since(call, found.modseq, changes)
     is_fixed = not of_threads and not can_change(wanted)
     up_to = find_email(owner, asked.up_to_id) if is_fixed and asked.up_to_id is not None else None
     delta = compare_results(found.emails, touched, asked.max_changes, up_to, partial(_name, owner))
@@ -97,6 +98,16 @@ async def query_changes(call: Call) -> Answer:
         added=delta.added,
         total=len(found.emails) if asked.calculate_total else UNSET,
     )
+
+
+async def _list_gone_since(call: Call, listed: ModSeq, changes: AccountChanges) -> list[EmailId]:
+    """What the list has and what changed does not tell: it came after the client's state, and went after the list was
+    made. Untold, the places of all others would be wrong for the client.
+    """
+    if changes.modseq == listed:
+        return []
+    late = await call.parts.store.changes.in_account(call.owner, listed)
+    return late.destroyed
 
 
 async def _list_touched(call: Call, changes: AccountChanges, *, of_threads: bool) -> list[EmailId]:
