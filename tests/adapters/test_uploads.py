@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import itertools
 import os
-from collections.abc import Callable, Iterator
+import threading
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -15,6 +17,7 @@ from posthouse.adapters.sqlite.disk import Disk
 from posthouse.adapters.uploads import FileUploads
 from posthouse.message.mailbox import AccountId
 from posthouse.ports.clock import FakeClock
+from posthouse.ports.store_errors import StoreError
 from posthouse.ports.uploads import TooManyUploads, Upload, Uploads
 from posthouse.ports.uploads_memory import MemoryUploads
 
@@ -25,6 +28,24 @@ LIMIT = 100_000
 class FullFiles(Files):
     def space(self, path: str) -> Space:
         return Space(0, 0)
+
+
+class SlowFiles(Files):
+    """Each write waits for the file to be closed under it, for a moment."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.begun, self.closed = threading.Event(), threading.Event()
+        self.was_closed_within: list[bool] = []
+
+    def write(self, descriptor: int, pieces: Sequence[bytes]) -> None:
+        self.begun.set()
+        self.was_closed_within.append(self.closed.wait(0.1))
+        super().write(descriptor, pieces)
+
+    def close(self, descriptor: int) -> None:
+        super().close(descriptor)
+        self.closed.set()
 
 
 class Rig:
@@ -185,3 +206,26 @@ async def test_nothing_is_taken_when_the_disk_is_nearly_full(rig: Rig) -> None:
     memory.is_full = True
     with pytest.raises(TooManyUploads):
         memory.begin(ALICE, "text/plain")
+
+
+async def test_a_file_is_not_closed_under_a_write_whose_client_has_gone(rig: Rig) -> None:
+    files = SlowFiles()
+    with ThreadPoolExecutor(2) as executor:
+        rig.executor = executor
+        writer = rig.in_files(files).begin(ALICE, "text/plain")
+        writing = asyncio.create_task(writer.write(b"a piece"))
+        await asyncio.to_thread(files.begun.wait)
+        writing.cancel()
+        writer.discard()
+        await asyncio.gather(writing, return_exceptions=True)
+    assert files.closed.is_set()
+    assert not any(files.was_closed_within)
+    assert rig.names() == []
+
+
+async def test_what_was_given_up_is_not_begun_again(rig: Rig) -> None:
+    writer = rig.in_files().begin(ALICE, "text/plain")
+    writer.discard()
+    with pytest.raises(StoreError):
+        await writer.write(b"late")
+    assert rig.names() == []

@@ -13,6 +13,7 @@ from __future__ import annotations
 import contextlib
 import os
 import re
+import threading
 from collections.abc import Callable
 from typing import ParamSpec, TypeVar
 
@@ -125,12 +126,18 @@ def _sweep_folder(folder: str, over: float) -> None:
 
 
 class FileWriter:
-    """`room` is looked at again with every few pieces, as others may be writing, too."""
+    """`room` is looked at again with every few pieces, as others may be writing, too.
+
+    Who uploads may go while a thread still writes, and another thread discards: one step at a time has the file, or a
+    descriptor could be closed, and given to another file, in the midst of a write.
+    """
 
     def __init__(self, uploads: FileUploads, folder: str, token: str, media_type: str) -> None:
         self._uploads, self._folder, self._token, self._type = uploads, folder, token, media_type
         self._path = f"{folder}/{token}{_PART}"
         self._descriptor: int | None = None
+        self._step = threading.Lock()
+        self._is_over = False
         self._size = 0
         self._allowed = 0  # octets until the next look at what the account has
 
@@ -138,7 +145,7 @@ class FileWriter:
         await self._run(self._write, piece)
 
     def _write(self, piece: bytes) -> None:
-        descriptor = self._descriptor if self._descriptor is not None else self._create()
+        descriptor = self._open()
         self._uploads.disk.files.write(descriptor, [piece])
         self._size += len(piece)
         if self._size > self._allowed:
@@ -146,6 +153,11 @@ class FileWriter:
             if room < 0:
                 raise TooManyUploads("there is too much of this account here")
             self._allowed = self._size + min(room, _LOOK_OCTETS)
+
+    def _open(self) -> int:
+        if self._is_over:
+            raise StoreError("the upload was given up")
+        return self._descriptor if self._descriptor is not None else self._create()
 
     def _create(self) -> int:
         if self._uploads.room(self._folder) < _LEAST:
@@ -164,8 +176,7 @@ class FileWriter:
 
     def _finish(self) -> Upload:
         files, now = self._uploads.disk.files, self._uploads.clock.now()
-        descriptor = self._descriptor if self._descriptor is not None else self._create()
-        self._descriptor = None
+        descriptor, self._descriptor = self._open(), None
         files.close(descriptor)
         os.utime(self._path, (now, now))
         files.rename(self._path, f"{self._folder}/{self._token}")
@@ -176,15 +187,22 @@ class FileWriter:
         self._uploads.disk.forget(self._discard)
 
     def _discard(self) -> None:
-        descriptor, self._descriptor = self._descriptor, None
-        if descriptor is not None:
-            self._uploads.disk.files.close(descriptor)
-            self._uploads.disk.files.unlink(self._path)
+        with self._step:
+            self._is_over = True
+            descriptor, self._descriptor = self._descriptor, None
+            if descriptor is not None:
+                self._uploads.disk.files.close(descriptor)
+                self._uploads.disk.files.unlink(self._path)
 
     async def _run(self, call: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> T:
         """A full disk is as an account that is full. Raises TooManyUploads, StoreError."""
+
+        def take_step() -> T:
+            with self._step:
+                return call(*args, **kwargs)
+
         try:
-            return await self._uploads.disk.run(call, *args, **kwargs)
+            return await self._uploads.disk.run(take_step)
         except SpoolFull as error:
             raise TooManyUploads(str(error)) from error
         except SpoolError as error:

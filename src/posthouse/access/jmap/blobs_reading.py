@@ -7,6 +7,7 @@ A blob of another account is none. `Blob.size` is known before anything is read:
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 
 from posthouse.access.jmap.blob_ids import BlobId, read_blob_id
 from posthouse.access.jmap.method import JmapParts
@@ -65,13 +66,17 @@ async def read_blob(parts: JmapParts, owner: AccountId, blob: Blob) -> bytes | N
     octets = await _read_outer(parts, owner, blob)
     if octets is None:
         return None
-    content = await parts.compute.run(lambda: decode_content(octets, blob.encoding)) if blob.encoding else octets
+    content = await _decode(parts, octets, blob.encoding)
     for section in blob.inner:
         facts = find_section((await parts.parse(content)).parts, section)
         if facts is None or facts.type.startswith("multipart/"):
             return None
-        content = decode_content(content[facts.body : facts.end], facts.encoding)
+        content = await _decode(parts, content[facts.body : facts.end], facts.encoding)
     return content
+
+
+async def _decode(parts: JmapParts, octets: bytes, encoding: str) -> bytes:
+    return await parts.compute.run(partial(decode_content, octets, encoding)) if encoding else octets
 
 
 async def _read_outer(parts: JmapParts, owner: AccountId, blob: Blob) -> bytes | None:
