@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from typing import Any, cast
 
 import pytest
 
-from posthouse.message.mailbox import EmailId, Role, SubmissionId
+from posthouse.access.jmap.methods import TABLES, JmapServer
+from posthouse.access.jmap.session import SessionBuilder
+from posthouse.message.mailbox import AccountId, EmailId, Role, SubmissionId
 from posthouse.message.objectids import name_mailbox
 from posthouse.msa.limits import SendLimits
 from posthouse.ports.login import Scope
-from posthouse.ports.sending import WantedEnvelope
+from posthouse.ports.sending import EmailSending, WantedEnvelope
 from posthouse.ports.store import RecipientFate
 from tests.access.jmap_kit import ALICE, HOME, LOGIN, Desk, Told, open_desk
 from tests.msa.submit_kit import MESSAGE, House
@@ -335,6 +338,29 @@ async def test_what_went_cannot_be_undone(desk: Desk) -> None:
     submission = await send(desk, await draft(desk))
     told = await desk.call("EmailSubmission/set", update={submission: {"undoStatus": "canceled"}})
     assert told["notUpdated"][submission]["type"] == "cannotUnsend"
+
+
+class Outrun:
+    """Somebody else takes back the same at the same time, and is quicker."""
+
+    def __init__(self, sending: EmailSending) -> None:
+        self._sending = sending
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._sending, name)
+
+    async def cancel(self, account: AccountId, submission: SubmissionId) -> bool:
+        assert await self._sending.cancel(account, submission)
+        return await self._sending.cancel(account, submission)
+
+
+async def test_what_somebody_else_takes_back_at_the_same_time_is_taken_back() -> None:
+    desk = await open_desk(undo_s=10.0)
+    submission = await send(desk, await draft(desk))
+    parts = replace(desk.parts, sending=cast("EmailSending", Outrun(desk.parts.sending)))
+    outrun = Desk(desk.house, parts, JmapServer(parts, SessionBuilder(parts), TABLES))
+    told = await outrun.call("EmailSubmission/set", update={submission: {"undoStatus": "canceled"}})
+    assert (told["updated"], told["notUpdated"]) == ({submission: None}, None)
 
 
 async def test_a_client_that_moves_it_out_of_scheduled_takes_it_back() -> None:

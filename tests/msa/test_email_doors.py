@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import replace
+from typing import Any, cast
 
 import pytest
 
 from posthouse.message.address import parse_address
-from posthouse.message.mailbox import EmailId, MailboxId, Role, SubmissionId
+from posthouse.message.mailbox import AccountId, EmailId, Mailbox, MailboxId, Role, SubmissionId
 from posthouse.message.parse import parse_message
 from posthouse.message.reply import Reply
 from posthouse.msa.doors import DoorParts
@@ -18,20 +19,20 @@ from posthouse.msa.sent import SentParts
 from posthouse.ports.login import SaveSent, Scope
 from posthouse.ports.sending import EmailWish, SendFault, SendRefused, SubmittedEmail, WantedEnvelope
 from posthouse.ports.spool import InlineBody, SpoolError, Status
-from posthouse.ports.store import Addition, Fields, Submission, SubmissionState
+from posthouse.ports.store import Addition, Fields, Mailboxes, Submission, SubmissionState
 from tests.msa.submit_kit import ALICE, LOGIN, MESSAGE, House, changed
 
 HOME = "192.0.2.7"
 BY_MESSAGE = WantedEnvelope()
 
 
-def make_doors(house: House, undo_s: float = 0.0) -> EmailDoors:
+def make_doors(house: House, undo_s: float = 0.0, mailboxes: Mailboxes | None = None) -> EmailDoors:
     store = house.store
     return EmailDoors(
         DoorParts(
             submitter=house.submitter,
             sent=SentParts(store.submissions, store.messages, store.blobs, house.clock, house.log),
-            mailboxes=store.mailboxes,
+            mailboxes=mailboxes or store.mailboxes,
             blobs=store.blobs,
             annotations=store.annotations,
             changes=store.changes,
@@ -182,6 +183,34 @@ async def test_what_waits_stays_in_a_mailbox_of_ones_own_as_well() -> None:
     email = await desk.draft(role=Role.ARCHIVE)
     await desk.doors.put_off(ALICE.id, (await desk.submit(email)).id)
     assert await desk.where(email) == {"Archive", "Scheduled"}
+
+
+class Interrupted:
+    """Mailboxes; something happens when they are listed."""
+
+    def __init__(self, mailboxes: Mailboxes, work: Callable[[], Awaitable[object]]) -> None:
+        self._mailboxes, self._work = mailboxes, [work]
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._mailboxes, name)
+
+    async def list_all(self, account: AccountId) -> Sequence[Mailbox]:
+        if self._work:
+            await self._work.pop()()
+        return await self._mailboxes.list_all(account)
+
+
+async def test_what_is_taken_back_while_it_is_put_off_is_a_draft_and_not_sent() -> None:
+    desk = Desk(undo_s=10.0)
+    email = await desk.draft()
+    made = await desk.submit(email)
+    await desk.move(email, Role.SENT)
+    mailboxes = Interrupted(desk.house.store.mailboxes, lambda: desk.doors.cancel(ALICE.id, made.id))
+    await make_doors(desk.house, 10.0, cast("Mailboxes", mailboxes)).put_off(ALICE.id, made.id)
+    assert (await desk.where(email), "\\Draft" in await desk.flags(email)) == ({"Drafts"}, True)
+    desk.house.clock.advance(10)
+    await desk.house.replay()
+    assert desk.house.onward.taken == []
 
 
 async def test_what_was_not_put_off_is_sent_all_the_same() -> None:

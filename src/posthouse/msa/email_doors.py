@@ -95,7 +95,11 @@ class EmailDoors(Doors):
         left = [box.id for box in boxes if box.role in _LEFT and box.id in places]
         await parts.sent.messages.place(account, known.email, [scheduled.id], left, _AS_SENT)
         known = await submissions.get(account, submission)
-        if known is not None and not _is_waiting(known):  # its time has come in this moment
+        if known is None or _is_waiting(known):
+            return
+        if known.state is SubmissionState.CANCELED:  # in this moment
+            await self._make_draft(account, known.email)
+        else:  # its time has come in this moment
             await parts.submitter.handover.file_sent(account, known.email, decode_ticket(known.envelope))
 
     async def cancel(self, account: AccountId, submission: SubmissionId) -> bool:
@@ -103,14 +107,18 @@ class EmailDoors(Doors):
         if not await parts.submitter.handover.cancel(account, submission):
             return False
         known = await parts.sent.submissions.get(account, submission)
+        await self._make_draft(account, known.email if known is not None else None)
+        return True
+
+    async def _make_draft(self, account: AccountId, email: EmailId | None) -> None:
+        """Of what lies in Scheduled."""
+        parts = self._parts
         boxes = await parts.mailboxes.list_all(account)
         scheduled = next((box.id for box in boxes if box.role is Role.SCHEDULED), None)
-        if known is None or known.email is None or scheduled not in await self._places_of(account, known.email):
-            return True
-        assert scheduled is not None
+        if scheduled is None or email is None or scheduled not in await self._places_of(account, email):
+            return
         drafts = await parts.mailboxes.open_role(account, Role.DRAFTS)
-        await parts.sent.messages.place(account, known.email, [drafts.id], [scheduled], _AS_DRAFT)
-        return True
+        await parts.sent.messages.place(account, email, [drafts.id], [scheduled], _AS_DRAFT)
 
     async def _places_of(self, account: AccountId, email: EmailId) -> frozenset[int]:
         rows = await self._parts.sent.messages.load_emails(account, [email], Fields.NONE)

@@ -27,7 +27,7 @@ from posthouse.access.jmap.submissions import (
 from posthouse.message.mailbox import AccountId, EmailId, SubmissionId
 from posthouse.message.objectids import find_email, find_submission, name_email, name_submission
 from posthouse.ports.sending import EmailWish, SendFault, SendRefused
-from posthouse.ports.store import EmailRow, Fields, Submission
+from posthouse.ports.store import EmailRow, Fields, Submission, SubmissionState
 from posthouse.protocol.jmap.arguments import check_state, read_arguments
 from posthouse.protocol.jmap.errors import (
     MethodError,
@@ -186,7 +186,10 @@ class _Work:
         shown = make_submission(self._owner, Shown(row, sent, None, sent.identity), PROPERTIES)
         if not needs_canceling(shown, patch):
             return
-        if not await self._parts.sending.cancel(self._owner, row.id):
+        if await self._parts.sending.cancel(self._owner, row.id):
+            return
+        now = await self._parts.store.submissions.get(self._owner, row.id)
+        if now is None or now.state is not SubmissionState.CANCELED:  # else somebody was quicker
             raise refuse_record(SetErrorType.CANNOT_UNSEND, "It is on its way")
 
     async def _find(self, text: str) -> Submission:
