@@ -203,6 +203,16 @@ async def test_redirects_are_not_followed_and_large_answers_not_read() -> None:
         await fetch.close()
 
 
+async def test_cookies_are_not_kept() -> None:
+    async with open_issuer() as issuer:
+        fetch = issuer.fetch()
+        issuer.raw = b"HTTP/1.1 200 OK\r\nSet-Cookie: who=me; Path=/\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
+        await fetch.get(issuer.url("jwks"))
+        await fetch.get(issuer.url("jwks"))
+        assert issuer.cookies == ["", ""]
+        await fetch.close()
+
+
 def test_private_addresses_in_the_clothes_of_public_ones() -> None:
     private = ["127.0.0.1", "::1", "::ffff:10.0.0.1", "64:ff9b::7f00:1", "2002:7f00:1::1", "fe80::1", "224.0.0.1"]
     assert not [address for address in private if is_public(address)]

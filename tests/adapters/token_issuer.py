@@ -30,6 +30,7 @@ class Issuer:
     keys: list[RSAKey] = field(default_factory=list)
     known: dict[str, dict[str, object]] = field(default_factory=dict)
     requests: list[str] = field(default_factory=list)
+    cookies: list[str] = field(default_factory=list)  # one for each request
     basic: str = ""
     raw: bytes | None = None
     is_silent: bool = False
@@ -70,6 +71,7 @@ class Issuer:
         headers = dict(line.lower().split(": ", 1) for line in head.split("\r\n")[1:] if line)
         body = await reader.readexactly(int(headers.get("content-length", "0")))
         self.requests.append(head.split(" ", 2)[1])
+        self.cookies.append(headers.get("cookie", ""))
         assert headers["host"] == f"{NAME}:{self.port}"
         if self.is_silent:
             await reader.read()

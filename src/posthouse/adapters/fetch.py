@@ -93,6 +93,7 @@ class HttpFetch:
 
     async def _ask(self, request: httpx2.Request, auth: httpx2.Auth | None) -> Fetched:
         response = await self._client.send(request, auth=auth, stream=True)
+        self._client.cookies.clear()  # they would go to whoever shares the address, and be kept for good
         try:
             return Fetched(response.status_code, await _read_bounded(response))
         finally:
