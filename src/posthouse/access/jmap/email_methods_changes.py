@@ -19,8 +19,8 @@ from posthouse.ports.store import AccountChanges, Fields
 from posthouse.protocol.jmap.arguments import ChangesArguments, check_sort, read_arguments, read_filter
 from posthouse.protocol.jmap.errors import ErrorType, MethodError
 from posthouse.protocol.jmap.execution import Answer
-from posthouse.protocol.jmap.responses import UNSET, ChangesResponse, QueryChangesResponse
-from posthouse.protocol.jmap.windows import compare_results
+from posthouse.protocol.jmap.responses import ChangesResponse
+from posthouse.protocol.jmap.windows import answer_query_changes, compare_results
 
 MOST_CHANGES = 10_000  # told at once to who names no number
 _MOST_TOUCHED = 20_000  # beyond that a client does better to ask anew
@@ -90,14 +90,7 @@ async def query_changes(call: Call) -> Answer:
     is_fixed = not of_threads and not can_change(wanted)
     up_to = find_email(owner, asked.up_to_id) if is_fixed and asked.up_to_id is not None else None
     delta = compare_results(found.emails, touched, asked.max_changes, up_to, partial(_name, owner))
-    return QueryChangesResponse(
-        account_id=asked.account_id,
-        old_query_state=asked.since_query_state,
-        new_query_state=write_state(found.modseq),
-        removed=delta.removed,
-        added=delta.added,
-        total=len(found.emails) if asked.calculate_total else UNSET,
-    )
+    return answer_query_changes(asked, write_state(found.modseq), delta, len(found.emails))
 
 
 async def _list_gone_since(call: Call, listed: ModSeq, changes: AccountChanges) -> list[EmailId]:

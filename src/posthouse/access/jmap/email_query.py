@@ -28,8 +28,7 @@ from posthouse.ports.store import EmailList, Enough
 from posthouse.protocol.jmap.arguments import Comparator, Filter, check_sort, read_arguments, read_filter
 from posthouse.protocol.jmap.errors import ErrorType, MethodError
 from posthouse.protocol.jmap.execution import Answer
-from posthouse.protocol.jmap.responses import UNSET, QueryResponse
-from posthouse.protocol.jmap.windows import find_window
+from posthouse.protocol.jmap.windows import answer_query
 
 MOST_IDS = 5_000  # in one answer
 _MAX_THREAD_TESTS = 8
@@ -43,17 +42,11 @@ async def query_emails(call: Call) -> Answer:
     wanted, enough = read_filter(arguments.filter), _find_enough(arguments, owner)
     found = await list_wanted(call, wanted, sort, collapses=arguments.collapse_threads, enough=enough)
     names = EmailNames(owner, found.emails)
-    window = find_window(names, arguments, MOST_IDS)
-    return QueryResponse(
-        account_id=arguments.account_id,
-        query_state=write_state(found.modseq),
-        can_calculate_changes=found.is_whole,  # else all that was not looked for would have to be
-        position=window.position,
-        ids=names[window.position : window.end],
-        total=len(names) if arguments.calculate_total else UNSET,
-        limit=UNSET if window.limit is None else window.limit,
-        collapse_threads=arguments.collapse_threads,
-    )
+    # What was not looked for may have changed, too: then nobody can tell what did.
+    can_tell = found.is_whole
+    answer = answer_query(arguments, write_state(found.modseq), names, MOST_IDS, can_calculate_changes=can_tell)
+    answer.collapse_threads = arguments.collapse_threads
+    return answer
 
 
 def _find_enough(arguments: EmailQueryArguments, owner: AccountId) -> Enough | None:

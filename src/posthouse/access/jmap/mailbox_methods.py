@@ -35,9 +35,9 @@ from posthouse.protocol.jmap.arguments import (
 from posthouse.protocol.jmap.errors import ErrorType, MethodError
 from posthouse.protocol.jmap.execution import Answer
 from posthouse.protocol.jmap.limits import check_get_size
-from posthouse.protocol.jmap.responses import UNSET, ChangesResponse, GetResponse, QueryChangesResponse, QueryResponse
+from posthouse.protocol.jmap.responses import ChangesResponse, GetResponse
 from posthouse.protocol.jmap.session import MAIL
-from posthouse.protocol.jmap.windows import compare_results, find_window
+from posthouse.protocol.jmap.windows import answer_query, answer_query_changes, compare_results
 
 _NO_COUNTS = ThreadCounts()
 
@@ -142,16 +142,7 @@ async def query(call: Call) -> Answer:
     state = await call.state()
     mailboxes = await call.parts.store.mailboxes.list_all(owner)
     ids = _find(call, asked, mailboxes)
-    window = find_window(ids, asked, call.parts.limits.max_objects_in_get)
-    return QueryResponse(
-        account_id=asked.account_id,
-        query_state=state,
-        can_calculate_changes=True,
-        position=window.position,
-        ids=ids[window.position : window.end],
-        total=len(ids) if asked.calculate_total else UNSET,
-        limit=UNSET if window.limit is None else window.limit,
-    )
+    return answer_query(asked, state, ids, call.parts.limits.max_objects_in_get)
 
 
 def _find(
@@ -172,14 +163,7 @@ async def query_changes(call: Call) -> Answer:
     touched = {*changes.mailboxes_created, *changes.mailboxes_updated}
     touched |= _below(mailboxes, touched | set(changes.mailboxes_destroyed)) | set(changes.mailboxes_destroyed)
     delta = compare_results(ids, _names(owner, touched), asked.max_changes)
-    return QueryChangesResponse(
-        account_id=asked.account_id,
-        old_query_state=asked.since_query_state,
-        new_query_state=write_state(changes.modseq),
-        removed=delta.removed,
-        added=delta.added,
-        total=len(ids) if asked.calculate_total else UNSET,
-    )
+    return answer_query_changes(asked, write_state(changes.modseq), delta, len(ids))
 
 
 def _below(mailboxes: Sequence[Mailbox], tops: Collection[MailboxId]) -> set[MailboxId]:

@@ -29,9 +29,9 @@ from posthouse.protocol.jmap.errors import ErrorType, MethodError, invalid_argum
 from posthouse.protocol.jmap.execution import Answer
 from posthouse.protocol.jmap.json import JsonObject, convert
 from posthouse.protocol.jmap.limits import check_get_size
-from posthouse.protocol.jmap.responses import UNSET, ChangesResponse, GetResponse, QueryChangesResponse, QueryResponse
+from posthouse.protocol.jmap.responses import ChangesResponse, GetResponse
 from posthouse.protocol.jmap.session import QUOTA
-from posthouse.protocol.jmap.windows import compare_results, find_window
+from posthouse.protocol.jmap.windows import answer_query, answer_query_changes, compare_results
 
 _OCTETS, _EMAILS = "octets", "emails"
 _NAMES = {_OCTETS: "Storage", _EMAILS: "Messages"}
@@ -133,16 +133,7 @@ async def query(call: Call) -> Answer:
     call.check_account(asked.account_id)
     state = await call.state()
     ids = await _find(call, asked)
-    window = find_window(ids, asked, call.parts.limits.max_objects_in_get)
-    return QueryResponse(
-        account_id=asked.account_id,
-        query_state=state,
-        can_calculate_changes=True,
-        position=window.position,
-        ids=ids[window.position : window.end],
-        total=len(ids) if asked.calculate_total else UNSET,
-        limit=UNSET if window.limit is None else window.limit,
-    )
+    return answer_query(asked, state, ids, call.parts.limits.max_objects_in_get)
 
 
 async def _find(call: Call, asked: QueryArguments | QueryChangesArguments) -> list[str]:
@@ -199,14 +190,7 @@ async def query_changes(call: Call) -> Answer:
     state, touched = await _since(call, asked.since_query_state)
     ids = await _find(call, asked)
     delta = compare_results(ids, touched, asked.max_changes)
-    return QueryChangesResponse(
-        account_id=asked.account_id,
-        old_query_state=asked.since_query_state,
-        new_query_state=state,
-        removed=delta.removed,
-        added=delta.added,
-        total=len(ids) if asked.calculate_total else UNSET,
-    )
+    return answer_query_changes(asked, state, delta, len(ids))
 
 
 METHODS: Methods = {

@@ -38,9 +38,9 @@ from posthouse.protocol.jmap.arguments import (
 from posthouse.protocol.jmap.errors import ErrorType, MethodError
 from posthouse.protocol.jmap.execution import Answer
 from posthouse.protocol.jmap.limits import check_get_size
-from posthouse.protocol.jmap.responses import UNSET, ChangesResponse, GetResponse, QueryChangesResponse, QueryResponse
+from posthouse.protocol.jmap.responses import ChangesResponse, GetResponse
 from posthouse.protocol.jmap.session import SUBMISSION
-from posthouse.protocol.jmap.windows import compare_results, find_window
+from posthouse.protocol.jmap.windows import answer_query, answer_query_changes, compare_results
 
 MOST_LISTED = 10_000  # the newest ones; older ones are found by their id or their email
 _PAGE = 1000
@@ -176,15 +176,8 @@ async def query(call: Call) -> Answer:
     plan = _plan(call, owner, asked)
     state = await call.state()
     ids = await _find(call, owner, plan)
-    window = find_window(ids, asked, call.parts.limits.max_objects_in_get)
-    return QueryResponse(
-        account_id=asked.account_id,
-        query_state=state,
-        can_calculate_changes=not plan.of_threads,
-        position=window.position,
-        ids=ids[window.position : window.end],
-        total=len(ids) if asked.calculate_total else UNSET,
-        limit=UNSET if window.limit is None else window.limit,
+    return answer_query(
+        asked, state, ids, call.parts.limits.max_objects_in_get, can_calculate_changes=not plan.of_threads
     )
 
 
@@ -213,14 +206,7 @@ async def query_changes(call: Call) -> Answer:
     ids = await _find(call, owner, plan)
     touched = [name_submission(owner, number) for number in changes.submissions_changed]
     delta = compare_results(ids, touched, asked.max_changes)
-    return QueryChangesResponse(
-        account_id=asked.account_id,
-        old_query_state=asked.since_query_state,
-        new_query_state=write_state(changes.modseq),
-        removed=delta.removed,
-        added=delta.added,
-        total=len(ids) if asked.calculate_total else UNSET,
-    )
+    return answer_query_changes(asked, write_state(changes.modseq), delta, len(ids))
 
 
 METHODS: Methods = {

@@ -6,9 +6,9 @@ from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
-from posthouse.protocol.jmap.arguments import QueryArguments
+from posthouse.protocol.jmap.arguments import QueryArguments, QueryChangesArguments
 from posthouse.protocol.jmap.errors import ErrorType, MethodError
-from posthouse.protocol.jmap.responses import AddedItem
+from posthouse.protocol.jmap.responses import UNSET, AddedItem, QueryChangesResponse, QueryResponse
 
 Item = TypeVar("Item", bound=object)
 
@@ -20,6 +20,22 @@ class Window:
     position: int
     end: int
     limit: int | None = None
+
+
+def answer_query(
+    query: QueryArguments, state: str, ids: Sequence[str], most: int, *, can_calculate_changes: bool = True
+) -> QueryResponse:
+    """What is asked for of `ids`, which are all. `most`: as in `find_window`. Raises MethodError (anchorNotFound)."""
+    window = find_window(ids, query, most)
+    return QueryResponse(
+        account_id=query.account_id,
+        query_state=state,
+        can_calculate_changes=can_calculate_changes,
+        position=window.position,
+        ids=ids[window.position : window.end],
+        total=len(ids) if query.calculate_total else UNSET,
+        limit=UNSET if window.limit is None else window.limit,
+    )
 
 
 def find_window(ids: Sequence[str], query: QueryArguments, most: int) -> Window:
@@ -69,3 +85,16 @@ def compare_results(
     if max_changes is not None and len(known) + len(added) > max_changes:
         raise MethodError(ErrorType.TOO_MANY_CHANGES)
     return QueryDelta(tuple(sorted(map(name, known))), tuple([AddedItem(name(item), index) for item, index in added]))
+
+
+def answer_query_changes(
+    query: QueryChangesArguments, state: str, delta: QueryDelta, total: int
+) -> QueryChangesResponse:
+    return QueryChangesResponse(
+        account_id=query.account_id,
+        old_query_state=query.since_query_state,
+        new_query_state=state,
+        removed=delta.removed,
+        added=delta.added,
+        total=total if query.calculate_total else UNSET,
+    )
