@@ -236,6 +236,11 @@ async def test_an_account_uploads_only_so_much() -> None:
         assert (await web.send("POST", f"/jmap/upload/{ME}/", b"x" * 1_900_000)).status == 507
 
 
+async def test_who_uploads_too_much_hears_so_however_large_it_is() -> None:
+    async with open_web(limits=CoreLimits(max_size_upload=50_000_000)) as web:
+        assert (await web.send("POST", f"/jmap/upload/{ME}/", b"x" * 40_000_000)).status == 507
+
+
 async def test_an_upload_that_breaks_off_keeps_nothing_and_frees_its_place() -> None:
     async with open_web(limits=CoreLimits(max_size_upload=100)) as web:
         _, writer = await asyncio.open_connection("127.0.0.1", web.port)

@@ -7,6 +7,7 @@ in memory; a part that was encoded is decoded first.
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import AsyncIterator, Sequence
 
 from posthouse.access.jmap.blob_ids import BlobId
@@ -56,10 +57,16 @@ class BlobDesk:
         _check_account(login, request)
         try:
             with self._desk.limits.upload(login.account):
-                return await self._take(login.account, request)
+                return await self._take_or_pass(login.account, request)
         except RequestRefused as refused:
             return answer_refusal(refused)
+
+    async def _take_or_pass(self, account: AccountId, request: HttpRequest) -> HttpAnswer:
+        """Raises RequestRefused."""
+        try:
+            return await self._take(account, request)
         except TooManyUploads:
+            await _pass_over(request)
             detail = "As much is uploaded and not used yet as may be; it goes after a day"
             return answer_problem(507, "Insufficient Storage", detail)
 
@@ -125,6 +132,14 @@ class BlobDesk:
         if blob.email is None:
             return await parts.uploads.read(account, blob.upload, offset, length) or b""
         return await parts.store.blobs.read(account, blob.email, offset, length)
+
+
+async def _pass_over(request: HttpRequest) -> None:
+    """The rest of an upload. A client that is still sending would see a broken connection and not the answer."""
+    assert request.pieces is not None
+    with contextlib.suppress(BodyTooLarge):
+        async for _ in request.pieces:
+            pass
 
 
 def _check_account(login: Login, request: HttpRequest) -> None:
