@@ -35,11 +35,10 @@ class ZipStream:
         self._count = 0
         self._members = bytearray()
 
-    def add(self, name: str, octets: bytes, at: float) -> bytes:
-        """`at`: seconds since 1970."""
+    def add(self, name: str, octets: bytes, at: float, *, is_packed: bool = True) -> bytes:
+        """`at`: seconds since 1970. `is_packed`: unless that makes it longer."""
         encoded = name.encode("utf-8", "replace")[:_MAX_16]
-        packer = zlib.compressobj(_LEVEL, zlib.DEFLATED, -zlib.MAX_WBITS)
-        packed = packer.compress(octets) + packer.flush()
+        packed = _pack(octets) if is_packed else octets
         method = zlib.DEFLATED if len(packed) < len(octets) else 0
         if not method:
             packed = octets
@@ -69,6 +68,11 @@ class ZipStream:
         few, short = min(count, _MAX_16), (min(size, _MAX_32), min(offset, _MAX_32))
         parts.append(_END.pack(b"PK\5\6", 0, 0, few, few, *short, 0))
         return b"".join(parts)
+
+
+def _pack(octets: bytes) -> bytes:
+    packer = zlib.compressobj(_LEVEL, zlib.DEFLATED, -zlib.MAX_WBITS)
+    return packer.compress(octets) + packer.flush()
 
 
 def _dos_time(at: float) -> tuple[int, int]:

@@ -5,16 +5,15 @@ Names in it are file names without any path, each once. Nothing is compressed: a
 
 from __future__ import annotations
 
-import io
 import mimetypes
 import re
-import time
-import zipfile
 from collections.abc import AsyncIterator, Sequence
+from functools import partial
 
 from posthouse.access.jmap.blob_ids import BlobId
 from posthouse.access.jmap.blobs_reading import find_blob, read_blob
 from posthouse.access.jmap.body_parts import Part, build_tree, list_body
+from posthouse.adapters.zip_stream import ZipStream
 from posthouse.app.web_view_desk import NEVER_A_PAGE, ViewDesk
 from posthouse.message.mailbox import AccountId, EmailId
 from posthouse.message.objectids import find_email
@@ -48,41 +47,18 @@ class ZipRoutes:
         return HttpAnswer(200, self._write(owner, email, attached), "application/zip", headers)
 
     async def _write(self, owner: AccountId, email: EmailId, attached: Sequence[Part]) -> AsyncIterator[bytes]:
-        out = _Pipe()
+        compute, archive, now = self._desk.parts.compute, ZipStream(), self._desk.clock.now()
         taken: set[str] = set()
-        moment = time.gmtime(self._desk.clock.now())[:6]
-        with zipfile.ZipFile(out, "w", zipfile.ZIP_STORED) as archive:
-            for part in attached:
-                octets = await self._read(owner, BlobId(email).below(part.part_id or "1"))
-                if octets is not None:
-                    entry = zipfile.ZipInfo(choose_name(part, taken), moment)
-                    entry.external_attr = 0o644 << 16
-                    archive.writestr(entry, octets)
-                    yield out.take()
-        yield out.take()
+        for part in attached:
+            octets = await self._read(owner, BlobId(email).below(part.part_id or "1"))
+            if octets is not None:
+                name = choose_name(part, taken)
+                yield await compute.run(partial(archive.add, name, octets, now, is_packed=False))
+        yield archive.finish()
 
     async def _read(self, owner: AccountId, blob: BlobId) -> bytes | None:
         found = await find_blob(self._desk.parts, owner, str(blob))
         return None if found is None else await read_blob(self._desk.parts, owner, found)
-
-
-class _Pipe(io.RawIOBase):
-    """Takes what is written and gives it away; cannot go back, so that zipfile does not."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self._pieces: list[bytes] = []
-
-    def writable(self) -> bool:
-        return True
-
-    def write(self, octets: bytes, /) -> int:  # type: ignore[override]
-        self._pieces.append(bytes(octets))
-        return len(octets)
-
-    def take(self) -> bytes:
-        pieces, self._pieces = self._pieces, []
-        return b"".join(pieces)
 
 
 def choose_name(part: Part, taken: set[str]) -> str:
