@@ -43,7 +43,6 @@ from posthouse.serve.admission import ConnectionCounts
 
 TICK_S = 0.1
 _GATHER_S = 0.01
-_HELLO_S = 10.0
 _RELOAD_S = 90.0
 _NO_LIMIT = 1 << 62
 _MAX_ENDED = 64

@@ -27,7 +27,6 @@ from posthouse.ports.second_factors import SecondFactors
 from posthouse.ports.web_sessions import NO_SESSION, WebSessionId, WebSessions
 
 MIN_PASSWORD = 8
-MAX_PASSWORD = 1000
 MAX_APP_PASSWORDS = 100
 _WITH_CODES = frozenset({Scope.MANAGE})
 

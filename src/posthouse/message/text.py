@@ -24,7 +24,6 @@ _FIRST_WINDOW = 640
 _LOOKED_AT = 8_192  # of text with much white space
 _SECOND_WINDOW = 32_768
 _PAGE_WINDOW = 131_072
-_MAX_BOX = 65_536
 _MAX_HEADER = 262_144
 
 # Every pattern takes what it began to read, to the end of the text if need be: nothing is looked at twice.

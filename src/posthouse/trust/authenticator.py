@@ -135,7 +135,6 @@ class Attempt:
 _WRONG = Denied(Why.WRONG)
 _TOO_FAST = Denied(Why.TOO_FAST)
 _UNAVAILABLE = Denied(Why.UNAVAILABLE)
-_ALL_SCOPES = frozenset(Scope)
 _NOBODY = CredentialId(0)
 
 Found = Match | SourceAnswer

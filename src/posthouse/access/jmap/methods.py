@@ -14,7 +14,7 @@ Who calls is known already. What its password is not good for is `forbidden`. Af
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from types import MappingProxyType
 
 from posthouse.access.jmap import (
@@ -39,7 +39,6 @@ from posthouse.ports.login import Login
 from posthouse.ports.store import NoSuchAccount, StoreError, StoreRefusal
 from posthouse.protocol.jmap.errors import ErrorType, MethodError, RecordRefused
 from posthouse.protocol.jmap.execution import Answer, Execution
-from posthouse.protocol.jmap.json import make_object
 from posthouse.protocol.jmap.request import MethodCall, Request, Response, parse_request
 
 # One line for each module of methods.
@@ -156,8 +155,3 @@ def _add_more(execution: Execution, call: Call) -> None:
             execution.add_error(more)
         else:
             execution.add(name, more)
-
-
-def plain_answer(answer: Answer) -> Mapping[str, object]:
-    """As a client would read it; for who carries out one method on behalf of another."""
-    return make_object(answer)

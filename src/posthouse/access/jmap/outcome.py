@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-
-from posthouse.protocol.jmap.errors import SetError, SetErrorType
+from posthouse.protocol.jmap.errors import SetError
 from posthouse.protocol.jmap.responses import SetResponse
 
 
@@ -18,15 +16,6 @@ class SetOutcome:
         self.not_created: dict[str, SetError] = {}
         self.not_updated: dict[str, SetError] = {}
         self.not_destroyed: dict[str, SetError] = {}
-
-    def refuse_all(
-        self, create: Mapping[str, object] | None, update: Mapping[str, object] | None, destroy: Sequence[str] | None
-    ) -> None:
-        """Of a type that lets itself not be set."""
-        error = SetError(str(SetErrorType.FORBIDDEN))
-        self.not_created |= dict.fromkeys(create or (), error)
-        self.not_updated |= dict.fromkeys(update or (), error)
-        self.not_destroyed |= dict.fromkeys(destroy or (), error)
 
     def respond(self, account_id: str, old_state: str, new_state: str) -> SetResponse:
         return SetResponse(

@@ -48,17 +48,6 @@ class SetResponse(msgspec.Struct, rename="camel", kw_only=True):
     not_destroyed: Mapping[str, SetError] | None = None
 
 
-class CopyResponse(msgspec.Struct, rename="camel", kw_only=True):
-    """RFC 8620 §5.4."""
-
-    from_account_id: str
-    account_id: str
-    old_state: str | None
-    new_state: str
-    created: Mapping[str, object] | None = None
-    not_created: Mapping[str, SetError] | None = None
-
-
 class QueryResponse(msgspec.Struct, rename="camel", kw_only=True):
     """RFC 8620 §5.5."""
 
