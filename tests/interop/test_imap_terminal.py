@@ -4,6 +4,7 @@ docs/sending-by-imap.md says. Keys are typed in tmux.
 
 from __future__ import annotations
 
+import contextlib
 import re
 import sys
 from collections.abc import Iterator
@@ -85,6 +86,17 @@ def account(world: World) -> str:
     account = world.open_outbox()
     world.fill(account, [write_letter(f"Letter {number}") for number in range(4)])
     return account
+
+
+def answer_question(terminal: Terminal, question: str, key: str) -> None:
+    """A program that has just drawn its question may not listen yet."""
+    terminal.wait(question)
+    for _ in range(10):
+        terminal.type(key)
+        with contextlib.suppress(LabError):
+            wait_until(lambda: question not in terminal.look(), f"the answer to {question!r}", 2.0)
+            return
+    raise LabError(f"no answer to {question!r} is taken:\n{terminal.look()}")
 
 
 def wait_flags(world: World, account: str, subject: str, flag: str) -> None:
@@ -219,7 +231,6 @@ def test_aerc_reads_flags_moves_and_sends_by_its_copy(world: World, account: str
     assert moved.flags == {"\\Flagged", "\\Seen"}
     assert len(world.read(account)) == 3
     aerc.type(f':compose -H "To: {friend}" -H "Subject: By aerc" Hello', "Enter")
-    aerc.wait("Send this email?")
-    aerc.type("y")
+    answer_question(aerc, "Send this email?", "y")
     world.server.find_stored(friend, "By aerc")
     assert len(world.server.wait_stored(account, name="Sent")) == 1
