@@ -89,6 +89,17 @@ async def test_html_without_plain_text_that_cannot_be_taken_apart_is_stripped() 
     assert b"script" not in answer.body
 
 
+async def test_of_a_large_page_that_cannot_be_taken_apart_the_beginning_is_stripped() -> None:
+    """Its sender decides what is in it, and stripping holds up everybody else."""
+    room = await open_view()
+    email = await room.add(wrap_page(b"<p>first</p>\r\n" + b"<p>more</p>\r\n" * 40_000 + b"<p>last</p>"))
+    room.helper.failing = "too slow"
+    answer = await room.get(f"/view/{ME}/{email}")
+    assert answer.status == 200
+    assert b"first" in answer.body and b"more" in answer.body
+    assert b"last" not in answer.body
+
+
 async def test_in_the_dark_colours_are_turned_over() -> None:
     room = await open_view()
     email = await room.add(to_wire(write_mail('<p style="color:#000;background-color:#fff">x</p>')))
