@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from posthouse.message.mailbox import MailboxId, Role
+from posthouse.message.mailbox import AccountId, Mailbox, MailboxId, Role
 from posthouse.message.objectids import name_mailbox
 from posthouse.ports.store import FlagEdit, FlagMode
 from posthouse.ports.store_memory import MemoryStore
@@ -207,6 +207,28 @@ async def test_what_a_query_refuses(desk: Desk) -> None:
     assert await desk.fail("Mailbox/query", sort=[{"property": "colour"}]) == "unsupportedSort"
     assert await desk.fail("Mailbox/query", sort=[{"property": "name", "collation": "x"}]) == "unsupportedSort"
     assert await desk.fail("Mailbox/query", filter={"colour": 1}) == "invalidArguments"
+
+
+async def test_a_mailbox_that_comes_between_two_reads_does_not_shift_the_places(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: JsonObject = {"sort": [{"property": "name"}], "filter": {"hasAnyRole": False}}
+    known = [await make(desk, "A"), await make(desk, "C")]
+    since = (await desk.call("Mailbox/query", **asked))["queryState"]
+    d = await make(desk, "D")
+    list_all, meanwhile = desk.store.mailboxes.list_all, ["B"]
+
+    async def list_later(account: AccountId) -> list[Mailbox]:
+        while meanwhile:
+            await desk.store.mailboxes.create(account, meanwhile.pop())
+        return await list_all(account)
+
+    monkeypatch.setattr(desk.store.mailboxes, "list_all", list_later)
+    told = await desk.call("Mailbox/queryChanges", sinceQueryState=since, **asked)
+    kept = [box for box in known if box not in told["removed"]]
+    for item in told["added"]:
+        kept.insert(item["index"], item["id"])
+    assert kept == (await desk.call("Mailbox/query", **asked))["ids"] and d in kept
 
 
 async def test_what_became_of_a_query(desk: Desk) -> None:

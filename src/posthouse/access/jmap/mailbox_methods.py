@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 
-from posthouse.access.jmap.changes_between import find_end
+from posthouse.access.jmap.changes_between import find_end, read_at_once
 from posthouse.access.jmap.mailbox_set import set_mailboxes
 from posthouse.access.jmap.mailboxes import (
     COUNTS,
@@ -157,8 +157,11 @@ def _find(
 async def query_changes(call: Call) -> Answer:
     asked = read_arguments(MailboxQueryChangesArguments, call.arguments)
     owner = call.check_account(asked.account_id)
-    changes = await _read_changes(call, asked.since_query_state)
-    mailboxes = await call.parts.store.mailboxes.list_all(owner)
+    changes, mailboxes = await read_at_once(
+        call,
+        lambda: _read_changes(call, asked.since_query_state),
+        lambda: call.parts.store.mailboxes.list_all(owner),
+    )
     ids = _find(call, asked, mailboxes)
     touched = {*changes.mailboxes_created, *changes.mailboxes_updated}
     touched |= _below(mailboxes, touched | set(changes.mailboxes_destroyed)) | set(changes.mailboxes_destroyed)

@@ -9,7 +9,7 @@ import asyncio
 from collections.abc import Sequence
 
 from posthouse.access.jmap.blob_ids import BlobId
-from posthouse.access.jmap.changes_between import find_end
+from posthouse.access.jmap.changes_between import find_end, read_at_once
 from posthouse.access.jmap.identities import IDENTITY, list_identities
 from posthouse.access.jmap.method import Call, Method, Methods, read_state, write_state
 from posthouse.access.jmap.submission_set import set_submissions
@@ -200,10 +200,14 @@ async def query_changes(call: Call) -> Answer:
     asked = read_arguments(QueryChangesArguments, call.arguments)
     owner = call.check_account(asked.account_id)
     plan = _plan(call, owner, asked)
-    changes = await call.parts.store.changes.in_account(owner, read_state(asked.since_query_state))
+    since = read_state(asked.since_query_state)
+    changes, ids = await read_at_once(
+        call,
+        lambda: call.parts.store.changes.in_account(owner, since),
+        lambda: _find(call, owner, plan),
+    )
     if plan.of_threads or not changes.is_complete:
         raise MethodError(ErrorType.CANNOT_CALCULATE_CHANGES)
-    ids = await _find(call, owner, plan)
     touched = [name_submission(owner, number) for number in changes.submissions_changed]
     delta = compare_results(ids, touched, asked.max_changes)
     return answer_query_changes(asked, write_state(changes.modseq), delta, len(ids))
