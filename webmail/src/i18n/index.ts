@@ -18,7 +18,7 @@ export const language = signal<Language>(guessLanguage(globalThis.navigator?.lan
 
 export function guessLanguage(wanted: readonly string[]): Language {
   for (const tag of wanted) {
-    const short = tag.slice(0, 2).toLowerCase();
+    const short = tag.split("-", 1)[0]!.toLowerCase();
     if (short in languages) return short as Language;
   }
   return "en";
@@ -26,8 +26,11 @@ export function guessLanguage(wanted: readonly string[]): Language {
 
 /** For dates and numbers: the browser's own kind of the language, like en-GB. */
 export function locale(): string {
-  const spoken = language.value;
-  return (globalThis.navigator?.languages ?? []).find((tag) => tag.slice(0, 2).toLowerCase() === spoken) ?? spoken;
+  return localeOf(language.value, globalThis.navigator?.languages ?? []);
+}
+
+export function localeOf(spoken: Language, wanted: readonly string[]): string {
+  return wanted.find((tag) => tag.split("-", 1)[0]!.toLowerCase() === spoken) ?? spoken;
 }
 
 export type Translate<Key extends string> = (key: Key, values?: Values) => string;

@@ -2,7 +2,7 @@
 // came with mail is ever opened in our origin.
 
 import { useEffect, useState } from "preact/hooks";
-import { language } from "../i18n/index.ts";
+import { locale } from "../i18n/index.ts";
 import { t } from "../i18n/t.ts";
 import { jmap } from "../jmap/client.ts";
 import type { BodyPart } from "../jmap/types.ts";
@@ -89,7 +89,7 @@ function Attachment({ part, onShow }: { part: BodyPart; onShow: () => void }) {
       <span class="attachment-name" data-tooltip={name}>
         {name}
       </span>
-      <span class="hint">{formatSize(part.size, language.value)}</span>
+      <span class="hint">{formatSize(part.size, locale())}</span>
       <a
         class="button plain icon-only small"
         href={jmap.downloadUrl(part.blobId!, name, part.type)}
@@ -120,7 +120,7 @@ function Preview({ part, onClose }: { part: BodyPart; onClose: () => void }) {
       actions={
         <a class="button" href={jmap.downloadUrl(part.blobId!, name, part.type)} download>
           <Icon name="download" size={18} />
-          <span>{t("read.download", { name: formatSize(part.size, language.value) })}</span>
+          <span>{t("read.download", { name: formatSize(part.size, locale()) })}</span>
         </a>
       }
     >

@@ -1,7 +1,7 @@
 // An invitation that came with a message, as the server reads it (/calendar).
 
 import { useEffect, useState } from "preact/hooks";
-import { language } from "../i18n/index.ts";
+import { locale } from "../i18n/index.ts";
 import { t } from "../i18n/t.ts";
 import { jmap } from "../jmap/client.ts";
 import type { BodyPart } from "../jmap/types.ts";
@@ -59,9 +59,9 @@ export function CalendarCard({ details }: { details: Details }) {
     <section class={isOff ? "invitation off" : "invitation"} aria-label={t(title)}>
       {start && (
         <time class="sheet" dateTime={start.toISOString()}>
-          <span>{start.toLocaleDateString(language.value, { month: "short" })}</span>
+          <span>{start.toLocaleDateString(locale(), { month: "short" })}</span>
           <strong>{start.getDate()}</strong>
-          <span>{start.toLocaleDateString(language.value, { weekday: "short" })}</span>
+          <span>{start.toLocaleDateString(locale(), { weekday: "short" })}</span>
         </time>
       )}
       <div>
@@ -106,7 +106,7 @@ function whenOf(event: Invitation): string {
   const start = dateOf(event.start);
   if (!start || !event.start) return "";
   const isDay = event.start.isWholeDay;
-  const format = new Intl.DateTimeFormat(language.value, {
+  const format = new Intl.DateTimeFormat(locale(), {
     dateStyle: "full",
     ...(isDay ? {} : { timeStyle: "short" }),
   });

@@ -1,7 +1,7 @@
 // What became of a message that was sent: one line for each recipient.
 
 import { useEffect, useState } from "preact/hooks";
-import { language } from "../i18n/index.ts";
+import { locale } from "../i18n/index.ts";
 import { t } from "../i18n/t.ts";
 import { jmap } from "../jmap/client.ts";
 import { onStates } from "../jmap/push.ts";
@@ -19,7 +19,7 @@ interface Fate {
 }
 
 export function tellFate(time: DeliveryTime | undefined, delivered: string | undefined, reply: string): Fate {
-  const when = time?.at ? mediumDate(time.at, language.value, new Date()) : "";
+  const when = time?.at ? mediumDate(time.at, locale(), new Date()) : "";
   if (delivered === "no")
     return { icon: "warning", kind: "bad", text: t("delivery.failed", { reason: time?.reply || reply }) };
   if (delivered === "yes" || /^(delivered|relayed|sent)/.test(time?.outcome ?? "")) {
@@ -50,7 +50,7 @@ export function Delivery({ emailId }: { emailId: Id }) {
       {latest.undoStatus === "pending" && (
         <p>
           <Icon name="clock" size={16} />
-          {t("delivery.pending", { when: mediumDate(latest.sendAt, language.value, new Date()) })}
+          {t("delivery.pending", { when: mediumDate(latest.sendAt, locale(), new Date()) })}
           <Button size="small" onClick={() => void stop(latest.id)}>
             {t("delivery.undo")}
           </Button>

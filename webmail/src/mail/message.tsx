@@ -2,7 +2,7 @@
 // without scripts and without our origin (/view); nothing of it gets into this page.
 
 import { useEffect, useState } from "preact/hooks";
-import { language } from "../i18n/index.ts";
+import { locale } from "../i18n/index.ts";
 import { t } from "../i18n/t.ts";
 import { jmap } from "../jmap/client.ts";
 import type { EmailAddress, EmailSummary } from "../jmap/types.ts";
@@ -35,7 +35,7 @@ export function Message({ email, isLast }: { email: EmailSummary; isLast: boolea
       id={`message-${email.id}`}
       class={names.filter(Boolean).join(" ")}
       tabIndex={-1}
-      aria-label={`${fullName(email.from?.[0] ?? { name: "", email: "?" })}, ${mediumDate(email.receivedAt, language.value, new Date())}`}
+      aria-label={`${fullName(email.from?.[0] ?? { name: "", email: "?" })}, ${mediumDate(email.receivedAt, locale(), new Date())}`}
     >
       {isOpen ? <OpenMessage email={email} /> : <FoldedMessage email={email} />}
     </section>
@@ -51,7 +51,7 @@ function FoldedMessage({ email }: { email: EmailSummary }) {
       {"$draft" in email.keywords && <span class="row-draft">{t("list.draft")}</span>}
       <span class="message-preview">{email.preview}</span>
       {email.hasAttachment && <Icon name="attach" size={14} />}
-      <time dateTime={email.receivedAt}>{mediumDate(email.receivedAt, language.value, new Date())}</time>
+      <time dateTime={email.receivedAt}>{mediumDate(email.receivedAt, locale(), new Date())}</time>
     </button>
   );
 }
@@ -125,8 +125,8 @@ function MessageHead({ email, details }: { email: EmailSummary; details: Details
         </button>
       </div>
       <div class="message-tools">
-        <time dateTime={email.receivedAt} data-tooltip={longDate(email.receivedAt, language.value)}>
-          {mediumDate(email.receivedAt, language.value, new Date())}
+        <time dateTime={email.receivedAt} data-tooltip={longDate(email.receivedAt, locale())}>
+          {mediumDate(email.receivedAt, locale(), new Date())}
         </time>
         <MessageTools email={email} details={details} />
       </div>
@@ -222,7 +222,7 @@ function HeadFields({ email, details }: { email: EmailSummary; details: Details 
       )}
       <div>
         <dt>{t("read.date")}</dt>
-        <dd>{longDate(details?.sentAt ?? email.receivedAt, language.value)}</dd>
+        <dd>{longDate(details?.sentAt ?? email.receivedAt, locale())}</dd>
       </div>
     </dl>
   );

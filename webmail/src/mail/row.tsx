@@ -2,7 +2,7 @@
 
 import { computed, signal, useComputed } from "@preact/signals";
 import type { ComponentChildren } from "preact";
-import { language } from "../i18n/index.ts";
+import { locale } from "../i18n/index.ts";
 import { t } from "../i18n/t.ts";
 import type { EmailSummary, Id } from "../jmap/types.ts";
 import { emailSignal, emailsOf } from "../state/emails.ts";
@@ -101,7 +101,7 @@ function FullRow({ index, id, email }: { index: number; id: Id; email: EmailSumm
                 <Icon name="attach" size={14} />
               </span>
             )}
-            <time dateTime={email.receivedAt}>{shortDate(email.receivedAt, language.value, new Date())}</time>
+            <time dateTime={email.receivedAt}>{shortDate(email.receivedAt, locale(), new Date())}</time>
           </span>
         </span>
         <RowWords id={id} email={email} subject={subject} />

@@ -2,6 +2,7 @@
 
 import { signal } from "@preact/signals";
 import { useState } from "preact/hooks";
+import { locale } from "../i18n/index.ts";
 import { t } from "../i18n/t.ts";
 import type { Id, Mailbox } from "../jmap/types.ts";
 import { writeValue } from "../search/parse.ts";
@@ -176,7 +177,7 @@ function MailboxRow({ row }: { row: TreeRow }) {
         <span class="side-name">{name}</span>
         {count > 0 && (
           <span class="side-count">
-            {count.toLocaleString()}
+            {count.toLocaleString(locale())}
             {!isWhole && <span class="unseen"> {t("list.unread")}</span>}
           </span>
         )}

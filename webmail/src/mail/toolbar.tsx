@@ -1,5 +1,6 @@
 // The bar above the list: the name of the mailbox, or what can be done with the rows that are chosen.
 
+import { locale } from "../i18n/index.ts";
 import { t } from "../i18n/t.ts";
 import { peekEmail } from "../state/emails.ts";
 import { follow, list, total } from "../state/list.ts";
@@ -60,7 +61,7 @@ function PlainBar({ name }: { name: string }) {
   return (
     <>
       <h1>{name}</h1>
-      <span class="list-total">{total.value > 0 && total.value.toLocaleString()}</span>
+      <span class="list-total">{total.value > 0 && total.value.toLocaleString(locale())}</span>
       {search && <SaveSearch search={search} />}
       {isLast && total.value > 0 && (
         <Button kind="plain" size="small" onClick={() => void act.empty(mailbox, nameOf(mailbox))}>
