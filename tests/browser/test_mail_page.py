@@ -325,6 +325,24 @@ def test_new_mail_appears_by_itself(open_page: OpenPage, home: Home) -> None:
     expect(row(page, "Just in")).to_have_class(re.compile("unread"))
 
 
+def test_of_two_tabs_one_listens_and_when_it_is_closed_the_other(open_page: OpenPage, home: Home) -> None:
+    first = open_page()
+    expect(row(first, "Spring fair")).to_be_visible()
+    streams: list[str] = []
+    first.context.on("request", lambda request: streams.append(request.url) if "eventsource" in request.url else None)
+    second = first.context.new_page()
+    second.goto(home.url + "/mail/inbox")
+    expect(row(second, "Spring fair")).to_be_visible()
+    send(home, "Told to both")
+    expect(row(first, "Told to both")).to_be_visible()
+    expect(row(second, "Told to both")).to_be_visible()
+    assert streams == []
+    with second.expect_request("**/jmap/eventsource*"):
+        first.close()
+    send(home, "Told to the heir")
+    expect(row(second, "Told to the heir")).to_be_visible()
+
+
 def test_a_phone_shows_one_pane_at_a_time(open_page: OpenPage, keep_shot: KeepShot) -> None:
     page = open_page(viewport=(390, 844), has_touch=True)
     expect(row(page, "Spring fair")).to_be_visible()
