@@ -56,19 +56,21 @@ export function Delivery({ emailId }: { emailId: Id }) {
           </Button>
         </p>
       )}
-      <ul>
-        {recipients.map((recipient) => {
-          const status = latest.deliveryStatus?.[recipient];
-          const fate = tellFate(latest.deliveryTimes?.[recipient], status?.delivered, status?.smtpReply ?? "");
-          return (
-            <li key={recipient} class={fate.kind}>
-              <Icon name={fate.icon} size={16} />
-              <span>{recipient}</span>
-              <span class="fate">{fate.text}</span>
-            </li>
-          );
-        })}
-      </ul>
+      {recipients.length > 0 && (
+        <ul>
+          {recipients.map((recipient) => {
+            const status = latest.deliveryStatus?.[recipient];
+            const fate = tellFate(latest.deliveryTimes?.[recipient], status?.delivered, status?.smtpReply ?? "");
+            return (
+              <li key={recipient} class={fate.kind}>
+                <Icon name={fate.icon} size={16} />
+                <span>{recipient}</span>
+                <span class="fate">{fate.text}</span>
+              </li>
+            );
+          })}
+        </ul>
+      )}
     </section>
   );
 }
