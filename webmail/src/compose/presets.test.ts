@@ -42,3 +42,8 @@ test("a date field is written and read in local time; what is past is none", () 
 test("a time on the wire has no fraction", () => {
   assert.equal(toUtcDate(new Date(Date.UTC(2026, 0, 2, 3, 4, 5, 678))), "2026-01-02T03:04:05Z");
 });
+
+test("times to come back are offered in their order", () => {
+  const names = planSnoozeTimes(new Date(2026, 10, 24, 16, 3)).map((one) => one.name);
+  assert.deepEqual(names.slice(0, 3), ["thisEvening", "laterToday", "tomorrowMorning"]);
+});

@@ -39,6 +39,7 @@ export function planSnoozeTimes(now: Date): Preset[] {
   presets.push(...planEvening(now), { name: "tomorrowMorning", at: atHour(now, 8, 1) });
   if (now.getDay() >= 1 && now.getDay() <= 5) presets.push({ name: "weekend", at: atHour(now, 9, daysUntil(now, 6)) });
   presets.push({ name: "nextWeek", at: atHour(now, 8, daysUntil(now, 1)) });
+  presets.sort((one, other) => +one.at - +other.at);
   return presets.filter((one, at) => presets.findIndex((other) => +other.at === +one.at) === at);
 }
 
