@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import signal
 import socket
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
@@ -85,8 +86,11 @@ async def open_house(directory: Path) -> AsyncIterator[House]:
 
 async def _serve(directory: Path) -> None:
     async with open_house(directory) as house:
+        over = asyncio.Event()
+        for number in (signal.SIGTERM, signal.SIGINT):  # the server ends with us
+            asyncio.get_running_loop().add_signal_handler(number, over.set)
         print(f"{house.url} {ANN} {house.password()}", flush=True)
-        await asyncio.Event().wait()
+        await over.wait()
 
 
 if __name__ == "__main__":
