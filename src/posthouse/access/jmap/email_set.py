@@ -23,12 +23,11 @@ from posthouse.access.jmap.outcome import SetOutcome
 from posthouse.message.mailbox import EmailId, MailboxId, ModSeq, Role
 from posthouse.message.objectids import find_email
 from posthouse.ports.store import Fields, FlagDelta, NoSuchMailbox, StoreRefusal
-from posthouse.protocol.jmap.arguments import SetArguments, check_state, read_arguments
+from posthouse.protocol.jmap.arguments import SetArguments, read_arguments
 from posthouse.protocol.jmap.errors import RecordRefused, SetErrorType, refuse_record
 from posthouse.protocol.jmap.execution import Answer
 from posthouse.protocol.jmap.ids import resolve_id
 from posthouse.protocol.jmap.json import JsonObject
-from posthouse.protocol.jmap.limits import check_set_size
 
 _SHOWN = ("id", "blobId", "threadId", "mailboxIds", "keywords", "size", "receivedAt")
 _ALSO = frozenset({*CONVENIENT, "preview", "hasAttachment"})  # which a patch may name with the value they have
@@ -37,10 +36,8 @@ _LARGE = 256 * 1024  # octets of blobs from which on a message is put together b
 
 async def set_emails(call: Call) -> Answer:
     asked = read_arguments(SetArguments, call.arguments)
-    owner = call.check_account(asked.account_id)
-    check_set_size(asked.size, call.parts.limits)
-    store, old_state = call.parts.store, await call.state()
-    check_state(asked.if_in_state, old_state)
+    old_state = write_state(await call.begin_set(asked))
+    owner, store = call.owner, call.parts.store
     work = _Work(call, {box.id: box for box in await store.mailboxes.list_all(owner)})
     await work.create(asked.create or {})
     await work.update(asked.update or {}, frozenset(asked.destroy or ()))

@@ -32,12 +32,11 @@ from posthouse.ports.store import (
     StoreRefusal,
     TooMany,
 )
-from posthouse.protocol.jmap.arguments import check_state, read_arguments
+from posthouse.protocol.jmap.arguments import read_arguments
 from posthouse.protocol.jmap.errors import RecordRefused, SetErrorType, invalid_properties, refuse_record
 from posthouse.protocol.jmap.execution import Answer
 from posthouse.protocol.jmap.ids import resolve_id
 from posthouse.protocol.jmap.json import JsonObject
-from posthouse.protocol.jmap.limits import check_set_size
 from posthouse.protocol.jmap.ordering import order_creates
 
 _TOP = MailboxId(0)
@@ -47,10 +46,7 @@ _NO_COUNTS = ThreadCounts()
 
 async def set_mailboxes(call: Call) -> Answer:
     asked = read_arguments(MailboxSetArguments, call.arguments)
-    owner = call.check_account(asked.account_id)
-    check_set_size(asked.size, call.parts.limits)
-    old_state = await call.state()
-    check_state(asked.if_in_state, old_state)
+    owner, old_state = call.owner, write_state(await call.begin_set(asked))
     work = _Work(call, owner, {box.id: box for box in await call.parts.store.mailboxes.list_all(owner)})
     await work.create(asked.create or {})
     await work.update(asked.update or {}, frozenset(asked.destroy or ()))

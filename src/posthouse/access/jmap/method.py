@@ -25,10 +25,11 @@ from posthouse.ports.records import Records
 from posthouse.ports.sending import EmailSending
 from posthouse.ports.store import Store
 from posthouse.ports.uploads import Uploads
+from posthouse.protocol.jmap.arguments import SetArguments, check_state
 from posthouse.protocol.jmap.errors import ErrorType, MethodError
 from posthouse.protocol.jmap.execution import Answer
 from posthouse.protocol.jmap.json import JsonObject
-from posthouse.protocol.jmap.limits import CoreLimits
+from posthouse.protocol.jmap.limits import CoreLimits, check_set_size
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +85,16 @@ class Call:
     def check_scope(self, scope: Scope) -> None:
         if scope not in self.login.scopes:
             raise MethodError(ErrorType.FORBIDDEN, f"This password is not for that: {scope}")
+
+    async def begin_set(self, asked: SetArguments) -> ModSeq:
+        """What every /set looks at first (RFC 8620 §5.3): the account, how much it is, `ifInState`. The state it begins
+        from.
+        """
+        owner = self.check_account(asked.account_id)
+        check_set_size(asked.size, self.parts.limits)
+        modseq = await self.parts.store.changes.modseq(owner)
+        check_state(asked.if_in_state, write_state(modseq))
+        return modseq
 
     async def state(self) -> str:
         return write_state(await self.parts.store.changes.modseq(self.owner))

@@ -20,7 +20,6 @@ from posthouse.protocol.jmap.arguments import (
     ChangesArguments,
     GetArguments,
     SetArguments,
-    check_state,
     pick_properties,
     read_arguments,
 )
@@ -35,7 +34,7 @@ from posthouse.protocol.jmap.errors import (
 )
 from posthouse.protocol.jmap.ids import resolve_id
 from posthouse.protocol.jmap.json import JsonObject
-from posthouse.protocol.jmap.limits import check_get_size, check_set_size
+from posthouse.protocol.jmap.limits import check_get_size
 from posthouse.protocol.jmap.patches import apply_patch
 from posthouse.protocol.jmap.responses import ChangesResponse, GetResponse, SetResponse
 
@@ -170,10 +169,8 @@ async def set_records(call: Call, rules: Rules) -> SetResponse:
 async def plan_set(call: Call, rules: Rules) -> SetPlan:
     """Nothing is changed yet. Raises MethodError."""
     arguments = read_arguments(SetArguments, call.arguments)
-    owner, kind = call.check_account(arguments.account_id), rules.type
-    check_set_size(arguments.size, call.parts.limits)
-    before = await call.parts.store.changes.modseq(owner)
-    check_state(arguments.if_in_state, write_state(before))
+    before = await call.begin_set(arguments)
+    owner, kind = call.owner, rules.type
     plan = SetPlan(arguments, before)
     named = {text: kind.find(resolve_id(text, call.created)) for text in _named(arguments)}
     wanted = [number for number in named.values() if number is not None]

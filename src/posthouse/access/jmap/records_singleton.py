@@ -17,7 +17,6 @@ from posthouse.ports.store_errors import TooMany
 from posthouse.protocol.jmap.arguments import (
     GetArguments,
     SetArguments,
-    check_state,
     pick_properties,
     read_arguments,
 )
@@ -29,7 +28,7 @@ from posthouse.protocol.jmap.errors import (
     refuse_record,
 )
 from posthouse.protocol.jmap.json import JsonObject
-from posthouse.protocol.jmap.limits import check_get_size, check_set_size
+from posthouse.protocol.jmap.limits import check_get_size
 from posthouse.protocol.jmap.patches import apply_patch
 from posthouse.protocol.jmap.responses import GetResponse, SetResponse
 
@@ -81,10 +80,7 @@ async def get_singleton(call: Call, singleton: Singleton) -> GetResponse:
 
 async def set_singleton(call: Call, singleton: Singleton) -> SetResponse:
     arguments = read_arguments(SetArguments, call.arguments)
-    owner = call.check_account(arguments.account_id)
-    check_set_size(arguments.size, call.parts.limits)
-    before = await call.parts.store.changes.modseq(owner)
-    check_state(arguments.if_in_state, write_state(before))
+    before = await call.begin_set(arguments)
     not_updated = dict.fromkeys(arguments.update or (), _NOT_FOUND)
     old, now, updated = before, before, False
     if arguments.update and ID in arguments.update:

@@ -28,7 +28,7 @@ from posthouse.message.mailbox import AccountId, EmailId, SubmissionId
 from posthouse.message.objectids import find_email, find_submission, name_email, name_submission
 from posthouse.ports.sending import EmailWish, SendFault, SendRefused
 from posthouse.ports.store import EmailRow, Fields, Submission, SubmissionState
-from posthouse.protocol.jmap.arguments import check_state, read_arguments
+from posthouse.protocol.jmap.arguments import read_arguments
 from posthouse.protocol.jmap.errors import (
     MethodError,
     RecordRefused,
@@ -40,7 +40,6 @@ from posthouse.protocol.jmap.errors import (
 from posthouse.protocol.jmap.execution import Answer
 from posthouse.protocol.jmap.ids import resolve_id
 from posthouse.protocol.jmap.json import JsonObject
-from posthouse.protocol.jmap.limits import check_set_size
 
 _FAULTS: Mapping[SendFault, SetErrorType] = {
     SendFault.SENDER: SetErrorType.FORBIDDEN_MAIL_FROM,
@@ -53,10 +52,7 @@ _FAULTS: Mapping[SendFault, SetErrorType] = {
 
 async def set_submissions(call: Call) -> Answer:
     asked = read_arguments(SubmissionSetArguments, call.arguments)
-    owner = call.check_account(asked.account_id)
-    check_set_size(asked.size, call.parts.limits)
-    old_state = await call.state()
-    check_state(asked.if_in_state, old_state)
+    owner, old_state = call.owner, write_state(await call.begin_set(asked))
     work = _Work(call, owner)
     await work.create(asked.create or {})
     await work.update(asked.update or {}, frozenset(asked.destroy or ()))
