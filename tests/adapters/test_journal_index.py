@@ -100,3 +100,19 @@ def test_an_index_that_cannot_be_written_is_done_without(tmp_path: Path, index: 
     (tmp_path / "index.db").mkdir()
     index.catch_up()
     assert find_steps(index, ID) == ["received", "deferred", "relayed"]
+
+
+def test_beside_the_server_only_hours_that_are_over_are_indexed(tmp_path: Path) -> None:
+    write_journal(tmp_path)
+    index = JournalIndex(tmp_path)
+    index.catch_up(only_closed=True)
+    assert find_steps(index, ID) == []
+    tend_journal(tmp_path, NOON + 2 * HOUR + 600, 30 * 86400, 1 << 30, lambda: index.catch_up(only_closed=True))
+    assert find_steps(index, ID) == ["received", "deferred"]
+
+
+def test_two_who_index_the_same_file_do_not_quarrel(tmp_path: Path) -> None:
+    write_journal(tmp_path)
+    first, second = JournalIndex(tmp_path), JournalIndex(tmp_path)
+    first.catch_up(lambda done, total: second.catch_up() if not done else None)
+    assert find_steps(first, ID) == find_steps(second, ID) == ["received", "deferred", "relayed"]

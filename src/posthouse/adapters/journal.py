@@ -20,7 +20,7 @@ import shutil
 import struct
 import time
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from operator import itemgetter
 from pathlib import Path
 
@@ -151,14 +151,17 @@ def read_lines(path: Path, offset: int = 0) -> Iterator[bytes]:
         return
 
 
-def tend_journal(root: Path, now: float, keep_s: float, max_octets: int) -> None:
-    """Compress hours that are over, remove those beyond the age and then the oldest beyond the size."""
+def tend_journal(
+    root: Path, now: float, keep_s: float, max_octets: int, then: Callable[[], None] = lambda: None
+) -> None:
+    """Compress hours that are over, remove those beyond the age and then the oldest beyond the size; `then` follows
+    in the same turn."""
     root.mkdir(parents=True, exist_ok=True)
     with _take_turn(root) as is_ours:
         if not is_ours:
             return
         for path in root.glob("*/*.log"):
-            if _end_of(path) + SETTLE_S < now:
+            if is_over(path, now):
                 _compress(path)
         files = list_files(root)
         total = sum(path.stat().st_size for path in files)
@@ -167,6 +170,7 @@ def tend_journal(root: Path, now: float, keep_s: float, max_octets: int) -> None
                 break
             total -= path.stat().st_size
             path.unlink()
+        then()
 
 
 @contextlib.contextmanager
@@ -179,6 +183,11 @@ def _take_turn(root: Path) -> Iterator[bool]:
         yield False
     finally:
         os.close(descriptor)
+
+
+def is_over(path: Path, now: float) -> bool:
+    """Nothing is written to it any more."""
+    return _end_of(path) + SETTLE_S < now
 
 
 def _end_of(path: Path) -> float:

@@ -1,4 +1,4 @@
-"""Compresses closed hours of the journal, removes old ones, and keeps its index up: once an hour, beside the server.
+"""Compresses closed hours of the journal, removes old ones, and indexes them: once an hour, beside the server.
 
 Done in a short process of its own with low priority, because decoding a busy hour takes seconds of the interpreter
 that a worker needs for mail. Any worker may start it; a lock lets one at a time do the work. A crash in between is
@@ -14,7 +14,7 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from posthouse.adapters.journal import SETTLE_S, list_files, tend_journal
+from posthouse.adapters.journal import SETTLE_S, is_over, list_files, tend_journal
 from posthouse.adapters.sqlite.journal_index import JournalIndex
 from posthouse.config.settings import Settings
 from posthouse.ports.clock import Clock
@@ -36,7 +36,7 @@ async def tend_forever(settings: Settings, clock: Clock, log: Log, worker: int) 
     wait_s = offset_s
     while True:
         await asyncio.sleep(wait_s)
-        if list_files(root):
+        if any(is_over(path, clock.now()) for path in list_files(root)):
             await tend_once(root, settings, log)
         wait_s = seconds_to_next(clock.now(), offset_s)
 
@@ -60,9 +60,8 @@ def main(arguments: Sequence[str]) -> int:
     root, keep, size = arguments
     os.umask(0o077)
     os.nice(NICENESS)
-    tend_journal(Path(root), time.time(), float(keep), int(size))
     index = JournalIndex(Path(root))
-    index.catch_up()
+    tend_journal(Path(root), time.time(), float(keep), int(size), lambda: index.catch_up(only_closed=True))
     index.close()
     return 0
 

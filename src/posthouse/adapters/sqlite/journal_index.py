@@ -27,7 +27,9 @@ CREATE TABLE terms (hash INTEGER NOT NULL, file INTEGER NOT NULL, PRIMARY KEY (h
 """
 _FIND_FILES = "SELECT DISTINCT name FROM terms JOIN files ON number = file WHERE hash = ?"
 _READ_FILES = "SELECT name, number, octets FROM files"
-_ADD_FILE = "INSERT INTO files (name, octets) VALUES (?, 0) RETURNING number"
+_ADD_FILE = """
+INSERT INTO files (name, octets) VALUES (?, 0) ON CONFLICT (name) DO UPDATE SET name = name RETURNING number
+"""
 _ADD_TERM = "INSERT OR IGNORE INTO terms (hash, file) VALUES (?, ?)"
 _NOTE_OCTETS = "UPDATE files SET octets = ? WHERE number = ?"
 _FORGET_TERMS = "DELETE FROM terms WHERE file = ?"
@@ -54,20 +56,24 @@ class JournalIndex:
                 records.extend(_scan(path, wanted))
         return sorted(records, key=_read_time)
 
-    def catch_up(self, on_progress: Callable[[int, int], None] = lambda done, total: None) -> None:
+    def catch_up(
+        self, on_progress: Callable[[int, int], None] = lambda done, total: None, *, only_closed: bool = False
+    ) -> None:
         """Index what the journal has and the index has not; forget files that are gone."""
         try:
-            self._catch_up(on_progress)
+            self._catch_up(on_progress, only_closed)
         except (apsw.FullError, apsw.IOError, apsw.ReadOnlyError, apsw.CantOpenError, apsw.BusyError):
             self._is_usable = False
 
-    def _catch_up(self, on_progress: Callable[[int, int], None]) -> None:
+    def _catch_up(self, on_progress: Callable[[int, int], None], only_closed: bool) -> None:
         connection = self._open()
         known = {str(name): (int(number), int(octets)) for name, number, octets in connection.execute(_READ_FILES)}
         paths = list_files(self._root)
         for done, path in enumerate(paths):
             on_progress(done, len(paths))
-            self._index_file(connection, path, known.pop(_name_of(path), None))
+            file = known.pop(_name_of(path), None)
+            if path.suffix == ".gz" or not only_closed:
+                self._index_file(connection, path, file)
         for number, _ in known.values():
             with connection:
                 connection.execute(_FORGET_TERMS, (number,))
