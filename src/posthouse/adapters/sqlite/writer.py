@@ -29,6 +29,8 @@ from posthouse.ports.spool import SpoolBroken, SpoolError, SpoolFull
 T = TypeVar("T")
 
 _BATCH_WORKS = 512  # more would make the first of them wait for the last
+_BEGIN_GATHERING = 2.5  # works in a commit, on average: several senders at once
+_GO_ON_GATHERING = 3.0  # fewer than that are not worth waiting for
 _SMALL_WAL_OCTETS = 1 << 20
 _TRUNCATE_WAIT_MS = 50
 _VACUUM_PAGES = 256
@@ -155,8 +157,37 @@ class WriterLimits:
     max_octets: int = 64 << 20
     checkpoint_octets: int = 16 << 20
     truncate_octets: int = 64 << 20
+    gather_s: float = 0.0015  # from one commit to the next, while many come at once
     idle_s: float = 0.2  # then a larger WAL is checkpointed
     long_idle_s: float = 1.0  # then any, and free pages are given back
+
+
+class Crowd:
+    """Whether to let works gather before a commit. What a commit costs hardly depends on what is in it, so under load
+    fewer of them leave more time for mail; but a few senders, each of whom waits for its answer, would only be held up.
+    """
+
+    __slots__ = ("_average", "_began", "_gather_s", "_is_crowded")
+
+    def __init__(self, gather_s: float) -> None:
+        self._gather_s = gather_s
+        self._began = 0.0
+        self._average = 0.0
+        self._is_crowded = False
+
+    def wait_s(self, now: float) -> float:
+        """Before the next commit begins."""
+        return max(0.0, self._began + self._gather_s - now) if self._is_crowded else 0.0
+
+    def note(self, now: float, works: int) -> None:
+        """A commit begins."""
+        self._began = now
+        self._average += (works - self._average) / 8
+        if self._is_crowded:
+            if self._average < _GO_ON_GATHERING:
+                self._is_crowded, self._average = False, 0.0
+        elif self._average >= _BEGIN_GATHERING:
+            self._is_crowded, self._average = True, 2 * _GO_ON_GATHERING
 
 
 class Writer(Generic[W]):
@@ -187,6 +218,7 @@ class Writer(Generic[W]):
         self._written_pages = 0
         self._checkpoint_at = limits.checkpoint_octets
         self._is_closed = False
+        self._crowd = Crowd(limits.gather_s)
         self._is_inside = False  # of the gate; the thread's
         self.is_broken = False
         self.figures = WriterFigures()
@@ -266,9 +298,12 @@ class Writer(Generic[W]):
                 continue
             if works is None:
                 break
+            if wait_s := self._crowd.wait_s(time.monotonic()):
+                time.sleep(wait_s)
             with contextlib.suppress(Exception):  # whatever it is, it comes again where every future hears of it
                 self._enter()
             is_open = self._gather(works)  # what came while another process wrote belongs to this commit
+            self._crowd.note(time.monotonic(), len(works))
             for start in range(0, len(works), _BATCH_WORKS):
                 self._commit_and_tell(works[start : start + _BATCH_WORKS])
             self._leave()
