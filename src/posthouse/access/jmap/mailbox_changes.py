@@ -71,6 +71,8 @@ def read_mailbox_change(
     wish = _read(owner, changed, created)
     if mailbox.role is Role.INBOX and (wish.name, wish.parent, wish.role) != (mailbox.name, None, Role.INBOX):
         raise invalid_properties(sorted(names & {"name", "parentId", "role"}), "The inbox stays what it is")
+    if wish.role is not mailbox.role and Role.SCHEDULED in (wish.role, mailbox.role):
+        raise invalid_properties(["role"], "Mail waits in Scheduled, and is sent from there")
     return _check(wish, mailbox, mailboxes)
 
 
@@ -78,6 +80,8 @@ def check_removal(mailbox: Mailbox, mailboxes: Collection[Mailbox], *, removes_e
     """RFC 8621 §2.5. Raises RecordRefused."""
     if mailbox.role is Role.INBOX:
         raise refuse_record(SetErrorType.FORBIDDEN, "The inbox stays")
+    if mailbox.role is Role.SCHEDULED:
+        raise refuse_record(SetErrorType.FORBIDDEN, "Mail waits in it to be sent; move it out to take it back")
     if any(other.parent == mailbox.id for other in mailboxes):
         raise refuse_record(SetErrorType.MAILBOX_HAS_CHILD)
     if not removes_emails and mailbox.total > mailbox.deleted:

@@ -2,7 +2,7 @@
 
 Each record is a transaction of the store or two (what is made with a place in the order, or not subscribed to). A
 record that is refused changes nothing. Creates go in the order in which they refer to each other, children are removed
-before their parents. Mail that leaves Scheduled with its mailbox is taken back (msa).
+before their parents.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from posthouse.access.jmap.mailbox_changes import (
     read_mailbox_change,
 )
 from posthouse.access.jmap.mailboxes import DEFAULT_PROPERTIES, ThreadCounts, make_mailbox
-from posthouse.access.jmap.method import Call, read_state, write_state
+from posthouse.access.jmap.method import Call, write_state
 from posthouse.access.jmap.outcome import SetOutcome
 from posthouse.message.mailbox import AccountId, Mailbox, MailboxId, Role
 from posthouse.message.objectids import find_mailbox, name_mailbox
@@ -51,8 +51,6 @@ async def set_mailboxes(call: Call) -> Answer:
     await work.create(asked.create or {})
     await work.update(asked.update or {}, frozenset(asked.destroy or ()))
     await work.destroy(asked.destroy or (), removes_emails=asked.on_destroy_remove_emails)
-    if work.has_removed_scheduled:
-        await call.parts.sending.note_removed(owner, read_state(old_state))
     return work.outcome.respond(asked.account_id, old_state, write_state(await call.parts.store.changes.modseq(owner)))
 
 
@@ -63,7 +61,6 @@ class _Work:
         self._call, self._owner, self._mailboxes = call, owner, mailboxes
         self._ports = call.parts.store.mailboxes
         self.outcome = SetOutcome()
-        self.has_removed_scheduled = False
 
     # -- create
 
@@ -96,9 +93,10 @@ class _Work:
     async def update(self, patches: Mapping[str, JsonObject], destroyed: frozenset[str]) -> None:
         for text, patch in patches.items():
             try:
+                mailbox = self._find(text)
                 if text in destroyed:
                     raise refuse_record(SetErrorType.WILL_DESTROY)
-                await self._update_one(self._find(text), patch)
+                await self._update_one(mailbox, patch)
                 self.outcome.updated[text] = None
             except RecordRefused as refused:
                 self.outcome.not_updated[text] = refused.error
@@ -152,7 +150,6 @@ class _Work:
         except StoreRefusal as refusal:
             raise _tell(refusal) from None
         del self._mailboxes[mailbox.id]
-        self.has_removed_scheduled |= mailbox.role is Role.SCHEDULED
 
 
 def _parent_of(record: JsonObject) -> str | None:

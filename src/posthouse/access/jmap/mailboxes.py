@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import msgspec
 
 from posthouse.message.casemap import fold_case
-from posthouse.message.mailbox import AccountId, Mailbox, MailboxId
+from posthouse.message.mailbox import AccountId, Mailbox, MailboxId, Role
 from posthouse.message.objectids import find_mailbox, name_mailbox
 from posthouse.protocol.jmap.arguments import (
     Comparator,
@@ -53,7 +53,10 @@ _RIGHTS = {
     "mayDelete": "x",
     "maySubmit": "p",
 }
-_OF_INBOX = ("mayRename", "mayDelete")  # nobody may (ports/store.py)
+_FORBIDDEN: Mapping[Role, tuple[str, ...]] = {  # to everybody (ports/store.py, mailbox_changes.py)
+    Role.INBOX: ("mayRename", "mayDelete"),
+    Role.SCHEDULED: ("mayDelete",),
+}
 _SORTS: Mapping[str, Callable[[Mailbox], tuple[int, str]]] = {
     "sortOrder": lambda mailbox: (mailbox.sort_order, ""),
     "name": lambda mailbox: (0, fold_case(mailbox.name)),
@@ -122,7 +125,7 @@ def _write_count(mailbox: Mailbox, counts: ThreadCounts, name: str) -> int:
 def write_rights(mailbox: Mailbox, rights: str) -> dict[str, bool]:
     """MailboxRights."""
     told = {name: all(right in rights for right in needed) for name, needed in _RIGHTS.items()}
-    return told | dict.fromkeys(_OF_INBOX, False) if mailbox.role == "inbox" else told
+    return told | dict.fromkeys(_FORBIDDEN.get(mailbox.role, ()), False) if mailbox.role is not None else told
 
 
 # -- query
