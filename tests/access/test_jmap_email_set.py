@@ -250,6 +250,8 @@ async def test_what_is_destroyed_is_not_updated(room: Room) -> None:
     one = await room.deliver()
     told = await room.call("Email/set", update={one: {"keywords/$seen": True}}, destroy=[one])
     assert (told["notUpdated"][one]["type"], told["destroyed"]) == ("willDestroy", [one])
+    told = await room.call("Email/set", update={"M1-999": {"keywords/$seen": True}}, destroy=["M1-999"])
+    assert told["notUpdated"]["M1-999"]["type"] == told["notDestroyed"]["M1-999"]["type"] == "notFound"
 
 
 async def test_creation_ids_stand_for_what_was_created(room: Room) -> None:

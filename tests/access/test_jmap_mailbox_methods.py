@@ -184,7 +184,9 @@ async def test_states_that_are_none_or_too_old(desk: Desk) -> None:
     since = await state(desk)
     await desk.add(letter("three"))
     desk.memory.forget_changes(ALICE.id, await desk.store.changes.modseq(ALICE.id))
-    for old in (since, "x", "", "99999999999999999999"):
+    now = await state(desk)
+    later = str(int(now) + 1)
+    for old in (since, "x", "", "99999999999999999999", f"0{now}", f"+{now}", f" {now}", f"{now} ", "00", later):
         assert await desk.fail("Mailbox/changes", sinceState=old) == "cannotCalculateChanges"
 
 
@@ -368,6 +370,8 @@ async def test_what_will_be_destroyed_is_not_changed_before(desk: Desk) -> None:
     box = await make(desk, "Box")
     told = await desk.call("Mailbox/set", update={box: {"name": "x"}}, destroy=[box])
     assert (told["notUpdated"][box]["type"], told["destroyed"]) == ("willDestroy", [box])
+    told = await desk.call("Mailbox/set", update={"F7-99": {"name": "x"}}, destroy=["F7-99"])
+    assert (told["notUpdated"]["F7-99"]["type"], told["notDestroyed"]["F7-99"]["type"]) == ("notFound", "notFound")
 
 
 async def test_another_state_than_expected_changes_nothing(desk: Desk) -> None:

@@ -200,6 +200,8 @@ async def test_one_that_goes_in_the_same_call_is_not_updated() -> None:
     assert told["notUpdated"][name]["type"] == "willDestroy"
     assert told["destroyed"] == [name]
     assert await lab.list_ids() == []
+    told = await lab.call("PushSubscription/set", update={"P99": {"types": None}}, destroy=["P99"])
+    assert told["notUpdated"]["P99"]["type"] == told["notDestroyed"]["P99"]["type"] == "notFound"
 
 
 async def test_an_account_has_only_so_many() -> None:

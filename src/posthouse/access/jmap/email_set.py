@@ -98,11 +98,11 @@ class _Work:
         moves: dict[str, _Move] = {}
         for text, patch in patches.items():
             try:
-                if text in destroyed:
-                    raise refuse_record(SetErrorType.WILL_DESTROY)
                 email = self._find(text)
                 if email not in current:
                     raise refuse_record(SetErrorType.NOT_FOUND)
+                if text in destroyed:
+                    raise refuse_record(SetErrorType.WILL_DESTROY)
                 moves[text] = self._plan(email, current[email], patch)
             except RecordRefused as refused:
                 self.outcome.not_updated[text] = refused.error

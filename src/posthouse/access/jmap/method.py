@@ -31,6 +31,8 @@ from posthouse.protocol.jmap.execution import Answer
 from posthouse.protocol.jmap.json import JsonObject
 from posthouse.protocol.jmap.limits import CoreLimits, check_set_size
 
+_MAX_DIGITS = 18
+
 
 @dataclass(frozen=True, slots=True)
 class JmapParts:
@@ -116,7 +118,7 @@ def write_state(modseq: ModSeq) -> str:
 
 
 def read_state(text: str) -> ModSeq:
-    """Raises cannotCalculateChanges for what is no state of ours."""
-    if not text.isascii() or not text.isdigit() or len(text) > 18:
+    """Raises cannotCalculateChanges for what is no state of ours, exactly as we write it."""
+    if not text.isascii() or not text.isdigit() or len(text) > _MAX_DIGITS or (text[0] == "0" and text != "0"):
         raise MethodError(ErrorType.CANNOT_CALCULATE_CHANGES)
     return ModSeq(int(text))

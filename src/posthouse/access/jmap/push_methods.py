@@ -140,9 +140,11 @@ class PushMethods:
         for text, patch in (arguments.update or {}).items():
             name = _resolve(call, text)
             try:
+                record, kept = await _find(call, name)
                 if name in going:
                     raise refuse_record(SetErrorType.WILL_DESTROY)
-                response.updated = {**(response.updated or {}), name: await self._update(call, name, patch)}
+                told = await self._update(call, record, kept, patch)
+                response.updated = {**(response.updated or {}), name: told}
             except RecordRefused as refused:
                 response.not_updated = {**(response.not_updated or {}), name: refused.error}
 
@@ -228,9 +230,8 @@ class PushMethods:
 
     # -- those that are there
 
-    async def _update(self, call: Call, name: str, patch: JsonObject) -> JsonObject | None:
+    async def _update(self, call: Call, record: Record, kept: KeptPush, patch: JsonObject) -> JsonObject | None:
         """What is not as the client said. Raises RecordRefused."""
-        record, kept = await _find(call, name)
         shown = kept.show(record.id)
         changed = apply_patch(shown, patch, dict.fromkeys(_CHANGEABLE))
         wrong = [name for name in changed.keys() | shown.keys() if name not in _CHANGEABLE]

@@ -166,9 +166,9 @@ class _Work:
     async def update(self, patches: Mapping[str, JsonObject], destroyed: frozenset[str]) -> None:
         for text, patch in patches.items():
             try:
+                row = await self._find(text)
                 if text in destroyed:
                     raise refuse_record(SetErrorType.WILL_DESTROY)
-                row = await self._find(text)
                 await self._update_one(row, patch)
             except RecordRefused as refused:
                 self.outcome.not_updated[text] = refused.error
