@@ -3,6 +3,7 @@
 import { locale } from "../i18n/index.ts";
 import { jmap, OfflineError } from "../jmap/client.ts";
 import type { SetAnswer } from "../jmap/types.ts";
+import { mediumDate } from "../mail/format.ts";
 import { closeComposer, compose } from "../state/compose.ts";
 import { session } from "../state/session.ts";
 import { toast } from "../ui/toast.tsx";
@@ -68,13 +69,7 @@ function tellSent(sent: Sent, open: Open, sendAt: Date | null): void {
   const undo = () => void undoSending(sent, open);
   const heldMs = (session.peek()?.server.undoSeconds ?? 0) * 1000;
   if (sendAt) {
-    const when = sendAt.toLocaleString(locale(), {
-      weekday: "long",
-      day: "numeric",
-      month: "long",
-      hour: "numeric",
-      minute: "2-digit",
-    });
+    const when = mediumDate(sendAt.toISOString(), locale(), new Date());
     toast(t("scheduled", { when }), { undo });
   } else if (sent.undoStatus === "pending" && heldMs > 0)
     toast(t("sending"), { undo, forMs: Math.max(2_000, heldMs - 300) });

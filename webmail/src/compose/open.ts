@@ -3,6 +3,7 @@
 import { locale } from "../i18n/index.ts";
 import { jmap } from "../jmap/client.ts";
 import type { Identity } from "../jmap/types.ts";
+import { longDate } from "../mail/format.ts";
 import type { ComposeRequest } from "../state/compose.ts";
 import { preferences } from "../state/preferences.ts";
 import { needIdentities } from "./account.ts";
@@ -105,8 +106,7 @@ function pickIdentity(email: OpenedEmail, identities: Identity[]): Identity {
 }
 
 function writeDate(email: OpenedEmail): string {
-  const at = new Date(email.sentAt ?? email.receivedAt);
-  return at.toLocaleString(locale(), { dateStyle: "full", timeStyle: "short" });
+  return longDate(email.sentAt ?? email.receivedAt, locale());
 }
 
 async function startReply(emailId: string, mode: ReplyMode, identities: Identity[]): Promise<Start> {

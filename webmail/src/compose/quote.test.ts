@@ -37,6 +37,19 @@ test("text becomes HTML with every letter escaped and blanks kept", () => {
   assert.equal(textToHtml('<b>&"\n\n  a'), "<div>&lt;b&gt;&amp;&quot;</div><div><br></div><div>\u00a0 a</div>");
 });
 
+test("marks with blanks between them are levels as well", () => {
+  assert.equal(quoteText("new\n> > oldest\n>older\n>"), "> new\n>>> oldest\n>> older\n>>");
+});
+
+test("quotes of a text become nested blocks of HTML", () => {
+  const quote = '<blockquote type="cite">';
+  assert.equal(
+    textToHtml("> older\n> > oldest\n>\nnew\n>  in"),
+    `${quote}<div>older</div>${quote}<div>oldest</div></blockquote><div><br></div></blockquote><div>new</div>` +
+      `${quote}<div>\u00a0in</div></blockquote>`,
+  );
+});
+
 test("a tree becomes text: paragraphs, lists, links, quotes", () => {
   const root = tree([
     "DIV",

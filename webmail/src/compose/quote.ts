@@ -7,25 +7,48 @@
 import { type Address, formatAddresses } from "./addresses.ts";
 
 const WIDTH = 76;
+const QUOTE = '<blockquote type="cite">';
 
 export function escapeHtml(text: string): string {
   return text.replace(/&/g, "&amp;").replace(/</g, "&lt;").replace(/>/g, "&gt;").replace(/"/g, "&quot;");
 }
 
-/** A div for each line, an empty one with a break in it, and runs of blanks kept. */
+const MARKS = /^(?:> ?)+/;
+
+/** How deep a line is quoted (`>> so`, `> > so`), and what it says. */
+function readQuote(line: string): { level: number; said: string } {
+  const marks = MARKS.exec(line)?.[0] ?? "";
+  return { level: marks.split(">").length - 1, said: line.slice(marks.length) };
+}
+
+/** One level deeper, the marks side by side as RFC 3676 §4.5 wants them. */
+function quoteLine(line: string): string {
+  const { level, said } = readQuote(line);
+  return `${">".repeat(level + 1)} ${said}`.trimEnd();
+}
+
+/** A div for each line, an empty one with a break in it, runs of blanks kept; quotes become nested blocks. */
 export function textToHtml(text: string): string {
   const lines = text.replace(/\r\n?/g, "\n").replace(/\n$/, "").split("\n");
-  return lines.map((line) => (line.trim() ? `<div>${keepBlanks(escapeHtml(line))}</div>` : "<div><br></div>")).join("");
+  const pieces: string[] = [];
+  let depth = 0;
+  for (const line of lines) {
+    const { level, said } = readQuote(line);
+    for (; depth < level; depth++) pieces.push(QUOTE);
+    for (; depth > level; depth--) pieces.push("</blockquote>");
+    pieces.push(said.trim() ? `<div>${keepBlanks(escapeHtml(said))}</div>` : "<div><br></div>");
+  }
+  return pieces.join("") + "</blockquote>".repeat(depth);
 }
 
 function keepBlanks(text: string): string {
   return text.replace(/\t/g, "    ").replace(/^ /, "\u00a0").replace(/ {2}/g, " \u00a0");
 }
 
-/** `> ` before each line; lines that are quotes already get no blank between the marks. No signature of the sender. */
+/** `> ` before each line, one mark more where there are some. No signature of the sender. */
 export function quoteText(text: string): string {
   const lines = dropSignature(text.replace(/\r\n?/g, "\n")).replace(/\s+$/, "").split("\n");
-  return lines.map((line) => (line.startsWith(">") ? `>${line}` : `> ${line}`.trimEnd())).join("\n");
+  return lines.map(quoteLine).join("\n");
 }
 
 /** What stands behind the last line `-- ` is the signature (RFC 3676 §4.3). */
@@ -35,7 +58,7 @@ export function dropSignature(text: string): string {
 }
 
 export function quoteHtml(html: string): string {
-  return `<blockquote type="cite">${html}</blockquote>`;
+  return `${QUOTE}${html}</blockquote>`;
 }
 
 export interface Forwarded {
@@ -160,7 +183,7 @@ function renderBlock(node: TextNode, parent: TextNode): string[] {
   const lines = renderChildren(node);
   switch (node.nodeName) {
     case "BLOCKQUOTE":
-      return lines.map((line) => (line.startsWith(">") ? `>${line}` : `> ${line}`.trimEnd()));
+      return lines.map(quoteLine);
     case "LI": {
       const mark = parent.nodeName === "OL" ? `${itemNumber(node, parent)}. ` : "* ";
       return lines.map((line, at) => (at ? "   " : ` ${mark}`) + line);
@@ -192,7 +215,7 @@ export function wrapText(text: string, width = WIDTH): string {
 
 function wrapLine(line: string, width: number): string[] {
   if (line.length <= width) return [line];
-  const mark = /^(?:>\s?)*/.exec(line)?.[0] ?? "";
+  const mark = MARKS.exec(line)?.[0] ?? "";
   const lines: string[] = [];
   let open = mark;
   for (const word of line.slice(mark.length).split(" ")) {

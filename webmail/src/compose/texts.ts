@@ -7,7 +7,6 @@ const en = {
   bcc: "Bcc",
   from: "From",
   subject: "Subject",
-  noSubject: "(no subject)",
   message: "Message",
   send: "Send",
   sendOptions: "More ways to send",
@@ -26,7 +25,6 @@ const en = {
   dropHere: "Drop files to attach them",
   saving: "Saving …",
   saved: "Draft saved",
-  unsaved: "Not saved yet",
   saveFailed: "The draft could not be saved. It is kept in this tab; next try soon.",
   remove: "Remove {name}",
   removeAddress: "Remove {name}",
@@ -112,7 +110,6 @@ const en = {
   tomorrowAfternoon: "Tomorrow afternoon",
   weekend: "On the weekend",
   nextWeek: "Next week",
-  leaveConfirm: "Your draft is not saved yet.",
 } satisfies Texts;
 
 const de: Record<keyof typeof en, Text> = {
@@ -122,7 +119,6 @@ const de: Record<keyof typeof en, Text> = {
   bcc: "Blindkopie",
   from: "Von",
   subject: "Betreff",
-  noSubject: "(kein Betreff)",
   message: "Nachricht",
   send: "Senden",
   sendOptions: "Andere Arten zu senden",
@@ -141,7 +137,6 @@ const de: Record<keyof typeof en, Text> = {
   dropHere: "Dateien hier ablegen, um sie anzuhängen",
   saving: "Wird gespeichert …",
   saved: "Entwurf gespeichert",
-  unsaved: "Noch nicht gespeichert",
   saveFailed: "Der Entwurf ließ sich nicht speichern. Er bleibt in diesem Tab; bald folgt der nächste Versuch.",
   remove: "{name} entfernen",
   removeAddress: "{name} entfernen",
@@ -165,7 +160,7 @@ const de: Record<keyof typeof en, Text> = {
   sendAnyway: "Trotzdem senden",
   sending: "Wird gesendet …",
   sent: "Nachricht gesendet",
-  scheduled: "Wird {when} gesendet",
+  scheduled: "Wird gesendet: {when}",
   undone: "Nicht gesendet; die Nachricht ist wieder ein Entwurf",
   undoFailed: "Zu spät: Die Nachricht ist schon unterwegs.",
   notStopped: "Diese Nachricht ließ sich nicht aufhalten. Vielleicht ist sie schon unterwegs.",
@@ -227,7 +222,6 @@ const de: Record<keyof typeof en, Text> = {
   tomorrowAfternoon: "Morgen Nachmittag",
   weekend: "Am Wochenende",
   nextWeek: "Nächste Woche",
-  leaveConfirm: "Ihr Entwurf ist noch nicht gespeichert.",
 };
 
 export const t = section(en, de);

@@ -3,6 +3,7 @@
 import { useSignal } from "@preact/signals";
 import { useId } from "preact/hooks";
 import { locale } from "../i18n/index.ts";
+import { mediumDate } from "../mail/format.ts";
 import { Button } from "../ui/button.tsx";
 import { Dialog } from "../ui/dialog.tsx";
 import { Icon } from "../ui/icon.tsx";
@@ -42,7 +43,7 @@ export function TimePicker({ title, text, action, presets, latest, onPick, onClo
             <button type="button" autofocus={index === 0} onClick={() => pick(at)}>
               <Icon name="clock" size={18} />
               <span>{t(name)}</span>
-              <time dateTime={at.toISOString()}>{sayTime(at)}</time>
+              <time dateTime={at.toISOString()}>{mediumDate(at.toISOString(), locale(), now)}</time>
             </button>
           </li>
         ))}
@@ -81,14 +82,4 @@ export function TimePicker({ title, text, action, presets, latest, onPick, onClo
       </form>
     </Dialog>
   );
-}
-
-function sayTime(at: Date): string {
-  return at.toLocaleString(locale(), {
-    weekday: "short",
-    day: "numeric",
-    month: "short",
-    hour: "numeric",
-    minute: "2-digit",
-  });
 }

@@ -34,6 +34,9 @@ export default function LabelsDialog({ chosen, onApply, onClose }: LabelsDialogP
     set(next.at(-1)!.keyword, true);
     filter.value = "";
   };
+  const isChanged = Object.entries(changed.value).some(
+    ([keyword, isOn]) => chosen[keyword] !== (isOn ? "all" : undefined),
+  );
   const apply = () => {
     const entries = Object.entries(changed.peek());
     const pick = (isOn: boolean) => entries.flatMap(([keyword, wanted]) => (wanted === isOn ? [keyword] : []));
@@ -44,12 +47,13 @@ export default function LabelsDialog({ chosen, onApply, onClose }: LabelsDialogP
     event.preventDefault();
     if (isNew && found.length === 0) create();
     else if (name && found.length === 1) set(found[0]!.keyword, true);
-    else apply();
+    else if (isChanged) apply();
+    else onClose();
   };
   const foot = (
     <>
       <Button onClick={onClose}>{shell("common.cancel")}</Button>
-      <Button kind="primary" onClick={apply}>
+      <Button kind="primary" disabled={!isChanged} onClick={apply}>
         {t("apply")}
       </Button>
     </>

@@ -12,7 +12,7 @@ test("dates are in the browser's own kind of the language", () => {
   const now = new Date(2026, 4, 10, 18, 0);
   const afternoon = new Date(2026, 4, 10, 15, 3).toISOString();
   assert.equal(shortDate(afternoon, localeOf("en", ["en-GB", "en-US", "en"]), now), "15:03");
-  assert.match(shortDate(afternoon, localeOf("en", ["en-US", "en"]), now), /03:03\sPM/);
+  assert.match(shortDate(afternoon, localeOf("en", ["en-US", "en"]), now), /^3:03\sPM/);
   assert.equal(localeOf("de", ["en-GB", "de-CH"]), "de-CH");
   assert.equal(localeOf("de", ["en-GB"]), "de");
 });

@@ -3,12 +3,12 @@
 import { useEffect, useState } from "preact/hooks";
 import { locale } from "../i18n/index.ts";
 import { t } from "../i18n/t.ts";
-import { jmap } from "../jmap/client.ts";
 import { onStates } from "../jmap/push.ts";
-import type { DeliveryTime, EmailSubmission, Id, SetAnswer } from "../jmap/types.ts";
+import type { DeliveryTime, EmailSubmission, Id } from "../jmap/types.ts";
+import { compose } from "../state/compose.ts";
+import { session } from "../state/session.ts";
 import { Button } from "../ui/button.tsx";
 import { Icon, type IconName } from "../ui/icon.tsx";
-import { toast } from "../ui/toast.tsx";
 import { loadSubmissions } from "./details.ts";
 import { mediumDate } from "./format.ts";
 
@@ -47,16 +47,8 @@ export function Delivery({ emailId }: { emailId: Id }) {
   ];
   return (
     <section class="delivery" aria-label={t("delivery.title")}>
-      {latest.undoStatus === "pending" && (
-        <p>
-          <Icon name="clock" size={16} />
-          {t("delivery.pending", { when: mediumDate(latest.sendAt, locale(), new Date()) })}
-          <Button size="small" onClick={() => void stop(latest.id)}>
-            {t("delivery.undo")}
-          </Button>
-        </p>
-      )}
-      {recipients.length > 0 && (
+      {latest.undoStatus === "pending" && <Waiting emailId={emailId} sendAt={latest.sendAt} />}
+      {latest.undoStatus !== "pending" && recipients.length > 0 && (
         <ul>
           {recipients.map((recipient) => {
             const status = latest.deliveryStatus?.[recipient];
@@ -75,10 +67,21 @@ export function Delivery({ emailId }: { emailId: Id }) {
   );
 }
 
-async function stop(id: Id): Promise<void> {
-  const update = { [id]: { undoStatus: "canceled" } };
-  const answer = await jmap.call<SetAnswer>("EmailSubmission/set", { update });
-  const failure = answer.notUpdated?.[id];
-  if (failure) toast(t("action.failed", { reason: failure.description || failure.type }), { isError: true });
-  else toast(t("delivery.stopped"));
+const SLACK_MS = 5000;
+
+/** What is held for undoing goes in a moment; what has its time says it. Both can be stopped and written on. */
+function Waiting({ emailId, sendAt }: { emailId: Id; sendAt: string }) {
+  const heldMs = (session.value?.server.undoSeconds ?? 0) * 1000;
+  const isLater = Date.parse(sendAt) - Date.now() > heldMs + SLACK_MS;
+  return (
+    <p class="notice">
+      <Icon name={isLater ? "schedule" : "send"} size={16} />
+      <span>
+        {isLater ? t("delivery.pending", { when: mediumDate(sendAt, locale(), new Date()) }) : t("delivery.sending")}
+      </span>
+      <Button size="small" onClick={() => compose({ kind: "scheduled", emailId })}>
+        {t(isLater ? "do.editScheduled" : "common.undo")}
+      </Button>
+    </p>
+  );
 }

@@ -192,6 +192,16 @@ function MailboxDialog({ parent, renamed }: { parent: Mailbox | null; renamed: M
   );
 }
 
+/** Keys of a window to write in: it listens itself, and may not be there. */
+const WRITING = [
+  ["Ctrl+Enter", "keys.send"],
+  ["Escape", "keys.saveClose"],
+  ["Ctrl+Shift+C", "keys.cc"],
+  ["Ctrl+Shift+B", "keys.bcc"],
+  ["Ctrl+B", "keys.bold"],
+  ["Ctrl+I", "keys.italic"],
+  ["Ctrl+U", "keys.underline"],
+] as const;
 const SIGNS: Record<string, string> = { ArrowDown: "↓", ArrowUp: "↑", Escape: "Esc", Delete: "Del" };
 
 function KeysDialog() {
@@ -204,6 +214,10 @@ function KeysDialog() {
     else group.push({ keys: binding.keys, label: binding.label });
     groups.set(binding.group, group);
   }
+  groups.set(
+    t("keys.group.write"),
+    WRITING.map(([keys, label]) => ({ keys, label: t(label) })),
+  );
   return (
     <Dialog title={t("keys.title")} size="large" onClose={close}>
       <div class="keys">

@@ -12,12 +12,16 @@ function format(language: string, options: Intl.DateTimeFormatOptions): Intl.Dat
   return found;
 }
 
-const TIME: Intl.DateTimeFormatOptions = { hour: "2-digit", minute: "2-digit" };
+/** Two digits where a day has 24 hours, one where it has twice twelve: 08:05, 8:05 AM. */
+function timeIn(language: string): Intl.DateTimeFormatOptions {
+  const isHalf = format(language, { hour: "numeric" }).resolvedOptions().hour12;
+  return { hour: isHalf ? "numeric" : "2-digit", minute: "2-digit" };
+}
 
 /** The time of today, the day of this year, else the date. */
 export function shortDate(iso: string, language: string, now: Date): string {
   const date = new Date(iso);
-  if (date.toDateString() === now.toDateString()) return format(language, TIME).format(date);
+  if (date.toDateString() === now.toDateString()) return format(language, timeIn(language)).format(date);
   if (date.getFullYear() === now.getFullYear())
     return format(language, { day: "numeric", month: "short" }).format(date);
   return format(language, { day: "2-digit", month: "2-digit", year: "numeric" }).format(date);
@@ -31,7 +35,7 @@ export function mediumDate(iso: string, language: string, now: Date): string {
   const date = new Date(iso);
   const isThisYear = date.getFullYear() === now.getFullYear();
   const day: Intl.DateTimeFormatOptions = { weekday: "short", day: "numeric", month: "short" };
-  return format(language, { ...day, ...TIME, ...(isThisYear ? {} : { year: "numeric" }) }).format(date);
+  return format(language, { ...day, ...timeIn(language), ...(isThisYear ? {} : { year: "numeric" }) }).format(date);
 }
 
 const UNITS = ["B", "KB", "MB", "GB"];

@@ -6,7 +6,7 @@ import { onReconnect, onStates } from "../jmap/push.ts";
 import type { EmailSummary } from "../jmap/types.ts";
 import { go } from "../router.ts";
 import { arrived, follow, showList } from "../state/list.ts";
-import { byRole, inbox, loadMailboxes, mailboxes, nameOf, updateMailboxes } from "../state/mailboxes.ts";
+import { byRole, inbox, loadMailboxes, loadWaiting, mailboxes, nameOf, updateMailboxes } from "../state/mailboxes.ts";
 import { loadPreferences, preferences } from "../state/preferences.ts";
 import { clearSelection, cursor } from "../state/selection.ts";
 import { session } from "../state/session.ts";
@@ -32,11 +32,16 @@ function startMail(): void {
   void loadMailboxes().catch(() => undefined);
   void loadPreferences().catch(() => undefined);
   void loadSaved();
+  countWaiting();
   onStates((states) => {
     if (states["Email"] || states["Mailbox"] || states["Thread"]) refresh();
     if (states["SavedSearch"]) void loadSaved();
+    if (states["EmailSubmission"]) countWaiting();
   });
-  onReconnect(refresh);
+  onReconnect(() => {
+    refresh();
+    countWaiting();
+  });
   addEventListener("online", refresh);
   effect(showTitle);
   effect(() => notify(arrived.value));
@@ -57,6 +62,10 @@ function showWanted(): void {
     clearSelection();
     cursor.value = -1;
   });
+}
+
+function countWaiting(): void {
+  loadWaiting(session.peek()?.server.undoSeconds ?? 0).catch(() => undefined);
 }
 
 /** In one request. What fails is asked again with the next change, or when the network is back. */

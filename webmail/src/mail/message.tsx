@@ -5,11 +5,11 @@ import { useEffect, useState } from "preact/hooks";
 import { locale } from "../i18n/index.ts";
 import { t } from "../i18n/t.ts";
 import { jmap } from "../jmap/client.ts";
-import type { EmailAddress, EmailSummary } from "../jmap/types.ts";
+import type { EmailAddress, EmailSummary, Id } from "../jmap/types.ts";
 import { writeValue } from "../search/parse.ts";
 import { setStar } from "../state/actions.ts";
 import { compose } from "../state/compose.ts";
-import { byRole } from "../state/mailboxes.ts";
+import { byRole, nameOf, placesOf } from "../state/mailboxes.ts";
 import { isDark, preferences, setPreferences } from "../state/preferences.ts";
 import { Avatar } from "../ui/avatar.tsx";
 import { Button, IconButton } from "../ui/button.tsx";
@@ -25,7 +25,7 @@ import { toggleFold, unfolded } from "./reading.ts";
 import { ownAddresses } from "./row.tsx";
 import { SourceDialog } from "./source.tsx";
 import { Unsubscribe } from "./unsubscribe.tsx";
-import { openSearch } from "./view.ts";
+import { openSearch, view } from "./view.ts";
 
 export function Message({ email, isLast }: { email: EmailSummary; isLast: boolean }) {
   const isOpen = unfolded.value.has(email.id);
@@ -50,6 +50,7 @@ function FoldedMessage({ email }: { email: EmailSummary }) {
       <span class="message-who">{ownAddresses().has(from.email.toLowerCase()) ? t("list.me") : fullName(from)}</span>
       {"$draft" in email.keywords && <span class="row-draft">{t("list.draft")}</span>}
       <span class="message-preview">{email.preview}</span>
+      <Elsewhere email={email} />
       {email.hasAttachment && <Icon name="attach" size={14} />}
       <time dateTime={email.receivedAt}>{mediumDate(email.receivedAt, locale(), new Date())}</time>
     </button>
@@ -62,7 +63,7 @@ function OpenMessage({ email }: { email: EmailSummary }) {
   return (
     <>
       <MessageHead email={email} details={details} />
-      {(isDraft || isWaiting(email)) && <DraftNotice email={email} />}
+      {isDraft && <DraftNotice emailId={email.id} />}
       {isSent(email) && !isDraft && <Delivery emailId={email.id} />}
       {error && (
         <p class="notice" role="alert">
@@ -82,27 +83,33 @@ function isSent(email: EmailSummary): boolean {
   return roles.some((id) => id !== undefined && id in email.mailboxIds);
 }
 
-function isWaiting(email: EmailSummary): boolean {
-  return (byRole("scheduled")?.id ?? "") in email.mailboxIds;
-}
-
-function DraftNotice({ email }: { email: EmailSummary }) {
-  const kind = isWaiting(email) ? "scheduled" : "draft";
+function DraftNotice({ emailId }: { emailId: Id }) {
   return (
     <p class="notice">
-      {t(kind === "draft" ? "list.draft" : "role.scheduled")}
-      <Button size="small" icon="compose" onClick={() => compose({ kind, emailId: email.id })}>
-        {t(kind === "draft" ? "do.editDraft" : "do.editScheduled")}
+      {t("list.draft")}
+      <Button size="small" icon="compose" onClick={() => compose({ kind: "draft", emailId })}>
+        {t("do.editDraft")}
       </Button>
     </p>
   );
+}
+
+/** Mailboxes it lies in besides the one that is shown. That what I wrote lies in Sent, or waits, is no news. */
+function Elsewhere({ email }: { email: EmailSummary }) {
+  const here = view.value.mailbox?.id;
+  if (!here || here in email.mailboxIds) return null;
+  return placesOf([email]).map((mailbox) => (
+    <span key={mailbox.id} class="place">
+      {nameOf(mailbox)}
+    </span>
+  ));
 }
 
 function MessageHead({ email, details }: { email: EmailSummary; details: Details | null }) {
   const [isFull, setFull] = useState(false);
   const from = email.from?.[0] ?? { name: null, email: "?" };
   const own = ownAddresses();
-  const to = listNames([...(email.to ?? []), ...(details?.cc ?? [])], own, t("list.me"));
+  const to = listNames([...(email.to ?? []), ...(details?.cc ?? [])], own, t("read.me"));
   return (
     <header class="message-head">
       <button
@@ -124,10 +131,13 @@ function MessageHead({ email, details }: { email: EmailSummary; details: Details
           <span class="unseen">{t(isFull ? "read.hideDetails" : "read.details")}</span>
         </button>
       </div>
-      <div class="message-tools">
+      <div class="message-when">
+        <Elsewhere email={email} />
         <time dateTime={email.receivedAt} data-tooltip={longDate(email.receivedAt, locale())}>
           {mediumDate(email.receivedAt, locale(), new Date())}
         </time>
+      </div>
+      <div class="message-tools">
         <MessageTools email={email} details={details} />
       </div>
       {isFull && <HeadFields email={email} details={details} />}

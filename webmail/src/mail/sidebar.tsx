@@ -7,7 +7,7 @@ import { t } from "../i18n/t.ts";
 import type { Id, Mailbox } from "../jmap/types.ts";
 import { writeValue } from "../search/parse.ts";
 import { compose } from "../state/compose.ts";
-import { changeMailbox, destroyMailbox, mailboxes, nameOf, slugOf, tree } from "../state/mailboxes.ts";
+import { changeMailbox, destroyMailbox, mailboxes, nameOf, slugOf, tree, waiting } from "../state/mailboxes.ts";
 import { preferences } from "../state/preferences.ts";
 import { mayNest, type TreeRow } from "../state/tree.ts";
 import { Button, IconButton } from "../ui/button.tsx";
@@ -64,7 +64,10 @@ export function Sidebar({ isShown }: { isShown: boolean }) {
 }
 
 function Mailboxes() {
-  const rows = tree.value.filter((row) => !row.above.some((id) => closed.value.has(id)));
+  const here = view.value.mailbox?.id;
+  // What is held for undoing lies in Scheduled as well: the list would jump with each message that is sent.
+  const isIdle = ({ id, role }: Mailbox) => role === "scheduled" && waiting.value === 0 && id !== here;
+  const rows = tree.value.filter((row) => !row.above.some((id) => closed.value.has(id)) && !isIdle(row.mailbox));
   const first = rows.findIndex((row) => row.mailbox.role === null);
   return (
     <div class="side-group">
@@ -136,7 +139,9 @@ function MailboxRow({ row }: { row: TreeRow }) {
   // Drafts and what waits count whole; elsewhere what is new counts.
   const isWhole = ["drafts", "scheduled", "snoozed"].includes(mailbox.role ?? "");
   const count = isWhole
-    ? mailbox.totalEmails
+    ? mailbox.role === "scheduled"
+      ? waiting.value
+      : mailbox.totalEmails
     : ["trash", "sent"].includes(mailbox.role ?? "")
       ? 0
       : mailbox.unreadThreads;

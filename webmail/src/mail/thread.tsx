@@ -8,7 +8,7 @@ import { setSeen } from "../state/actions.ts";
 import { compose } from "../state/compose.ts";
 import { completeThreads, emailsOf, takeThreads } from "../state/emails.ts";
 import { list } from "../state/list.ts";
-import { mailboxes, nameOf } from "../state/mailboxes.ts";
+import { mailboxes, nameOf, placesOf } from "../state/mailboxes.ts";
 import { Button, IconButton } from "../ui/button.tsx";
 import { Icon } from "../ui/icon.tsx";
 import { Menu } from "../ui/menu.tsx";
@@ -133,9 +133,9 @@ function useUnfolded(threadId: Id, emails: readonly EmailSummary[], found: Found
   }, [threadId, count, found]);
 }
 
+/** In a search, where the conversation lies; in a mailbox each message says it that lies elsewhere. */
 function Places({ emails }: { emails: readonly EmailSummary[] }) {
-  const ids = new Set(emails.flatMap((email) => Object.keys(email.mailboxIds)));
-  const places = [...ids].map((id) => mailboxes.value.get(id)).filter((one) => one !== undefined);
+  const places = view.value.mailbox ? [] : placesOf(emails);
   const keywords = Object.assign({}, ...emails.map((email) => email.keywords)) as Record<string, true>;
   return (
     <span class="places">

@@ -3,11 +3,12 @@
 import { computed, signal } from "@preact/signals";
 import { t } from "../i18n/t.ts";
 import { jmap } from "../jmap/client.ts";
-import type { ChangesAnswer, GetAnswer, Id, Mailbox, SetAnswer } from "../jmap/types.ts";
+import type { ChangesAnswer, GetAnswer, Id, Mailbox, QueryAnswer, SetAnswer } from "../jmap/types.ts";
 import { treeOf } from "./tree.ts";
 
 export const mailboxes = signal<ReadonlyMap<Id, Mailbox>>(new Map());
 let state = "";
+const SLACK_S = 5;
 
 export const tree = computed(() => treeOf([...mailboxes.value.values()]));
 export const inbox = computed(() => byRole("inbox"));
@@ -33,6 +34,25 @@ export function slugOf(mailbox: Mailbox): string {
 
 export function findMailbox(slug: string): Mailbox | undefined {
   return byRole(slug) ?? mailboxes.value.get(slug);
+}
+
+const UNTOLD = ["sent", "drafts", "scheduled"];
+
+/** Where these emails lie, but for the mailboxes that follow from who wrote them and how far they are. */
+export function placesOf(emails: readonly { mailboxIds: Record<Id, boolean> }[]): Mailbox[] {
+  const ids = new Set(emails.flatMap((email) => Object.keys(email.mailboxIds)));
+  const found = [...ids].map((id) => mailboxes.value.get(id)).filter((one) => one !== undefined);
+  return found.filter((mailbox) => !UNTOLD.includes(mailbox.role ?? ""));
+}
+
+/** How many messages wait for a time that their writer chose; those held for undoing alone do not count. */
+export const waiting = signal(0);
+
+export async function loadWaiting(heldSeconds: number): Promise<void> {
+  const after = new Date(Date.now() + (heldSeconds + SLACK_S) * 1000).toISOString().replace(/\.\d+Z$/, "Z");
+  const filter = { undoStatus: "pending", after };
+  const found = await jmap.call<QueryAnswer>("EmailSubmission/query", { filter });
+  waiting.value = found.ids.length;
 }
 
 export async function loadMailboxes(): Promise<void> {
