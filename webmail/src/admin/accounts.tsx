@@ -114,6 +114,7 @@ function ToldDialog({ told, onClose }: { told: Told; onClose: () => void }) {
     <Dialog
       title={t("password")}
       size="small"
+      isKept
       onClose={onClose}
       actions={
         <Button kind="primary" onClick={onClose}>

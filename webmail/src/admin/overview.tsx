@@ -6,9 +6,10 @@ import { locale } from "../i18n/index.ts";
 import { Shown, useLoad } from "../settings/load.tsx";
 import { Plot } from "./plot.tsx";
 import { type AdminText, t } from "./texts.ts";
-import type { Counter, Figures } from "./types.ts";
+import type { Counter, Figures, Minute, Percentiles } from "./types.ts";
 
 const EVERY_MS = 5_000;
+const LEAST_MINUTES = 15;
 const TILES: readonly Counter[] = ["received", "submitted", "delivered", "relayed", "rejected", "failed"];
 const STATES: readonly [string, AdminText, 1 | 2 | 3 | 4][] = [
   ["ready", "stateReady", 1],
@@ -80,10 +81,26 @@ function saySeconds(seconds: number): string {
   return new Intl.NumberFormat(locale(), { style: "unit", unit, unitDisplay: "short" }).format(value);
 }
 
+/** A server that has just begun has few minutes: those before it stand empty, so that a plot is not one dot. */
+function fillMinutes(minutes: Minute[]): (Partial<Minute> & { at: string })[] {
+  const first = minutes[0];
+  if (!first) return [];
+  const missing = Math.max(0, LEAST_MINUTES - minutes.length);
+  const empty = Array.from({ length: missing }, (_, index) => ({
+    at: new Date(Date.parse(first.at) - (missing - index) * 60_000).toISOString(),
+  }));
+  return [...empty, ...minutes];
+}
+
 function Plots({ figures }: { figures: Figures }) {
-  const { minutes } = figures;
+  const minutes = fillMinutes(figures.minutes);
   const times = minutes.map((one) => one.at);
-  const of = (name: Counter) => minutes.map((one) => one[name] ?? 0);
+  const of = (name: Counter) => minutes.map((one) => one[name] ?? null);
+  const delays = (name: keyof Percentiles) => minutes.map((one) => one.deliveryTimes?.[name] ?? null);
+  const isQuick = delays("p99").every((value) => value === null || value < 1);
+  const isMeasured = delays("p99").some((value) => value !== null);
+  const [factor, unit] = isMeasured && isQuick ? [1000, "ms"] : [1, "s"];
+  const scaled = (name: keyof Percentiles) => delays(name).map((value) => value && value * factor);
   return (
     <div class="plots">
       <Plot
@@ -101,7 +118,7 @@ function Plots({ figures }: { figures: Figures }) {
         lines={STATES.map(([name, text, colour]) => ({
           name: t(text),
           colour,
-          values: minutes.map((one) => one.queue[name] ?? 0),
+          values: minutes.map((one) => (one.queue ? (one.queue[name] ?? 0) : null)),
         }))}
       />
       <Plot
@@ -114,14 +131,13 @@ function Plots({ figures }: { figures: Figures }) {
         ]}
       />
       <Plot
-        title={`${t("times")} (${t("timesUnit")})`}
+        title={`${t("times")} (${t(unit === "ms" ? "milliseconds" : "seconds")})`}
         times={times}
-        least={0.01}
-        unit="s"
+        unit={unit}
         lines={[
-          { name: t("p50"), colour: 1, values: minutes.map((one) => one.deliveryTimes.p50) },
-          { name: t("p90"), colour: 2, values: minutes.map((one) => one.deliveryTimes.p90) },
-          { name: t("p99"), colour: 3, values: minutes.map((one) => one.deliveryTimes.p99) },
+          { name: t("p50"), colour: 1, values: scaled("p50") },
+          { name: t("p90"), colour: 2, values: scaled("p90") },
+          { name: t("p99"), colour: 3, values: scaled("p99") },
         ]}
       />
     </div>

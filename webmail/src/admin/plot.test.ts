@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { drawLine, findIndex, planScale } from "./plot.ts";
+import { drawLine, findIndex, planLeft, planScale } from "./plot.ts";
 
 const BOX = { left: 10, top: 0, width: 100, height: 50 };
 
@@ -19,12 +19,16 @@ test("counts are not parted", () => {
 
 test("nothing measured is a scale too", () => {
   assert.deepEqual(planScale([]).ticks.at(0), 0);
-  assert.ok(planScale([null]).max >= 1);
+  assert.deepEqual(planScale([null, null]).ticks, [0, 1]);
+});
+
+test("the widest number has room beside the plot", () => {
+  assert.ok(planLeft(["0", "0.0075"]) > planLeft(["0", "40"]));
 });
 
 test("a line has gaps where there is no value", () => {
   assert.equal(drawLine([0, 10, null, 10, 0], BOX, 10), "M10 50L35 0M85 0L110 50");
-  assert.equal(drawLine([null, 5, null], BOX, 10), "M60 25h0.01");
+  assert.equal(drawLine([null, 5, null], BOX, 10), "M58 25h4");
 });
 
 test("the pointer finds the value that is nearest, also beyond the ends", () => {

@@ -7,6 +7,7 @@ export interface Scale {
 
 /** From zero to a round number not below the largest value, in a few steps; of counts, whole ones. */
 export function planScale(values: readonly (number | null)[], least = 1, isWhole = false): Scale {
+  if (!values.some((value) => value !== null)) return { max: least, ticks: [0, least] };
   const largest = Math.max(least, ...values.map((value) => value ?? 0));
   const raw = largest / 4;
   const power = 10 ** Math.floor(Math.log10(raw));
@@ -16,6 +17,8 @@ export function planScale(values: readonly (number | null)[], least = 1, isWhole
   const ticks = Array.from({ length: count + 1 }, (_, at) => Number((at * used).toPrecision(6)));
   return { max: ticks.at(-1) ?? largest, ticks };
 }
+
+const DASH = 4;
 
 export interface Box {
   left: number;
@@ -32,6 +35,11 @@ export function placeY(box: Box, value: number, max: number): number {
   return box.top + box.height * (1 - value / max);
 }
 
+/** Room on the left for the widest of these words at 11 px. */
+export function planLeft(words: readonly string[]): number {
+  return 14 + Math.ceil(6.6 * Math.max(3, ...words.map((word) => word.length)));
+}
+
 /** A line with gaps where there is no value; a lone value is a short dash, so that it is seen. */
 export function drawLine(values: readonly (number | null)[], box: Box, max: number): string {
   const round = (number: number) => Math.round(number * 10) / 10;
@@ -43,9 +51,8 @@ export function drawLine(values: readonly (number | null)[], box: Box, max: numb
       return;
     }
     const [x, y] = [round(placeX(box, index, values.length)), round(placeY(box, value, max))];
-    path += `${isDrawing ? "L" : "M"}${x} ${y}`;
     const isLone = !isDrawing && (values[index + 1] ?? null) === null;
-    if (isLone) path += "h0.01";
+    path += isLone ? `M${round(x - DASH / 2)} ${y}h${DASH}` : `${isDrawing ? "L" : "M"}${x} ${y}`;
     isDrawing = true;
   });
   return path;

@@ -3,7 +3,7 @@
 import { useSignal } from "@preact/signals";
 import { useEffect, useId, useRef } from "preact/hooks";
 import { locale } from "../i18n/index.ts";
-import { drawLine, findIndex, placeX, placeY, planScale } from "./plot.ts";
+import { drawLine, findIndex, placeX, placeY, planLeft, planScale } from "./plot.ts";
 import { t } from "./texts.ts";
 
 export interface Line {
@@ -23,7 +23,7 @@ export interface PlotProps {
 }
 
 const HEIGHT = 190;
-const PLACE = { left: 44, right: 10, top: 10, bottom: 24 };
+const PLACE = { right: 10, top: 10, bottom: 24 };
 
 export function Plot({ title, times, lines, unit, least }: PlotProps) {
   const id = useId();
@@ -37,17 +37,18 @@ export function Plot({ title, times, lines, unit, least }: PlotProps) {
     watch.observe(frame.current!);
     return () => watch.disconnect();
   }, []);
-  const box = {
-    left: PLACE.left,
-    top: PLACE.top,
-    width: width.value - PLACE.left - PLACE.right,
-    height: HEIGHT - PLACE.top - PLACE.bottom,
-  };
   const { max, ticks } = planScale(
     lines.flatMap((line) => line.values),
     least,
     !unit,
   );
+  const left = planLeft(ticks.map(sayTick));
+  const box = {
+    left,
+    top: PLACE.top,
+    width: width.value - left - PLACE.right,
+    height: HEIGHT - PLACE.top - PLACE.bottom,
+  };
   const at = pointed.value;
   const marks = [0, 0.25, 0.5, 0.75, 1].map((part) => Math.round(part * (times.length - 1)));
   return (
@@ -86,10 +87,7 @@ export function Plot({ title, times, lines, unit, least }: PlotProps) {
               <g key={tick} class="plot-tick">
                 <line x1={box.left} x2={box.left + box.width} y1={placeY(box, tick, max)} y2={placeY(box, tick, max)} />
                 <text x={box.left - 8} y={placeY(box, tick, max) + 4} text-anchor="end">
-                  {tick.toLocaleString(locale(), {
-                    maximumFractionDigits: 4,
-                    notation: tick >= 10_000 ? "compact" : "standard",
-                  })}
+                  {sayTick(tick)}
                 </text>
               </g>
             ))}
@@ -147,8 +145,13 @@ export function Plot({ title, times, lines, unit, least }: PlotProps) {
 }
 
 function anchorOf(index: number, count: number): "start" | "middle" | "end" {
-  if (index === 0) return "start";
-  return index === count - 1 ? "end" : "middle";
+  if (index === count - 1) return "end";
+  return index === 0 ? "start" : "middle";
+}
+
+function sayTick(tick: number): string {
+  const notation = tick >= 10_000 ? "compact" : "standard";
+  return tick.toLocaleString(locale(), { maximumFractionDigits: 4, notation });
 }
 
 function sayTime(time: string | undefined): string {

@@ -6,7 +6,7 @@ import { locale } from "../i18n/index.ts";
 import { formatSize } from "../mail/format.ts";
 import { Panel } from "../settings/frame.tsx";
 import { attempt, Shown, useLoad } from "../settings/load.tsx";
-import { sayMoment, sayWhen } from "../settings/when.ts";
+import { sayWhen } from "../settings/when.ts";
 import { Button } from "../ui/button.tsx";
 import { Confirm } from "../ui/dialog.tsx";
 import { Checkbox, Select, TextField } from "../ui/field.tsx";
@@ -25,6 +25,7 @@ const STATES: Record<string, AdminText> = {
   delivered: "delivered",
   relayed: "relayed",
   failed: "failed",
+  expired: "stateExpired",
 };
 const BADGES: Record<string, string> = {
   deferred: "badge warn",
@@ -174,7 +175,7 @@ function Item({ item, isChosen, onChoose }: ItemProps) {
       <div class="row-main">
         <b>{item.sender || t("emptySender")}</b>
         <small>
-          {formatSize(item.size, locale())}, {t("arrived").toLowerCase()} {sayWhen(item.arrived)},{" "}
+          {formatSize(item.size, locale())}, {t("arrivedAt", { when: sayWhen(item.arrived) })},{" "}
           <a href={`/admin/trace?q=${encodeURIComponent(item.id)}`}>{item.id}</a>
         </small>
         <ul class="queue-recipients">
@@ -189,15 +190,20 @@ function Item({ item, isChosen, onChoose }: ItemProps) {
 
 function Recipient({ one }: { one: QueueRecipient }) {
   const state = STATES[one.status];
+  const isDue = one.next_attempt !== null && (one.status === "deferred" || one.status === "ready");
+  const tries = [
+    ...(one.attempts > 0 ? [t("attempts", { n: one.attempts })] : []),
+    ...(isDue ? [t("nextAttempt", { when: sayWhen(one.next_attempt!) })] : []),
+  ];
   return (
     <li>
-      <span class={BADGES[one.status] ?? "badge"}>{state ? t(state) : one.status}</span> {one.address}
+      <div class="queue-head">
+        <span class={BADGES[one.status] ?? "badge"}>{state ? t(state) : one.status}</span>
+        <span>{one.address}</span>
+      </div>
       <p>
         {sayReason(one.reasonCode, one.reason)}
-        <small>
-          {t("attempts", { n: one.attempts })}
-          {one.next_attempt && one.status !== "held" && `, ${t("nextAttempt", { when: sayWhen(one.next_attempt) })}`}
-        </small>
+        {tries.length > 0 && <small>{tries.join(", ")}</small>}
       </p>
       {one.last_reply && (
         <details>
@@ -206,7 +212,6 @@ function Recipient({ one }: { one: QueueRecipient }) {
             {one.next_hop && `${one.next_hop}: `}
             {one.last_reply}
           </code>
-          {one.next_attempt && <small>{sayMoment(one.next_attempt)}</small>}
         </details>
       )}
     </li>

@@ -34,7 +34,7 @@ const GERMAN: Record<string, string> = {
   greylisted: "Der andere Server lässt neue Absender warten; er nimmt es später",
   held: "Von einem Verwalter angehalten",
   active: "Wird gerade zugestellt",
-  waiting: "Wartet auf den nächsten Versuch",
+  waiting: "Wartet, bis sie an der Reihe ist",
   delivered: "Zugestellt",
   relayed: "An den nächsten Server weitergegeben",
   other: "Der andere Server hat abgelehnt",

@@ -17,6 +17,8 @@ const SCOPES: readonly [Scope, SettingsText][] = [
   ["manage", "scopeManage"],
 ];
 
+const SHORT: Record<string, SettingsText> = { read: "readShort", send: "sendShort", manage: "manageShort" };
+
 interface AppPassword {
   id: string;
   name: string;
@@ -56,7 +58,7 @@ export function AppPasswords() {
                 </span>
                 {one.scopes.map((scope) => (
                   <span key={scope} class="badge">
-                    {scope}
+                    {SHORT[scope] ? t(SHORT[scope]) : scope}
                   </span>
                 ))}
                 <IconButton
@@ -157,6 +159,7 @@ function Once({ made, onClose }: { made: Made; onClose: () => void }) {
     <Dialog
       title={t("newAppPassword")}
       size="small"
+      isKept
       onClose={onClose}
       actions={
         <Button kind="primary" onClick={onClose}>

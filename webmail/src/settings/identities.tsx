@@ -1,12 +1,14 @@
 import { type Signal, useSignal } from "@preact/signals";
 import { formatAddresses, isValidAddress, parseAddresses } from "../compose/addresses.ts";
+import { textToHtml } from "../compose/quote.ts";
 import { t as shell } from "../i18n/t.ts";
 import { jmap } from "../jmap/client.ts";
 import type { EmailAddress, GetAnswer, Identity } from "../jmap/types.ts";
+import { lazy } from "../lazy.tsx";
 import { session } from "../state/session.ts";
 import { Button, IconButton } from "../ui/button.tsx";
 import { Dialog } from "../ui/dialog.tsx";
-import { TextField } from "../ui/field.tsx";
+import { Switch, TextField } from "../ui/field.tsx";
 import { toast } from "../ui/toast.tsx";
 import { Panel } from "./frame.tsx";
 import { attempt, Shown, sayError, useLoad } from "./load.tsx";
@@ -14,6 +16,8 @@ import { createOne, destroyOne, updateOne } from "./sets.ts";
 import { t } from "./texts.ts";
 
 type Edited = Identity | "new" | null;
+
+const SignatureEditor = lazy(() => import("./signature_editor.tsx"));
 
 export function IdentitySettings() {
   const loaded = useLoad(async () => (await jmap.call<GetAnswer<Identity>>("Identity/get", { ids: null })).list);
@@ -107,16 +111,18 @@ function IdentityDialog({ identity, onClose, onDone }: DialogProps) {
   const bcc = useSignal(formatAddresses(identity?.bcc ?? []));
   const text = useSignal(identity?.textSignature ?? "");
   const html = useSignal(identity?.htmlSignature ?? "");
+  const isRich = useSignal(html.peek() !== "");
   const error = useSignal("");
   const save = async (event: Event) => {
     event.preventDefault();
+    if (event.target !== event.currentTarget) return; // the form for a link, within ours
     try {
       const value = {
         name: name.peek().trim(),
         replyTo: readList(replyTo.peek()),
         bcc: readList(bcc.peek()),
         textSignature: text.peek(),
-        htmlSignature: html.peek(),
+        htmlSignature: isRich.peek() ? html.peek() : "",
       };
       if (identity) await updateOne("Identity", identity.id, value);
       else await createOne("Identity", { ...value, email: email.peek().trim() });
@@ -150,13 +156,26 @@ function IdentityDialog({ identity, onClose, onDone }: DialogProps) {
           />
         )}
         <TextField label={t("displayName")} autofocus={identity !== null} value={name.value} onInput={set(name)} />
-        <TextField label={t("signature")} rows={4} value={text.value} onInput={set(text)} />
-        <TextField
-          label={t("signatureHtml")}
-          hint={t("signatureHtmlHint")}
-          rows={3}
-          value={html.value}
-          onInput={set(html)}
+        {isRich.value ? (
+          <SignatureEditor
+            html={html.peek()}
+            onChange={(rich, plain) => {
+              html.value = rich;
+              text.value = plain;
+              error.value = "";
+            }}
+          />
+        ) : (
+          <TextField label={t("signature")} rows={4} value={text.value} onInput={set(text)} />
+        )}
+        <Switch
+          label={t("signatureRich")}
+          hint={t("signatureRichHint")}
+          isOn={isRich.value}
+          onChange={(isOn) => {
+            if (isOn) html.value = textToHtml(text.peek());
+            isRich.value = isOn;
+          }}
         />
         <TextField label={t("replyTo")} hint={t("addressList")} value={replyTo.value} onInput={set(replyTo)} />
         <TextField label={t("alwaysBcc")} hint={t("addressList")} value={bcc.value} onInput={set(bcc)} />

@@ -105,6 +105,7 @@ function Recovery({ codes, onClose }: { codes: string[]; onClose: () => void }) 
     <Dialog
       title={t("recoveryTitle")}
       size="small"
+      isKept
       onClose={onClose}
       actions={
         <>

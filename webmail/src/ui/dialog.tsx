@@ -12,11 +12,15 @@ export interface DialogProps {
   /** Buttons at the foot. */
   actions?: ComponentChildren;
   size?: "small" | "normal" | "large";
+  /** A press beside it does not close it: for what is shown only once. */
+  isKept?: boolean;
 }
 
-export function Dialog({ title, onClose, children, actions, size = "normal" }: DialogProps) {
+export function Dialog({ title, onClose, children, actions, size = "normal", isKept }: DialogProps) {
   const element = useRef<HTMLDialogElement>(null);
   const titleId = useId();
+  // Where the press began: who marks text and lets go outside does not want to leave.
+  const pressed = useRef<EventTarget | null>(null);
   useEffect(() => {
     const dialog = element.current;
     const before = document.activeElement as HTMLElement | null;
@@ -35,8 +39,12 @@ export function Dialog({ title, onClose, children, actions, size = "normal" }: D
         event.preventDefault();
         onClose();
       }}
+      onPointerDown={(event) => {
+        pressed.current = event.target;
+      }}
       onClick={(event) => {
-        if (event.target === element.current) onClose();
+        const isOutside = event.target === element.current && pressed.current === element.current;
+        if (isOutside && !isKept) onClose();
       }}
     >
       <div class="dialog-box">
