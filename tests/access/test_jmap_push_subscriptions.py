@@ -139,6 +139,7 @@ async def test_the_right_code_verifies_and_another_is_refused() -> None:
         ({"types": "Email"}, ["types"]),
         ({"types": ["x"] * 51}, ["types"]),
         ({"more": 1}, ["more"]),
+        ({"url": "https://10.0.0.1/"}, ["url"]),
     ],
 )
 async def test_what_is_wrong_with_a_new_one_is_named(members: dict[str, Any], properties: list[str]) -> None:

@@ -62,6 +62,51 @@ def test_keys_that_cannot_be_used_are_named_when_a_subscription_is_made(p256dh: 
     assert make_push(FakeFetch({})).check(PushTarget(URL, p256dh, auth))
 
 
+CLOSED = [
+    "https://127.0.0.1/",
+    "https://10.1.2.3:8443/push",
+    "https://100.64.0.1/",
+    "https://169.254.169.254/latest",
+    "https://[::1]/",
+    "https://[fe80::1]/",
+    "https://[::ffff:192.168.0.1]/",
+    "https://[64:ff9b::7f00:1]/",
+    "https://127.1/",
+    "https://2130706433/",
+    "https://0x7f000001/",
+    "https://0/",
+]
+
+
+@pytest.mark.parametrize("url", CLOSED)
+def test_a_url_that_names_an_address_within_some_network_is_refused_at_once(url: str) -> None:
+    assert make_push(FakeFetch({})).check_url(url)
+    private = HttpWebPush(KEY, "mailto:a@example.org", FakeFetch({}), FakeClock(), FakeLog(), allow_private=True)
+    assert private.check_url(url) == ""
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "http://push.example.net/",
+        "https://me@push.example.net/",
+        "https://me:secret@push.example.net/",
+        "https://@push.example.net/",
+        "https:///push",
+        "https://push.example.net:99999/",
+        "https://[::1/",
+        "https:push.example.net",
+    ],
+)
+def test_a_url_that_no_push_service_has_is_refused(url: str) -> None:
+    assert make_push(FakeFetch({})).check_url(url)
+
+
+@pytest.mark.parametrize("url", [URL, "https://push.example.net:8443/a@b", "https://1.1.1.1/", "https://a1.example/"])
+def test_urls_of_push_services_are_fine(url: str) -> None:
+    assert make_push(FakeFetch({})).check_url(url) == ""
+
+
 def test_good_keys_and_none_at_all_are_fine() -> None:
     push = make_push(FakeFetch({}))
     assert push.check(TARGET) == push.check(PushTarget(URL)) == ""

@@ -12,11 +12,13 @@ import base64
 import binascii
 import contextlib
 import os
+import re
 import struct
 from collections.abc import Callable
 from pathlib import Path
 from urllib.parse import urlsplit
 
+import httpx2
 import msgspec
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
@@ -24,6 +26,7 @@ from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
+from posthouse.adapters.fetch import is_public
 from posthouse.ports.clock import Clock
 from posthouse.ports.fetch import Fetch, FetchError
 from posthouse.ports.observe import Log
@@ -36,11 +39,12 @@ _TOKEN_S = 12 * 3600  # RFC 8292 §2: at most a day
 _RENEWED_S = 3600
 _MAX_TOKENS = 1000
 _GONE = (404, 410)
+_NUMERIC = re.compile(r"[0-9]+|0x[0-9a-f]*", re.ASCII | re.IGNORECASE)
 _PATIENCE = (408, 429)
 
 
 class HttpWebPush:
-    """`contact`: a URL, mailto: or https:, that push services may turn to."""
+    """`contact`: a URL, mailto: or https:, that push services may turn to. `allow_private`: as of `fetch`."""
 
     def __init__(
         self,
@@ -50,7 +54,10 @@ class HttpWebPush:
         clock: Clock,
         log: Log,
         random_octets: Callable[[int], bytes] = os.urandom,
+        *,
+        allow_private: bool = False,
     ) -> None:
+        self._allow_private = allow_private
         self._key, self._contact, self._fetch = key, contact, fetch
         self._clock, self._log, self._random = clock, log, random_octets
         self._tokens: dict[str, tuple[float, str]] = {}
@@ -58,6 +65,20 @@ class HttpWebPush:
     @property
     def server_key(self) -> str:
         return encode(_point_of(self._key.public_key()))
+
+    def check_url(self, url: str) -> str:
+        """What shows already in the URL. Names are looked up, and judged by their addresses, whenever it is asked."""
+        try:
+            parsed = httpx2.URL(url)
+        except (httpx2.InvalidURL, ValueError):
+            return "It is no URL"
+        if parsed.scheme != "https" or not parsed.host:
+            return "It must be an https URL"
+        if parsed.port is not None and not 0 < parsed.port < 65536:
+            return "There is no such port"
+        if "@" in urlsplit(url).netloc:
+            return "It has a user name"
+        return "" if self._allow_private or not _is_closed(parsed.host) else "Its address is not one of the internet"
 
     def check(self, target: PushTarget) -> str:
         if not target.p256dh and not target.auth:
@@ -101,6 +122,14 @@ class HttpWebPush:
                 self._tokens.clear()
             self._tokens[audience] = (expires, token)
         return f"vapid t={token}, k={self.server_key}"
+
+
+def _is_closed(host: str) -> bool:
+    """An address that is not asked; also one that only some programs read as such (127.1, 0x7f000001, 2130706433)."""
+    try:
+        return not is_public(host)
+    except ValueError:
+        return _NUMERIC.fullmatch(host.rstrip(".").rpartition(".")[2]) is not None
 
 
 def sign_token(claims: dict[str, object], key: ec.EllipticCurvePrivateKey) -> str:

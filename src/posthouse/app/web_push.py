@@ -43,9 +43,10 @@ def make_pushing(web: WebContext, hub: PushHub) -> Pushing:
     if not settings.push_subscriptions:
         return Pushing({})
     tls = ssl.create_default_context(cafile=settings.push_ca_file)
-    fetch = HttpFetch(web.resolver, tls, _FETCH_S, allow_private=settings.push_private_addresses)
+    is_private = settings.push_private_addresses
+    fetch = HttpFetch(web.resolver, tls, _FETCH_S, allow_private=is_private)
     key = open_server_key(Path(web.settings.data) / KEY_FILE)
-    push = HttpWebPush(key, find_contact(web.settings), fetch, web.clock, web.log)
+    push = HttpWebPush(key, find_contact(web.settings), fetch, web.clock, web.log, allow_private=is_private)
     methods = PushMethods(push, PushSettings(settings.push_subscriptions, settings.push_expiry.total_seconds()))
     duty = _Duty(web, make_sender(web, hub, push))
     web.periodic.append((_LOOK_S, duty.look))

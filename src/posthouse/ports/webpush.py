@@ -28,6 +28,9 @@ class WebPush(Protocol):
     def server_key(self) -> str:
         """Our public key, base64url: what a subscription is bound to (RFC 8292 §3)."""
 
+    def check_url(self, url: str) -> str:
+        """What is wrong with the URL of a subscription; "" when nothing is."""
+
     def check(self, target: PushTarget) -> str:
         """What is wrong with its keys; "" when nothing is."""
 
@@ -45,6 +48,9 @@ class FakeWebPush:
     @property
     def server_key(self) -> str:
         return "BServerKey"
+
+    def check_url(self, url: str) -> str:
+        return "" if "://10." not in url else "The address is private"
 
     def check(self, target: PushTarget) -> str:
         return "" if target.p256dh != "wrong" else "The key is wrong"

@@ -188,6 +188,9 @@ class PushMethods:
             auth=given.keys.auth if given.keys is not None else "",
             types=_read_types(given.types),
         )
+        problem = self.push.check_url(kept.url)
+        if problem:
+            raise invalid_properties(["url"], problem)
         problem = self.push.check(kept.target)
         if problem:
             raise invalid_properties(["keys"], problem)
