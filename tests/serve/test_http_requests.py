@@ -121,6 +121,14 @@ async def test_two_hosts_are_refused() -> None:
         assert (await lab.get("/", "Host: other.example")).startswith(b"HTTP/1.1 400 ")
 
 
+@pytest.mark.parametrize("path", ["/", "/nothing"])
+async def test_a_request_without_host_is_refused_but_of_http_1_0(path: str) -> None:
+    async with serving(HttpRoute("/", show)) as lab:
+        told = await lab.send(f"GET {path} HTTP/1.1\r\nConnection: close\r\n\r\n".encode())
+        assert told.startswith(b"HTTP/1.1 400 ")
+        assert (await lab.send(b"GET / HTTP/1.0\r\n\r\n")).startswith(b"HTTP/1.1 200 ")
+
+
 # -- who the client is
 
 

@@ -93,6 +93,35 @@ async def test_who_is_refused_before_its_body_is_read_sees_the_answer_and_is_clo
     assert b"connection: close" in told.lower()
 
 
+async def test_who_sends_far_too_much_sees_why_it_is_not_taken() -> None:
+    size = 64 << 20
+    async with serving(HttpRoute("/", count, ("POST",), body_limit=10, is_streamed=True)) as lab:
+        reader, writer = await asyncio.open_connection("127.0.0.1", lab.port)
+        writer.write(POST + b"Content-Length: %d\r\n\r\n" % size)
+        for _ in range(size >> 20):  # as clients do that look for an answer only when all is sent
+            writer.write(b"x" * (1 << 20))
+            await writer.drain()
+        told = await asyncio.wait_for(reader.read(), 20)
+        writer.close()
+    assert told.startswith(b"HTTP/1.1 413 ") and b"connection: close" in told.lower()
+
+
+async def test_who_asks_first_whether_it_may_send_is_told_at_once() -> None:
+    async with serving(HttpRoute("/", count, ("POST",), body_limit=10)) as lab:
+        reader, writer = await asyncio.open_connection("127.0.0.1", lab.port)
+        writer.write(POST + b"Content-Length: 100\r\nExpect: 100-continue\r\n\r\n")
+        told = await asyncio.wait_for(reader.readuntil(b"}"), 5)
+        writer.close()
+    assert told.startswith(b"HTTP/1.1 413 ")
+
+
+async def test_a_little_that_nobody_reads_does_not_end_the_connection() -> None:
+    async with serving(HttpRoute("/", count, ("GET",))) as lab:
+        again = b"Content-Length: 4\r\n\r\nhiho" + b"GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n"
+        told = await lab.send(b"POST / HTTP/1.1\r\nHost: a\r\n" + again)
+    assert told.startswith(b"HTTP/1.1 405 ") and told.count(b"HTTP/1.1 ") == 2
+
+
 async def test_a_body_that_stops_coming_is_408() -> None:
     async with serving(
         HttpRoute("/", count, ("POST",), is_streamed=True), limits=HttpLimits(stuck_s=0.05, discard_s=0.05)

@@ -32,6 +32,8 @@ from posthouse.serve.http_reading import (
     HttpLimits,
     Receive,
     Scope,
+    check_host,
+    join_headers,
     read_head,
 )
 from posthouse.serve.http_routing import Router, read_parameters
@@ -82,8 +84,8 @@ class HttpApp:
         except ClientGone:
             return
         try:
-            is_closing = not body.is_complete and not await body.discard()
-            await self._write(scope, send, answer, is_closing=is_closing)
+            is_read = body.is_complete or await body.skip(join_headers(scope["headers"]))
+            await self._write(scope, send, answer, None if is_read else body)
         finally:
             if not isinstance(answer.body, bytes):
                 await _close(answer.body)
@@ -93,6 +95,7 @@ class HttpApp:
     async def _answer(self, scope: Scope, body: BodyReader) -> HttpAnswer:
         """Raises ClientGone."""
         try:
+            check_host(scope)
             found = self._find(scope, str(scope["method"]))
             if isinstance(found, HttpAnswer):
                 return found
@@ -130,14 +133,15 @@ class HttpApp:
 
     # -- answers
 
-    async def _write(self, scope: Scope, send: Send, answer: HttpAnswer, *, is_closing: bool) -> None:
+    async def _write(self, scope: Scope, send: Send, answer: HttpAnswer, unread: BodyReader | None) -> None:
+        """`unread`: a body the client is still sending. It hears the answer first: who listens stops sending."""
         headers = make_headers(answer)
-        if is_closing:
+        if unread is not None:
             headers.append((b"connection", b"close"))
         connection: WatchedConnection = scope["state"]["connection"]
         if isinstance(answer.body, bytes):
             await send({"type": "http.response.start", "status": answer.status, "headers": headers})
-            await self._send_octets(send, connection, answer.body)
+            await self._send_octets(send, connection, answer.body, unread)
             return
         pieces = answer.body
         connection.cancel_when_lost(asyncio.current_task())
@@ -154,16 +158,23 @@ class HttpApp:
             raise
         finally:
             connection.cancel_when_lost(None)
+        if unread is not None:
+            await unread.discard()
         await self._send_piece(send, connection, b"", has_more=False)
 
-    async def _send_octets(self, send: Send, connection: WatchedConnection, octets: bytes) -> None:
+    async def _send_octets(
+        self, send: Send, connection: WatchedConnection, octets: bytes, unread: BodyReader | None
+    ) -> None:
         """In pieces, so that of a large answer no more waits for its client than was taken to be sent."""
         at = 0
         try:
             while len(octets) - at > _PIECE:
                 await self._send_piece(send, connection, octets[at : at + _PIECE], has_more=True)
                 at += _PIECE
-            await self._send_piece(send, connection, octets[at:] if at else octets, has_more=False)
+            await self._send_piece(send, connection, octets[at:] if at else octets, has_more=unread is not None)
+            if unread is not None:
+                await unread.discard()
+                await self._send_piece(send, connection, b"", has_more=False)
         except TimeoutError:
             return  # the client does not read; the connection is closed upon an answer that has no end
 
@@ -208,6 +219,7 @@ class HttpApp:
         """Raises HttpRefused."""
         try:
             async with asyncio.timeout(self._limits.request_s):
+                check_host(scope)
                 return await route.handler(read_head(scope, self._settings.trusted, {}))
         except TimeoutError:
             raise HttpRefused(_TOO_SLOW) from None

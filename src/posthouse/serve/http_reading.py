@@ -23,7 +23,9 @@ Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 _HOST = re.compile(r"(?:[A-Za-z0-9._-]{1,255}|\[[0-9A-Fa-f:.]{2,45}\])(?::[0-9]{1,5})?", re.ASCII)
 _FORWARDED = ("x-forwarded-for", "x-forwarded-proto", "forwarded")
 _MAX_FIELDS = 1000  # of a query
-_DISCARDED = 4 << 20
+_LITTLE = 256 << 10
+_DISCARDED = 256 << 20
+_DISCARDING_S = 30.0
 
 
 class ClientGone(Exception):
@@ -34,7 +36,7 @@ class ClientGone(Exception):
 class HttpLimits:
     """Octets and seconds. `head_s` is also how long a connection may do nothing before its first request; `stuck_s`
     how long one piece of a streamed body or answer may take, and `min_rate` the octets per second beyond that.
-    `discard_s`: how long the rest of a body that nobody wants is waited for. `message`, `ping_s`: of WebSockets.
+    `discard_s`: how long a piece of a body that nobody wants is waited for. `message`, `ping_s`: of WebSockets.
     """
 
     head: int = 64 << 10
@@ -59,7 +61,7 @@ class _Client:
 
 def read_head(scope: Scope, trusted: Sequence[Network], parameters: Mapping[str, str]) -> HttpRequest:
     """Without the body. Raises HttpRefused."""
-    headers = _join_headers(scope["headers"])
+    headers = join_headers(scope["headers"])
     client = _find_client(scope, headers, trusted)
     return HttpRequest(
         method=str(scope.get("method", "GET")),
@@ -73,19 +75,25 @@ def read_head(scope: Scope, trusted: Sequence[Network], parameters: Mapping[str,
     )
 
 
-def _join_headers(pairs: Sequence[tuple[bytes, bytes]]) -> dict[str, str]:
-    """Raises HttpRefused: a request has one Host (RFC 9112 §3.2)."""
+def check_host(scope: Scope) -> None:
+    """Raises HttpRefused: a request has one Host; only one of HTTP/1.0 may have none (RFC 9112 §3.2)."""
+    hosts = [value for name, value in scope["headers"] if name == b"host"]
+    if not hosts and scope.get("http_version") != "1.0":
+        raise refuse(400, "Bad Request", "There is no Host field")
+    if len(hosts) > 1:
+        raise refuse(400, "Bad Request", "There are two Host fields")
+    if hosts and not _HOST.fullmatch(hosts[0].decode("latin-1")):
+        raise refuse(400, "Bad Request", "The Host field is no host")
+
+
+def join_headers(pairs: Sequence[tuple[bytes, bytes]]) -> dict[str, str]:
     headers: dict[str, str] = {}
     for raw_name, raw_value in pairs:
         name, value = raw_name.decode("latin-1"), raw_value.decode("latin-1")
         if name not in headers:
             headers[name] = value
-        elif name == "host":
-            raise refuse(400, "Bad Request", "There are two Host fields")
         else:
             headers[name] = f"{headers[name]}{'; ' if name == 'cookie' else ', '}{value}"
-    if not _HOST.fullmatch(headers.get("host", "localhost")):
-        raise refuse(400, "Bad Request", "The Host field is no host")
     return headers
 
 
@@ -175,15 +183,27 @@ class BodyReader:
         if took > self.limits.stuck_s + self.size / self.limits.min_rate:
             raise TimeoutError
 
-    async def discard(self) -> bool:
-        """What is left of it, for a moment: a client that is answered before it has sent all may not see the answer
-        when the connection is closed upon it. True: nothing is left.
+    async def skip(self, headers: Mapping[str, str]) -> bool:
+        """What is left of it, when that is little: the connection can be used again. False: something is left."""
+        length = headers.get("content-length", "")
+        if (
+            not self.is_complete
+            and length.isdecimal()
+            and int(length) - self.size <= _LITTLE
+            and "expect" not in headers
+        ):
+            await self.discard()
+        return self.is_complete
+
+    async def discard(self) -> None:
+        """What is left of it, within bounds: a client that has not sent all yet may lose the answer when the connection
+        is closed upon what it still sends. Who waits for nothing but the end sends no more, and is let go soon.
         """
         bound = self.size + _DISCARDED
         try:
-            async with asyncio.timeout(self.limits.discard_s):
+            async with asyncio.timeout(_DISCARDING_S):
                 while not self.is_complete and self.size < bound:
-                    await self._receive()
+                    async with asyncio.timeout(self.limits.discard_s):
+                        await self._receive()
         except (TimeoutError, ClientGone):
-            return False
-        return self.is_complete
+            return
