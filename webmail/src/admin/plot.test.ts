@@ -28,7 +28,7 @@ test("the widest number has room beside the plot", () => {
 
 test("a line has gaps where there is no value", () => {
   assert.equal(drawLine([0, 10, null, 10, 0], BOX, 10), "M10 50L35 0M85 0L110 50");
-  assert.equal(drawLine([null, 5, null], BOX, 10), "M58 25h4");
+  assert.equal(drawLine([null, 5, null], BOX, 10), "M57 25h6");
 });
 
 test("the pointer finds the value that is nearest, also beyond the ends", () => {

@@ -18,7 +18,7 @@ export function planScale(values: readonly (number | null)[], least = 1, isWhole
   return { max: ticks.at(-1) ?? largest, ticks };
 }
 
-const DASH = 4;
+const DASH = 6;
 
 export interface Box {
   left: number;

@@ -5,6 +5,10 @@ export type Format = "mbox" | "eml" | "zip";
 export interface Imported {
   imported: number;
   failed: number;
+  /** Why some failed, the first of them. */
+  troubles: string[];
+  /** Why it ended before the end; what was filed until then stays. */
+  stopped: string | null;
 }
 
 export function formatOf(name: string): Format | null {
@@ -14,6 +18,7 @@ export function formatOf(name: string): Format | null {
 }
 
 export interface Target {
+  /** Empty: as the file has them (zip). */
   mailbox: string;
   format: Format;
 }
@@ -26,7 +31,8 @@ export function importFile(
 ): Promise<Imported> {
   return new Promise((resolve, reject) => {
     const request = new XMLHttpRequest();
-    request.open("POST", `/api/import?${new URLSearchParams({ ...target })}`);
+    const { mailbox, format } = target;
+    request.open("POST", `/api/import?${new URLSearchParams({ format, ...(mailbox && { mailbox }) })}`);
     request.setRequestHeader("X-Posthouse", "1");
     request.setRequestHeader("Content-Type", "application/octet-stream");
     request.responseType = "json";

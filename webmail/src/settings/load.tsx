@@ -7,6 +7,7 @@ import { t as shell } from "../i18n/t.ts";
 import { Button } from "../ui/button.tsx";
 import { Spinner } from "../ui/spinner.tsx";
 import { toast } from "../ui/toast.tsx";
+import { translate } from "./errors.ts";
 
 export interface Loaded<T> {
   value: Signal<T | null>;
@@ -32,7 +33,7 @@ export function useLoad<T>(load: () => Promise<T>, key = ""): Loaded<T> {
 }
 
 export function sayError(reason: unknown): string {
-  return (reason instanceof Error && reason.message) || shell("app.failed");
+  return reason instanceof Error && reason.message ? translate(reason.message) : shell("app.failed");
 }
 
 /** Does it, and tells when it did not go. True: it went. */

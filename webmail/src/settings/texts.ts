@@ -162,6 +162,9 @@ const en = {
   importWorking: "Being filed …",
   imported: { one: "{n} message imported", other: "{n} messages imported" },
   importFailed: { one: "{n} message could not be read", other: "{n} messages could not be read" },
+  importFull: "The account is full: the rest was not imported.",
+  importWhy: "Why",
+  asInZip: "As in the file",
   cancelled: "Cancelled",
   wrongFile: "Choose a file whose name ends in .mbox, .eml or .zip.",
 } satisfies Texts;
@@ -331,6 +334,9 @@ const de: Record<keyof typeof en, Text> = {
   importWorking: "Wird einsortiert …",
   imported: { one: "{n} Nachricht importiert", other: "{n} Nachrichten importiert" },
   importFailed: { one: "{n} Nachricht war nicht zu lesen", other: "{n} Nachrichten waren nicht zu lesen" },
+  importFull: "Das Konto ist voll: Der Rest wurde nicht importiert.",
+  importWhy: "Warum",
+  asInZip: "Wie in der Datei",
   cancelled: "Abgebrochen",
   wrongFile: "Wählen Sie eine Datei, deren Name auf .mbox, .eml oder .zip endet.",
 };

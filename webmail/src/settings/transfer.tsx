@@ -10,7 +10,7 @@ import { Button } from "../ui/button.tsx";
 import { Select } from "../ui/field.tsx";
 import { Panel } from "./frame.tsx";
 import { formatOf, type Imported, importFile } from "./import_file.ts";
-import { Shown, useLoad } from "./load.tsx";
+import { Shown, sayError, useLoad } from "./load.tsx";
 import { t } from "./texts.ts";
 
 interface Choice {
@@ -93,6 +93,14 @@ function ImportPanel({ mailboxes }: { mailboxes: Choice[] }) {
   const done = useSignal<Imported | null>(null);
   const error = useSignal("");
   const stop = useRef<AbortController | null>(null);
+  const isZip = file.value !== null && formatOf(file.value.name) === "zip";
+  const choices = isZip ? [{ value: "", label: t("asInZip") }, ...mailboxes] : mailboxes;
+  const choose = (chosen: File | null) => {
+    file.value = chosen;
+    error.value = chosen && !formatOf(chosen.name) ? t("wrongFile") : "";
+    done.value = null;
+    mailbox.value = chosen && formatOf(chosen.name) === "zip" ? "" : mailbox.peek() || (mailboxes[0]?.value ?? "");
+  };
   const start = async (event: Event) => {
     event.preventDefault();
     const chosen = file.peek();
@@ -112,7 +120,7 @@ function ImportPanel({ mailboxes }: { mailboxes: Choice[] }) {
       );
     } catch (reason) {
       const isStopped = reason instanceof DOMException && reason.name === "AbortError";
-      error.value = isStopped ? t("cancelled") : (reason instanceof Error && reason.message) || shell("app.failed");
+      error.value = isStopped ? t("cancelled") : sayError(reason);
     } finally {
       sent.value = null;
     }
@@ -130,17 +138,15 @@ function ImportPanel({ mailboxes }: { mailboxes: Choice[] }) {
             type="file"
             class="input"
             accept=".mbox,.mbx,.eml,.zip,application/mbox,message/rfc822,application/zip"
-            onChange={(event) => {
-              file.value = event.currentTarget.files?.[0] ?? null;
-              error.value = "";
-              done.value = null;
-            }}
+            aria-invalid={error.value ? "true" : undefined}
+            aria-describedby={error.value ? `${id}-error` : undefined}
+            onChange={(event) => choose(event.currentTarget.files?.[0] ?? null)}
           />
         </div>
         <Select
           label={t("into")}
           value={mailbox.value}
-          options={mailboxes}
+          options={choices}
           onChange={(value) => {
             mailbox.value = value;
           }}
@@ -156,20 +162,36 @@ function ImportPanel({ mailboxes }: { mailboxes: Choice[] }) {
             <Button onClick={() => stop.current?.abort()}>{shell("common.cancel")}</Button>
           </>
         )}
-        <div role="status">
-          {done.value && (
-            <p class="notice good">
-              {t("imported", { n: done.value.imported })}
-              {done.value.failed > 0 && `, ${t("importFailed", { n: done.value.failed })}`}
-            </p>
-          )}
-        </div>
+        <div role="status">{done.value && <Result done={done.value} />}</div>
         {error.value && (
-          <p class="notice bad" role="alert">
+          <p id={`${id}-error`} class="notice bad" role="alert">
             {error.value}
           </p>
         )}
       </form>
     </Panel>
+  );
+}
+
+function Result({ done }: { done: Imported }) {
+  const isWhole = done.failed === 0 && !done.stopped;
+  return (
+    <div class={isWhole ? "notice good" : "notice"}>
+      <p>
+        {t("imported", { n: done.imported })}
+        {done.failed > 0 && `, ${t("importFailed", { n: done.failed })}`}
+      </p>
+      {done.stopped && <p>{t("importFull")}</p>}
+      {done.troubles.length > 0 && (
+        <details>
+          <summary>{t("importWhy")}</summary>
+          <ul class="troubles">
+            {done.troubles.map((one, at) => (
+              <li key={at}>{one}</li>
+            ))}
+          </ul>
+        </details>
+      )}
+    </div>
   );
 }
