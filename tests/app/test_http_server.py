@@ -89,12 +89,27 @@ async def test_connections_pass_admission_and_leave_it() -> None:
         reader, writer = await asyncio.open_connection("127.0.0.1", lab.port)
         writer.write(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
         await reader.readuntil(b"\r\n\r\n")
-        assert await lab.get("/") == b""
+        told = await lab.get("/")
+        assert told.startswith(b"HTTP/1.1 503 ") and b"retry-after: " in told
         writer.write(b"GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n")
         await reader.read()
         writer.close()
         assert b" 201 " in await lab.get("/")
     assert admission.total == 0
+
+
+async def test_who_is_turned_away_in_crowds_or_asks_nothing_is_cut_off() -> None:
+    admission = Admission(AdmissionLimits(per_address=1))
+    admission.admit("127.0.0.1", 0.0)
+    limits = HttpLimits(turned=1, turned_s=0.1)
+    async with serving(HttpRoute("/", describe), admission=admission, limits=limits) as lab:
+        silent = asyncio.create_task(lab.send(b""))
+        while not lab.server.connections:
+            await asyncio.sleep(0)
+        assert await lab.get("/") == b""
+        assert await silent == b""
+        assert (await lab.get("/")).startswith(b"HTTP/1.1 503 ")
+    assert admission.total == 1
 
 
 async def test_draining_answers_what_is_in_hand_and_drops_the_idle() -> None:

@@ -4,7 +4,8 @@
     await server.start(socket, tls)        or   server.make_protocol for whoever accepts
 
 Handlers take and return plain values; they know no framework. Clients are not trusted: heads and bodies are bounded,
-each has a deadline, and connections pass admission like everybody else's. Nothing is kept over a crash.
+each has a deadline, and connections pass admission like everybody else's; who does not is told 503 (RFC 9110 §15.6.4)
+as long as that costs little. Nothing is kept over a crash.
 A PROXY header names the client where `HttpDoor` expects one; not under TLS, which begins before we see an octet.
 RFC 9110, RFC 9112 as far as uvicorn and httptools speak them; RFC 6455 by websockets. No HTTP/2.
 """
@@ -16,7 +17,7 @@ import socket
 import ssl
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from email.utils import formatdate
 from typing import Any, ClassVar, Protocol
 
@@ -39,6 +40,11 @@ Client = tuple[str, int] | None
 
 _LOOK_S = 0.02
 _DATE_S = 1.0
+_TURNED_AWAY = (
+    b"HTTP/1.1 503 Service Unavailable\r\nretry-after: 10\r\nconnection: close\r\ncache-control: no-store\r\n"
+    b"content-type: text/plain; charset=utf-8\r\ncontent-length: 47\r\n\r\n"
+    b"Too many connections here now, try again later\n"
+)
 
 
 class HttpAdmission(Protocol):
@@ -60,6 +66,15 @@ class HttpDoor:
     figures: DoorFigures | None = None
 
 
+class _Turned:
+    """Connections that are being turned away."""
+
+    __slots__ = ("count",)
+
+    def __init__(self) -> None:
+        self.count = 0
+
+
 @dataclass(frozen=True, slots=True)
 class _Bounds:
     limits: HttpLimits
@@ -67,6 +82,7 @@ class _Bounds:
     clock: Clock
     log: Log
     door: HttpDoor
+    turned: _Turned = field(default_factory=_Turned)
 
 
 class HttpServer:
@@ -169,6 +185,7 @@ class _Guard:
         "_bounds",
         "_head_octets",
         "_is_admitted",
+        "_is_turned",
         "_timer",
         "is_in_head",
         "is_stand_in",
@@ -179,7 +196,7 @@ class _Guard:
     def __init__(self, bounds: _Bounds) -> None:
         self._bounds = bounds
         self._address = ""
-        self._is_admitted = False
+        self._is_admitted = self._is_turned = False
         self._timer: asyncio.TimerHandle | None = None
         self._head_octets = 0
         self.is_in_head = True
@@ -198,7 +215,25 @@ class _Guard:
                 figures.open_sessions.inc()
         return self._is_admitted
 
+    @property
+    def is_turned_away(self) -> bool:
+        """It hears so upon its first octets: an answer before them could be lost with the connection."""
+        return self._is_turned
+
+    def turn_away(self, transport: asyncio.Transport) -> None:
+        turned = self._bounds.turned
+        if turned.count >= self._bounds.limits.turned:
+            transport.abort()
+            return
+        turned.count += 1
+        self._is_turned = True
+        self.stop_timer()
+        self._timer = asyncio.get_running_loop().call_later(self._bounds.limits.turned_s, transport.abort)
+
     def leave(self) -> None:
+        if self._is_turned:
+            self._is_turned = False
+            self._bounds.turned.count -= 1
         if self._is_admitted:
             self._is_admitted = False
             self._bounds.admission.release(self._address)
@@ -281,7 +316,7 @@ class _GuardedProtocol(HttpToolsProtocol):
         if self.guard.expects_proxy(self.client) or self.guard.admit(self.client):
             self.guard.await_head(0.0, transport)
         else:
-            transport.abort()
+            self.guard.turn_away(transport)
 
     def connection_lost(self, exc: Exception | None) -> None:
         self.guard.leave()
@@ -292,9 +327,17 @@ class _GuardedProtocol(HttpToolsProtocol):
             data = self._read_proxy(data)
             if not data:
                 return
+        if self.guard.is_turned_away:
+            self._tell_turned_away()
+            return
         super().data_received(data)
         if self.guard.is_head_too_long(len(data)):
             self.transport.abort()
+
+    def _tell_turned_away(self) -> None:
+        if not self.transport.is_closing():
+            self.transport.write(_TURNED_AWAY)
+            self.transport.close()
 
     def _read_proxy(self, data: bytes) -> bytes:
         """What stands behind the PROXY header; b"" when it is not complete, or refused."""
@@ -308,10 +351,9 @@ class _GuardedProtocol(HttpToolsProtocol):
             return b""
         client, rest = found
         self.client = client or self.client
-        if self.guard.admit(self.client):
-            return rest
-        self.transport.abort()
-        return b""
+        if not self.guard.admit(self.client):
+            self.guard.turn_away(self.transport)
+        return rest
 
     # -- the parser's side
 

@@ -37,6 +37,7 @@ class HttpLimits:
     """Octets and seconds. `head_s` is also how long a connection may do nothing before its first request; `stuck_s`
     how long one piece of a streamed body or answer may take, and `min_rate` the octets per second beyond that.
     `discard_s`: how long a piece of a body that nobody wants is waited for. `message`, `ping_s`: of WebSockets.
+    `turned`: connections above the limits that hear so, at a time; `turned_s`: how long they may take to ask.
     """
 
     head: int = 64 << 10
@@ -50,6 +51,8 @@ class HttpLimits:
     message: int = 10 << 20
     ping_s: float = 30.0
     discard_s: float = 2.0
+    turned: int = 200
+    turned_s: float = 2.0
 
 
 @dataclass(frozen=True, slots=True)
