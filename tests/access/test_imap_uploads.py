@@ -319,3 +319,21 @@ async def test_pipelined_appends_keep_their_order_however_long_each_takes(office
     answer = await client.talk(b"a APPEND INBOX " + literal(ONE), b"b APPEND INBOX " + literal(TWO))
     assert answer.startswith(b"a OK [APPENDUID 1800000000 1] ")
     assert await octets_in(office) == [ONE, TWO]
+
+
+async def test_of_many_pipelined_appends_the_first_are_answered_before_the_last_are_read(office: Office) -> None:
+    messages = [letter(str(number)) for number in range(20)]
+    answered: list[int] = []
+
+    async def parse(octets: bytes) -> ParsedMessage:
+        answered.append(b"".join(wire.writes).count(b" OK [APPENDUID"))
+        return parse_message(octets)
+
+    office.parse = parse  # type: ignore[method-assign]
+    client = await office.enter()
+    wire = client.wire
+    answer = await client.talk(*(b"a%d APPEND INBOX " % number + literal(one) for number, one in enumerate(messages)))
+    assert answer.count(b" OK [APPENDUID") == 20
+    assert await octets_in(office) == messages
+    assert answered[0] == 0
+    assert answered[-1] >= 10

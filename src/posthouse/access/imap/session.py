@@ -42,6 +42,7 @@ from posthouse.protocol.wire.need_data import NEED_DATA
 
 _MAX_UNREAD = 1 << 20
 _MAX_APPENDS = 64
+_SHARE = 3  # APPENDs that go to the store together while more are read
 _STOP_S = 5.0
 _SLICE_S = 0.005  # of the loop, for commands that wait for nothing
 
@@ -51,13 +52,14 @@ Appending = asyncio.Task[Done | No | Bad | None]
 class ImapSession(Context):
     """`posthouse.ports.access.AccessSession`."""
 
-    __slots__ = ("_appends", "_has_ended", "_is_last", "_reason", "_task", "_turn", "_until", "_upload")
+    __slots__ = ("_appends", "_fresh", "_has_ended", "_is_last", "_reason", "_task", "_turn", "_until", "_upload")
 
     def __init__(self, wire: Wire, desk: Desk) -> None:
         super().__init__(wire, desk)
         self._upload: Upload | None = None
         self._task: asyncio.Task[None] | None = None
         self._appends: list[tuple[bytes, Appending]] = []  # a few; no deque, which is large
+        self._fresh = 0  # APPENDs that the store has not seen
         self._has_ended = False  # no more will come from the client
         self._is_last = False  # nothing is taken any more
         self._reason = ""  # why we shall end it
@@ -162,8 +164,9 @@ class ImapSession(Context):
         now = self.desk.clock.monotonic
         until = now() + _SLICE_S
         while not self._is_last and await self._step():
-            if now() > until:
+            if self._fresh >= _SHARE or now() > until:
                 await asyncio.sleep(0)  # others get their turn, however much one has pipelined
+                await self._answer_stored()
                 until = now() + _SLICE_S
         self.flush()
         if self._has_ended and not self._is_last:
@@ -171,6 +174,14 @@ class ImapSession(Context):
         elif not self._is_last:
             self.wire.expect(self._patience())
             self.wire.resume()
+
+    async def _answer_stored(self) -> None:
+        """APPENDs that are done, while more are read: the client sends on what it keeps back until then."""
+        self._fresh = 0
+        if self._appends and self._appends[0][1].done():
+            while self._appends and self._appends[0][1].done():
+                await self._answer_append()
+            self.flush()
 
     async def _step(self) -> bool:
         """False: there is nothing to be done now."""
@@ -313,6 +324,7 @@ class ImapSession(Context):
         task = asyncio.get_running_loop().create_task(self._answer_of(append_in_turn(self, request, turn)))
         self._turn = turn
         self._appends.append((tag, task))
+        self._fresh += 1
 
     async def _answer_append(self) -> None:
         """The first of them. They are answered in order."""
