@@ -9,6 +9,7 @@ import pytest
 from posthouse.access.jmap.push_hub import ALL_TYPES, PUSH_TYPE, Listener, ListenerOver, Ping, PushHub
 from posthouse.message.mailbox import ModSeq
 from posthouse.ports.records import RecordEdit
+from posthouse.ports.store import StoreError
 from posthouse.protocol.jmap.push import StateChange
 from tests.access.jmap_kit import ALICE, ME, Desk, letter, open_desk
 
@@ -49,6 +50,17 @@ async def test_a_new_message_is_told_with_the_state_of_the_account() -> None:
     assert set(heard) == NEW_MAIL
     assert set(heard.values()) == {str(await desk.store.changes.modseq(ALICE.id))}
     assert await hears_nothing(listener)
+
+
+async def test_a_change_that_the_store_could_not_tell_is_told_when_it_can() -> None:
+    desk = await open_desk()
+    hub = PushHub(desk.store.changes, desk.memory.records, desk.house.log, again_s=0.01)
+    listener = await hub.listen(ALICE.id, None, never)
+    await desk.add(letter("one"))
+    desk.memory.error = StoreError("not now")
+    assert await hears_nothing(listener)
+    desk.memory.error = None
+    assert set(await hear(listener)) == NEW_MAIL
 
 
 async def test_only_types_that_changed_are_told() -> None:

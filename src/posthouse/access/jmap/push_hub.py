@@ -38,6 +38,7 @@ _KINDS: Final = {**RECORD_TYPES, "push": PUSH_TYPE}
 MAIL_TYPES: Final = ("Email", "EmailDelivery", "Thread", "Mailbox", "EmailSubmission")
 ALL_TYPES: Final = frozenset((*MAIL_TYPES, *RECORD_TYPES.values()))
 _PAUSE_S = 0.02  # between two looks at an account: what comes in one stream is told in a few
+_LONGEST_S = 60.0
 _CHECKED_AT_ONCE = 200  # 5 us each: the directory is asked whether it changed
 
 
@@ -120,10 +121,10 @@ class Listener:
 
 
 class PushHub:
-    """One per worker."""
+    """One per worker. `again_s`: until a store that could not answer is asked again; doubled, up to a minute."""
 
-    def __init__(self, changes: Changes, records: Records, log: Log) -> None:
-        self._changes, self._records, self._log = changes, records, log
+    def __init__(self, changes: Changes, records: Records, log: Log, again_s: float = 1.0) -> None:
+        self._changes, self._records, self._log, self._again_s = changes, records, log, again_s
         self._ears: dict[AccountId, _Ear] = {}
         self._unchecked: list[Listener] = []
         self._is_over = False
@@ -153,7 +154,7 @@ class PushHub:
             return listener
         ear = self._ears.get(account)
         if ear is None:
-            ear = self._ears[account] = _Ear(account, self._changes, self._records, self._log)
+            ear = self._ears[account] = _Ear(account, self._changes, self._records, self._log, self._again_s)
         ear.listeners.add(listener)
         try:
             await ear.ready()
@@ -205,10 +206,22 @@ STOPPED = "The server stops, come back soon"
 class _Ear:
     """What is heard of one account."""
 
-    __slots__ = ("_account", "_changes", "_is_stale", "_log", "_looking", "_records", "_seen", "_watch", "listeners")
+    __slots__ = (
+        "_account",
+        "_again_s",
+        "_changes",
+        "_is_stale",
+        "_log",
+        "_looking",
+        "_records",
+        "_seen",
+        "_watch",
+        "listeners",
+    )
 
-    def __init__(self, account: AccountId, changes: Changes, records: Records, log: Log) -> None:
+    def __init__(self, account: AccountId, changes: Changes, records: Records, log: Log, again_s: float) -> None:
         self._account, self._changes, self._records, self._log = account, changes, records, log
+        self._again_s = again_s
         self._seen: ModSeq | None = None
         self._looking: asyncio.Task[None] | None = None
         self._is_stale = False
@@ -236,16 +249,25 @@ class _Ear:
         try:
             while self._is_stale:
                 self._is_stale = False
-                await self.ready()
-                assert self._seen is not None
-                self._seen, states = await self._find(self._seen)
+                self._seen, states = await self._find_again()
                 for listener in self.listeners:
                     listener.tell(states)
                 await asyncio.sleep(_PAUSE_S)
-        except (StoreError, StoreRefusal) as error:  # the next change looks again, from where this one began
-            self._log.warning("changes not told", account=int(self._account), error=repr(error))
         finally:
             self._looking = None
+
+    async def _find_again(self) -> tuple[ModSeq, dict[str, str]]:
+        """Until the store answers, from where the last look ended: the change may be the last for a long time."""
+        wait_s = self._again_s
+        while True:
+            try:
+                await self.ready()
+                assert self._seen is not None
+                return await self._find(self._seen)
+            except (StoreError, StoreRefusal) as error:
+                self._log.warning("changes not told yet", account=int(self._account), error=repr(error))
+            await asyncio.sleep(wait_s)
+            wait_s = min(2 * wait_s, _LONGEST_S)
 
     async def find_states(self, since: ModSeq) -> dict[str, str]:
         """Of the types that changed after that."""
