@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
 from posthouse.access.jmap.suggestions_book import AddressBooks
 from posthouse.message.mailbox import AccountId, Role
+from posthouse.ports.store import EmailRow, Messages, StoreError
 from posthouse.protocol.jmap.limits import CoreLimits
 from tests.access.jmap_mail_kit import OWNER, Room, number_of, open_room
 from tests.conformance.store_kit import open_memory, open_sqlite
@@ -115,6 +117,22 @@ async def test_what_comes_later_is_known_too(room: Room) -> None:
     await room.office.control.forget_changes(OWNER, await room.office.store.changes.modseq(OWNER))
     await room.deliver(sender="Bob Berg <bob@example.net>")
     assert await suggest(room, "bob") == [("Bob Berg", "bob@example.net", 3)]
+
+
+class Unreadable:
+    async def load_emails(self, *_: object) -> Sequence[EmailRow]:
+        raise StoreError("not now")
+
+
+async def test_mail_that_the_store_could_not_give_is_asked_for_again(room: Room) -> None:
+    books, store = AddressBooks(), room.office.store
+    await room.deliver(sender="Bella <bella@example.com>")
+    assert len((await books.open(store, OWNER)).find("", 9)) == 1
+    await room.deliver(sender="Bob <bob@example.net>")
+    with pytest.raises(StoreError):
+        await books.open(replace(store, messages=cast("Messages", Unreadable())), OWNER)
+    found = (await books.open(store, OWNER)).find("", 9)
+    assert {(known.email, known.count) for known in found} == {("bella@example.com", 1), ("bob@example.net", 1)}
 
 
 async def test_junk_suggests_nobody(room: Room) -> None:

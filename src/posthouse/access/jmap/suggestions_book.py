@@ -42,10 +42,11 @@ class Known:
 
 
 class Book:
-    """Of one account at `modseq`. Pure."""
+    """Of one account at `modseq`; unless it `is_torn`, and is read anew. Pure."""
 
     def __init__(self, modseq: ModSeq) -> None:
         self.modseq = modseq
+        self.is_torn = False
         self._known: dict[str, Known] = {}
 
     def add(self, rows: Iterable[EmailRow], sent: frozenset[MailboxId], unwanted: frozenset[MailboxId]) -> None:
@@ -111,13 +112,19 @@ class AddressBooks:
 
 async def _follow(store: Store, owner: AccountId, book: Book, modseq: ModSeq) -> bool:
     """Whether the book is up to date now."""
-    if book.modseq == modseq:
-        return True
+    if book.modseq == modseq or book.is_torn:
+        return not book.is_torn
     changes = await store.changes.in_account(owner, book.modseq)
     if not changes.is_complete:
         return False
-    book.modseq = changes.modseq
-    await _add(store, owner, book, changes.created[-_MOST_NEW:])
+    if book.modseq >= changes.modseq:  # somebody was quicker
+        return not book.is_torn
+    book.modseq = changes.modseq  # before anything waits: who asks meanwhile must not add the same
+    try:
+        await _add(store, owner, book, changes.created[-_MOST_NEW:])
+    except BaseException:
+        book.is_torn = True
+        raise
     return True
 
 
