@@ -303,6 +303,23 @@ async def test_a_subscription_ends_with_its_password() -> None:
     await lab.sender.close()
 
 
+async def test_one_whose_time_is_over_goes_without_any_change() -> None:
+    lab = await open_lab(PushSettings(expiry_s=3600.0))
+    records = lab.desk.memory.records
+    await lab.make()
+    await lab.call("PushSubscription/set", create={"never": {**GOOD, "url": "https://push.example.net/never"}})
+    await lab.sender.look()
+    await lab.desk.house.handover.settle_down()
+    assert len(await records.list_all(ALICE.id, "push")) == 2
+    lab.desk.house.clock.advance(3600.0)
+    await lab.sender.look()
+    async with asyncio.timeout(5):
+        while await records.list_all(ALICE.id, "push"):
+            await asyncio.sleep(0.001)
+    await lab.sender.close()
+    assert await records.accounts_with("push") == set()
+
+
 async def test_a_service_that_asks_to_wait_is_tried_again_a_few_times() -> None:
     lab = await open_lab()
     name = await lab.make()

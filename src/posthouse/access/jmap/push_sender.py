@@ -13,6 +13,7 @@ A subscription ends with its time, with its credential or account, and when the 
 from __future__ import annotations
 
 import asyncio
+import math
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
@@ -51,36 +52,47 @@ class SenderParts:
 class PushSender:
     def __init__(self, parts: SenderParts) -> None:
         self._parts = parts
-        self._accounts: dict[AccountId, asyncio.Task[None]] = {}
+        self._accounts: dict[AccountId, tuple[_AccountPushes, asyncio.Task[None]]] = {}
 
     async def look(self) -> None:
-        """Begins with accounts that have subscriptions now. Raises StoreError."""
-        for account, task in list(self._accounts.items()):
+        """Begins with accounts that have subscriptions now, and has those removed whose time is over. Raises
+        StoreError.
+        """
+        now = self._parts.clock.now()
+        for account, (pushes, task) in list(self._accounts.items()):
             if task.done():
                 del self._accounts[account]
+            else:
+                pushes.look(now)
         for account in await self._parts.records.accounts_with(KIND):
             if account not in self._accounts:
-                work = _AccountPushes(self._parts, account).run()
-                self._accounts[account] = asyncio.get_running_loop().create_task(work)
+                pushes = _AccountPushes(self._parts, account)
+                self._accounts[account] = pushes, asyncio.get_running_loop().create_task(pushes.run())
 
     async def close(self) -> None:
-        await _end(list(self._accounts.values()))
+        await _end([task for _, task in self._accounts.values()])
         self._accounts.clear()
 
 
 class _AccountPushes:
-    """The subscriptions of one account; looked at again whenever one of them changes."""
+    """The subscriptions of one account; looked at again whenever one of them changes, or its time is over."""
 
     def __init__(self, parts: SenderParts, account: AccountId) -> None:
         self._parts, self._account = parts, account
         self._tasks: dict[tuple[RecordId, ModSeq], asyncio.Task[None]] = {}
+        self._listener: Listener | None = None
+        self._next_end = math.inf
+
+    def look(self, now: float) -> None:
+        if self._next_end <= now and self._listener is not None:
+            self._listener.ping()
 
     async def run(self) -> None:
         """Until there are none."""
         parts = self._parts
         listener: Listener | None = None
         try:
-            listener = await parts.hub.listen(self._account, frozenset({PUSH_TYPE}), lambda: "")
+            self._listener = listener = await parts.hub.listen(self._account, frozenset({PUSH_TYPE}), lambda: "")
             while await self._match():
                 await listener.wait()
         except ListenerOver:
@@ -95,14 +107,19 @@ class _AccountPushes:
     async def _match(self) -> bool:
         """A task for each that is verified, as it is now; whether there are any at all."""
         records = await self._parts.records.list_all(self._account, KIND)
-        wanted = {(record.id, record.changed): record for record in records}
+        subscriptions = [(record, read_push(record)) for record in records]
+        now = self._parts.clock.now()
+        over = [RecordEdit(None, record.id) for record, kept in subscriptions if kept.expires <= now]
+        wanted = {(record.id, record.changed): (record, kept) for record, kept in subscriptions if kept.expires > now}
+        self._next_end = min((kept.expires for _, kept in wanted.values()), default=math.inf)
         await _end([self._tasks.pop(key) for key in list(self._tasks) if key not in wanted])
-        for key, record in wanted.items():
-            kept = read_push(record)
+        if over:
+            await self._parts.records.edit(self._account, KIND, over)
+        for key, (record, kept) in wanted.items():
             if key not in self._tasks and kept.is_verified:
                 work = _Subscription(self._parts, self._account, record, kept).run()
                 self._tasks[key] = asyncio.get_running_loop().create_task(work)
-        return bool(records)
+        return bool(wanted)
 
 
 class _Subscription:
