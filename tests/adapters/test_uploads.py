@@ -199,6 +199,33 @@ async def test_many_tiny_ones_count_as_blocks(rig: Rig) -> None:
         await put(uploads, b"x")
 
 
+class Counting(FileUploads):
+    scans = 0
+
+    def count_octets(self, folder: str) -> int:
+        self.scans += 1
+        return super().count_octets(folder)
+
+
+async def test_the_directory_is_not_read_for_each_upload_but_before_one_is_refused(rig: Rig) -> None:
+    disk = Disk(Files(), rig.executor)
+    uploads = Counting(str(rig.path), disk, rig.clock, rig.make_token, max_octets=LIMIT)
+    for _ in range(20):
+        await put(uploads, b"x")
+    assert uploads.scans == 1
+    rig.clock.advance(1.0)
+    await put(uploads, b"x")
+    assert uploads.scans == 2
+    for name in rig.names():  # as another worker sweeps them
+        os.unlink(rig.path / name)
+    assert (await put(uploads, b"x" * 90_000)).size == 90_000
+    with pytest.raises(TooManyUploads):
+        await put(uploads, b"x" * 30_000)
+    other = rig.in_files()
+    with pytest.raises(TooManyUploads):
+        await put(other, b"x" * 30_000)
+
+
 async def test_nothing_is_taken_when_the_disk_is_nearly_full(rig: Rig) -> None:
     with pytest.raises(TooManyUploads):
         rig.in_files(FullFiles()).begin(ALICE, "text/plain")

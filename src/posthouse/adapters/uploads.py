@@ -3,7 +3,9 @@
 A file is 256 octets with the media type, then what was uploaded; its time of change says when it is over. While it
 grows it is `<id>.part`, so that whatever lies here after a crash is whole or will be swept. What an account has here
 is what the directory says, each file counted with a block at least; what grows is in it as far as it is written.
-Nothing is synced: it is never the only copy of mail.
+Reading it takes 8 us a file, so a worker counts on from what it read last for a second or more, and reads again before
+it refuses anything: what other workers take meanwhile may go beyond the limit. Nothing is synced: it is never the only
+copy of mail.
 
 Names of files are ids of ours: what a client sends is looked at before it becomes a path.
 """
@@ -15,6 +17,7 @@ import os
 import re
 import threading
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import ParamSpec, TypeVar
 
 from posthouse.adapters.files import Space
@@ -30,9 +33,20 @@ _LEAST = 4096  # what a file counts at least
 _ID = re.compile(r"[A-Za-z0-9]{1,64}", re.ASCII)
 _PART = ".part"
 _LOOK_OCTETS = 4 << 20
+_COUNTED_S = 1.0
+_TIMES_COST = 20  # a count is good for at least so many times as long as it took
+_MAX_COUNTS = 10_000
 NO_SPACE = Space(0, 0)
 P = ParamSpec("P")
 T = TypeVar("T")
+
+
+@dataclass(slots=True)
+class _Count:
+    """Octets that lie in a folder."""
+
+    lying: int
+    until: float
 
 
 class FileUploads:
@@ -51,6 +65,7 @@ class FileUploads:
         self._directory, self._make_token, self.clock = directory, make_token, clock
         self.disk, self.max_octets = disk, max_octets
         self._free = FreeSpace(disk.files, directory, min_free, clock)
+        self._counts: dict[str, _Count] = {}  # of steps in several threads: one operation of a dict at a time
 
     def begin(self, account: AccountId, media_type: str) -> FileWriter:
         folder = f"{self._directory}/{account}"
@@ -58,14 +73,29 @@ class FileUploads:
             raise TooManyUploads("the disk is nearly full")
         return FileWriter(self, folder, self._make_token(), media_type)
 
-    def room(self, folder: str) -> int:
-        """Octets that the account may still put here; looks at the directory."""
+    def room(self, folder: str, wanted: int = 0) -> int:
+        """Octets that the account may still put here. Below `wanted` only when the directory says so now."""
+        now, count = self.clock.monotonic(), self._counts.get(folder)
+        if count is None or count.until <= now or self.max_octets - count.lying < wanted:
+            lying = self.count_octets(folder)
+            took = self.clock.monotonic() - now
+            if len(self._counts) >= _MAX_COUNTS:
+                self._counts.clear()
+            count = self._counts[folder] = _Count(lying, now + max(_COUNTED_S, _TIMES_COST * took))
+        return self.max_octets - count.lying
+
+    def count_octets(self, folder: str) -> int:
         lying = 0
         with contextlib.suppress(FileNotFoundError), os.scandir(folder) as entries:
             for entry in entries:
                 with contextlib.suppress(FileNotFoundError):  # swept in this moment
                     lying += max(entry.stat().st_size, _LEAST)
-        return self.max_octets - lying
+        return lying
+
+    def note_growth(self, folder: str, octets: int) -> None:
+        count = self._counts.get(folder)
+        if count is not None:
+            count.lying += octets
 
     async def find(self, account: AccountId, upload: str) -> Upload | None:
         if not _ID.fullmatch(upload):
@@ -125,6 +155,11 @@ def _sweep_folder(folder: str, over: float) -> None:
         os.rmdir(folder)
 
 
+def _weigh(size: int) -> int:
+    """What a file of so many octets counts."""
+    return max(_HEAD + size, _LEAST)
+
+
 class FileWriter:
     """`room` is looked at again with every few pieces, as others may be writing, too.
 
@@ -147,7 +182,8 @@ class FileWriter:
     def _write(self, piece: bytes) -> None:
         descriptor = self._open()
         self._uploads.disk.files.write(descriptor, [piece])
-        self._size += len(piece)
+        before, self._size = self._size, self._size + len(piece)
+        self._uploads.note_growth(self._folder, _weigh(self._size) - _weigh(before))
         if self._size > self._allowed:
             room = self._uploads.room(self._folder)
             if room < 0:
@@ -160,7 +196,7 @@ class FileWriter:
         return self._descriptor if self._descriptor is not None else self._create()
 
     def _create(self) -> int:
-        if self._uploads.room(self._folder) < _LEAST:
+        if self._uploads.room(self._folder, _LEAST) < _LEAST:
             raise TooManyUploads("there is too much of this account here")
         files = self._uploads.disk.files
         while self._descriptor is None:
@@ -168,6 +204,7 @@ class FileWriter:
                 os.mkdir(self._folder, 0o700)
             with contextlib.suppress(FileNotFoundError):  # swept in this moment
                 self._descriptor = files.create(self._path)
+        self._uploads.note_growth(self._folder, _LEAST)
         files.write(self._descriptor, [self._type.encode("ascii", "replace")[:_HEAD].ljust(_HEAD)])
         return self._descriptor
 
