@@ -12,6 +12,7 @@ import pytest
 from playwright.sync_api import Locator, Page, expect
 
 from tests.browser.conftest import Home, OpenPage
+from tests.browser.jmap_page import ask
 from tests.browser.letters import ANN
 
 pytestmark = [pytest.mark.interop, pytest.mark.timeout(180)]
@@ -79,7 +80,7 @@ def test_the_frame_of_a_message_is_as_high_as_the_message(open_page: OpenPage) -
 def test_pictures_from_elsewhere_are_asked_for_and_senders_remembered(open_page: OpenPage) -> None:
     page = open_page()
     row(page, "Five bulbs").click()
-    expect(page.get_by_text("Images from elsewhere are not shown.")).to_be_visible()
+    expect(page.get_by_text("Images are not shown.")).to_be_visible()
     page.get_by_role("button", name="Show once").click()
     expect(page.locator("iframe.frame")).to_have_attribute("src", re.compile("images=1"))
     row(page, "Your ticket").click()
@@ -178,6 +179,7 @@ def test_the_list_of_keys_opens_and_closes(open_page: OpenPage, keep_shot: KeepS
     dialog = page.get_by_role("dialog", name="Keyboard shortcuts")
     expect(dialog).to_be_visible()
     expect(dialog).to_contain_text("Reply all")
+    expect(dialog.locator("div", has_text="Ctrl+Enter").last).to_contain_text("Send")
     page.keyboard.press("j")
     page.keyboard.press("Escape")
     expect(dialog).to_have_count(0)
@@ -211,6 +213,17 @@ def test_what_is_deleted_goes_to_the_trash_and_from_there_for_good(open_page: Op
     page.get_by_role("button", name="Empty Trash").click()
     page.get_by_role("dialog").get_by_role("button", name="Delete", exact=True).click()
     expect(page.get_by_text("Nothing here")).to_be_visible()
+
+
+def test_a_message_that_is_open_when_the_trash_is_emptied_is_closed(open_page: OpenPage) -> None:
+    page = open_page()
+    row(page, "New opening hours").click()
+    page.keyboard.press("#")
+    open_mailbox(page, "Trash")
+    row(page, "New opening hours").click()
+    page.get_by_role("button", name="Empty Trash").click()
+    page.get_by_role("dialog").get_by_role("button", name="Delete", exact=True).click()
+    expect(page.get_by_text("No conversation selected")).to_be_visible()
 
 
 def test_mailboxes_are_made_nested_renamed_and_deleted(open_page: OpenPage) -> None:
@@ -274,6 +287,7 @@ def test_snoozed_mail_leaves_and_comes_back(open_page: OpenPage) -> None:
     open_mailbox(page, "Snoozed")
     row(page, "Minutes of Tuesday").click(button="right")
     page.get_by_role("menuitem", name="Bring back now").click()
+    expect(page.locator(".row", has_text="Minutes of Tuesday")).to_have_count(0)
     open_mailbox(page, "Inbox")
     expect(row(page, "Minutes of Tuesday")).to_be_visible()
 
@@ -350,6 +364,7 @@ def test_a_phone_shows_one_pane_at_a_time(open_page: OpenPage, keep_shot: KeepSh
     row(page, "Photos from the coast").click()
     expect(page.locator(".list-pane")).to_be_hidden()
     expect(page.locator(".reading-head h1")).to_have_text("Photos from the coast")
+    expect(page.locator(".message-head time")).to_be_visible()
     keep_shot(page, "phone-message")
     page.get_by_role("button", name="Back").click()
     expect(page.locator(".list-pane")).to_be_visible()
@@ -370,6 +385,8 @@ def test_dark_follows_the_system_and_the_choice(open_page: OpenPage, keep_shot: 
 def test_the_page_speaks_german_to_who_does(open_page: OpenPage) -> None:
     page = open_page(locale="de-DE")
     expect(page.get_by_role("button", name="Schreiben")).to_be_visible()
+    row(page, "Photos from the coast").click()
+    expect(page.locator(".message-to")).to_contain_text("an mich")
     expect(page.locator("html")).to_have_attribute("lang", "de")
 
 
@@ -380,3 +397,115 @@ def test_without_a_network_the_page_says_so(open_page: OpenPage) -> None:
     expect(page.get_by_text("You are offline")).to_be_visible()
     page.context.set_offline(False)
     expect(page.get_by_text("You are offline")).to_have_count(0)
+
+
+def test_a_message_says_its_mailbox_only_where_it_is_another_one(open_page: OpenPage) -> None:
+    page = open_page()
+    row(page, "Lunch on Friday").click()
+    expect(page.locator(".message")).to_have_count(2)
+    expect(page.locator(".place")).to_have_count(0)
+    page.locator("#search").fill("noodle place")
+    page.keyboard.press("Enter")
+    row(page, "Lunch on Friday").click()
+    expect(page.locator(".place")).to_have_text(["Inbox"])
+
+
+def test_hours_are_written_in_one_way(open_page: OpenPage) -> None:
+    page = open_page()
+    row(page, "Keys for the storage room").click()
+    page.keyboard.press("b")
+    tomorrow = page.get_by_role("dialog").get_by_role("button", name="Tomorrow morning")
+    expect(tomorrow).to_contain_text(", 08:00")
+
+
+def test_labels_are_made_coloured_applied_and_taken_away(open_page: OpenPage) -> None:
+    page = open_page()
+    row(page, "Choir rehearsal").click()
+    page.keyboard.press("l")
+    dialog = page.get_by_role("dialog", name="Labels")
+    apply = dialog.get_by_role("button", name="Apply")
+    expect(apply).to_be_disabled()
+    dialog.get_by_placeholder("Find or create a label").fill("Music")
+    dialog.get_by_role("button", name="Create “Music”").click()
+    dialog.get_by_role("button", name="Change Music").click()
+    dialog.get_by_label("Green").check(force=True)
+    dialog.get_by_role("button", name="Save").click()
+    expect(dialog.get_by_role("checkbox", name="Music")).to_be_checked()
+    dialog.get_by_role("checkbox", name="Music").uncheck()
+    expect(apply).to_be_disabled()
+    dialog.get_by_role("checkbox", name="Music").check()
+    apply.click()
+    chip = row(page, "Choir rehearsal").locator(".label-chip")
+    expect(chip).to_have_text("Music")
+    expect(chip).to_have_css("border-left-color", "rgb(47, 143, 78)")
+    page.get_by_role("navigation").get_by_role("link", name="Music").click()
+    expect(page.locator(".row")).to_have_count(1)
+    row(page, "Choir rehearsal").click()
+    page.keyboard.press("l")
+    dialog.get_by_role("checkbox", name="Music").uncheck()
+    apply.click()
+    expect(page.locator(".label-chip")).to_have_count(0)
+    page.keyboard.press("l")
+    dialog.get_by_role("button", name="Change Music").click()
+    dialog.get_by_role("button", name="Delete this label").click()
+    expect(page.get_by_role("navigation").get_by_role("link", name="Music")).to_have_count(0)
+
+
+_SPY_NOTES = """
+    window.notes = [];
+    window.Notification = class {
+        static permission = "granted";
+        static requestPermission = async () => "granted";
+        constructor(title, options) { window.notes.push([title, options.body]); window.note = this; }
+        close() {}
+    };
+    document.hasFocus = () => false;
+"""
+
+
+def test_new_mail_is_told_on_the_desktop_to_who_wants_it_and_is_elsewhere(open_page: OpenPage, home: Home) -> None:
+    page = open_page(permissions=["notifications"])
+    page.add_init_script(_SPY_NOTES)
+    ask(page, "Preference/set", update={"singleton": {"value/notifications": True}})
+    page.reload()
+    expect(row(page, "Spring fair")).to_be_visible()
+    send(home, "Told on the desktop")
+    expect(row(page, "Told on the desktop")).to_be_visible()
+    page.wait_for_function("() => window.notes.length > 0")
+    assert page.evaluate("() => window.notes") == [["Bob", "Told on the desktop"]]
+    page.evaluate("() => window.note.onclick()")
+    expect(page.locator(".reading-head h1")).to_have_text("Told on the desktop")
+    ask(page, "Preference/set", update={"singleton": {"value/notifications": False}})
+    send(home, "Not told")
+    expect(row(page, "Not told")).to_be_visible()
+    assert page.evaluate("() => window.notes.length") == 1
+
+
+_SPY_PRINT = """
+    window.printed = [];
+    window.print = () => {
+        const frames = [...document.querySelectorAll(".message iframe")].map(frame => frame.getAttribute("src"));
+        window.printed.push([document.documentElement.dataset.theme, frames]);
+        dispatchEvent(new Event("afterprint"));
+    };
+"""
+
+
+def test_a_conversation_is_printed_whole_and_dark_on_light(open_page: OpenPage) -> None:
+    page = open_page(color_scheme="dark")
+    page.add_init_script(_SPY_PRINT)
+    page.reload()
+    row(page, "Spring fair").click()
+    expect(page.locator(".message")).to_have_count(4)
+    expect(page.locator(".message.folded")).to_have_count(3)
+    page.get_by_role("toolbar").get_by_role("button", name="Print").click()
+    page.wait_for_function("() => window.printed.length > 0")
+    theme, frames = page.evaluate("() => window.printed[0]")
+    assert theme == "light"
+    assert len(frames) == 4
+    assert all("dark=0" in frame for frame in frames)
+    expect(page.locator("html")).to_have_attribute("data-theme", "dark")
+    expect(page.locator(".message.folded")).to_have_count(3)
+    page.emulate_media(media="print")
+    expect(page.locator(".message.folded").first).to_be_hidden()
+    expect(page.locator(".list-pane")).to_be_hidden()

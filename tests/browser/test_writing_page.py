@@ -97,11 +97,57 @@ def test_a_message_for_later_lies_in_scheduled_and_can_be_changed(open_page: Ope
     assert email["mailboxIds"] == {find_mailbox(page, "scheduled"): True}
     page.get_by_role("navigation").get_by_role("link", name=re.compile("^Scheduled")).click()
     open_row(page, "For tomorrow")
-    page.get_by_role("button", name="Stop and edit").first.click()
+    expect(page.locator(".delivery")).to_contain_text("Will be sent")
+    page.get_by_role("button", name="Stop and edit").click()
     window = page.get_by_role("dialog")
     expect(window.get_by_label("Subject")).to_have_value("For tomorrow")
+    expect(page.locator(".toast", has_text="Will be sent")).to_have_count(0)
+    expect(page.get_by_text("No conversation selected")).to_be_attached()
     told = ask(page, "EmailSubmission/query", filter={"undoStatus": "pending", "emailIds": [email["id"]]})
     assert told["ids"] == []
+    window.get_by_role("button", name="Discard draft").click()
+
+
+def test_while_it_can_be_undone_a_message_says_that_it_is_being_sent_and_nothing_jumps(open_page: OpenPage) -> None:
+    page = open_page()
+    side = page.get_by_role("navigation")
+    press_send(begin(page, BOB, "Held a moment", "On its way"))
+    say(page, "Sending")
+    expect(side.get_by_role("link", name=re.compile("^Scheduled"))).to_have_count(0)
+    [email] = find_emails(page, "Held a moment", "threadId", "mailboxIds")
+    assert email["mailboxIds"] == {find_mailbox(page, "scheduled"): True}
+    page.goto(page.url.partition("/mail")[0] + f"/mail/inbox/{email['threadId']}")
+    notice = page.locator(".delivery")
+    expect(notice).to_contain_text("Sending")
+    expect(page.locator(".message .notice")).to_have_count(1)
+    expect(page.locator(".place")).to_have_count(0)
+    notice.get_by_role("button", name="Undo").click()
+    window = page.get_by_role("dialog")
+    expect(window.get_by_label("Subject")).to_have_value("Held a moment")
+    window.get_by_role("button", name="Discard draft").click()
+
+
+def test_what_became_of_a_message_is_said_for_each_recipient(open_page: OpenPage) -> None:
+    page = open_page()
+    press_send(begin(page, f"{BOB}, x@silent.example", "For two", "Hello both"))
+    say(page, "Sending")
+    [email] = find_emails(page, "For two", "threadId")
+    page.goto(page.url.partition("/mail")[0] + f"/mail/inbox/{email['threadId']}")
+    fates = page.get_by_role("region", name="Delivery").get_by_role("listitem")
+    expect(fates.filter(has_text=BOB)).to_contain_text("delivered", timeout=30_000)
+    expect(fates.filter(has_text="x@silent.example")).to_contain_text("on its way")
+
+
+def test_quotes_in_what_is_answered_are_levels(open_page: OpenPage) -> None:
+    page = open_page()
+    found = find_emails(page, "Re: Spring fair: who takes what?", "preview")
+    [answered] = [email["id"] for email in found if str(email["preview"]).startswith("Wonderful")]
+    page.goto(page.url.partition("/mail")[0] + f"/compose?reply={answered}")
+    window = page.get_by_role("dialog")
+    expect(window.locator(".rich blockquote blockquote")).to_have_text("I take the catering, then we have everything.")
+    window.get_by_role("button", name="More", exact=True).click()
+    page.get_by_role("menuitemcheckbox", name="Plain text").click()
+    expect(window.locator("textarea")).to_have_value(re.compile("\n>> I take the catering"))
     window.get_by_role("button", name="Discard draft").click()
 
 

@@ -19,6 +19,7 @@ import {
   Refused,
   type Sent,
   sendDraft,
+  sendingNotes,
   stopSending,
 } from "./send.ts";
 import { t } from "./texts.ts";
@@ -70,10 +71,14 @@ function tellSent(sent: Sent, open: Open, sendAt: Date | null): void {
   const heldMs = (session.peek()?.server.undoSeconds ?? 0) * 1000;
   if (sendAt) {
     const when = mediumDate(sendAt.toISOString(), locale(), new Date());
-    toast(t("scheduled", { when }), { undo });
+    keepNote(sent, toast(t("scheduled", { when }), { undo }));
   } else if (sent.undoStatus === "pending" && heldMs > 0)
-    toast(t("sending"), { undo, forMs: Math.max(2_000, heldMs - 300) });
+    keepNote(sent, toast(t("sending"), { undo, forMs: Math.max(2_000, heldMs - 300) }));
   else toast(t("sent"));
+}
+
+function keepNote(sent: Sent, away: () => void): void {
+  sendingNotes.set(sent.emailId, away);
 }
 
 async function undoSending(sent: Sent, open: Open): Promise<void> {

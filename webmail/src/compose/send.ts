@@ -136,10 +136,17 @@ async function backToDrafts(emailId: string): Promise<void> {
   await jmap.call<SetAnswer>("Email/set", { update });
 }
 
+/** By the email: takes away the note that offers to undo its sending. */
+export const sendingNotes = new Map<string, () => void>();
+
 /** Of what waits in Scheduled. Raises Refused when nothing could be stopped. */
 export async function stopScheduled(emailId: string): Promise<void> {
   const filter = { emailIds: [emailId], undoStatus: "pending" };
   const { ids } = await jmap.call<QueryAnswer>("EmailSubmission/query", { filter });
-  for (const id of ids) if (await stopSending(id, emailId)) return;
+  for (const id of ids) {
+    if (!(await stopSending(id, emailId))) continue;
+    sendingNotes.get(emailId)?.();
+    return;
+  }
   throw new Refused(t("notStopped"));
 }

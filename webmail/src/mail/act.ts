@@ -101,7 +101,9 @@ export async function setLabels(rows: readonly Id[], add: string[], removed: str
 
 export async function empty(mailbox: Mailbox, name: string): Promise<void> {
   const isSure = await confirm(t("confirm.emptyTitle", { name }), t("confirm.empty", { name }), t("common.delete"));
-  if (isSure) await actions.emptyMailbox(mailbox);
+  if (!isSure) return;
+  if (view.peek().mailbox?.id === mailbox.id) openThread(null);
+  await actions.emptyMailbox(mailbox);
 }
 
 /** Opens what stands at this place of the list. */

@@ -11,6 +11,7 @@ import { Button } from "../ui/button.tsx";
 import { Icon, type IconName } from "../ui/icon.tsx";
 import { loadSubmissions } from "./details.ts";
 import { mediumDate } from "./format.ts";
+import { openThread, view } from "./view.ts";
 
 interface Fate {
   icon: IconName;
@@ -73,13 +74,18 @@ const SLACK_MS = 5000;
 function Waiting({ emailId, sendAt }: { emailId: Id; sendAt: string }) {
   const heldMs = (session.value?.server.undoSeconds ?? 0) * 1000;
   const isLater = Date.parse(sendAt) - Date.now() > heldMs + SLACK_MS;
+  const write = () => {
+    // As a draft it is another message, in another mailbox.
+    if (view.peek().mailbox?.role === "scheduled") openThread(null);
+    compose({ kind: "scheduled", emailId });
+  };
   return (
     <p class="notice">
       <Icon name={isLater ? "schedule" : "send"} size={16} />
       <span>
         {isLater ? t("delivery.pending", { when: mediumDate(sendAt, locale(), new Date()) }) : t("delivery.sending")}
       </span>
-      <Button size="small" onClick={() => compose({ kind: "scheduled", emailId })}>
+      <Button size="small" onClick={write}>
         {t(isLater ? "do.editScheduled" : "common.undo")}
       </Button>
     </p>

@@ -13,7 +13,9 @@ import { Select, TextField } from "../ui/field.tsx";
 import { Icon } from "../ui/icon.tsx";
 import { toast } from "../ui/toast.tsx";
 import { asking, moveTo, setLabels, snooze } from "./act.ts";
+import { iconOf } from "./icons.ts";
 import { mayHold } from "./toolbar.tsx";
+import { view } from "./view.ts";
 
 const SnoozeDialog = lazy(() => import("../dialogs/snooze.tsx"), true);
 const LabelsDialog = lazy(() => import("../dialogs/labels.tsx"), true);
@@ -90,7 +92,8 @@ function MoveDialog({ rows }: { rows: readonly Id[] }) {
   const [at, setAt] = useState(0);
   const wanted = text.trim().toLowerCase();
   const found = tree.value.filter(
-    ({ mailbox }) => mayHold(mailbox.role) && nameOf(mailbox).toLowerCase().includes(wanted),
+    ({ mailbox }) =>
+      mayHold(mailbox.role) && mailbox.id !== view.value.mailbox?.id && nameOf(mailbox).toLowerCase().includes(wanted),
   );
   const pick = (mailbox: Mailbox | undefined) => {
     if (!mailbox) return;
@@ -134,7 +137,7 @@ function MoveDialog({ rows }: { rows: readonly Id[] }) {
               style={{ "--depth": String(wanted ? 0 : depth) }}
               onClick={() => pick(mailbox)}
             >
-              <Icon name={mailbox.role === "inbox" ? "inbox" : "folder"} size={18} />
+              <Icon name={iconOf(mailbox)} size={18} />
               {nameOf(mailbox)}
             </button>
           ))}

@@ -21,7 +21,7 @@ import { Delivery } from "./delivery.tsx";
 import { type Details, detailsOf } from "./details.ts";
 import { longDate, mediumDate } from "./format.ts";
 import { fullName, listNames } from "./people.ts";
-import { toggleFold, unfolded } from "./reading.ts";
+import { printMessages, toggleFold, unfolded } from "./reading.ts";
 import { ownAddresses } from "./row.tsx";
 import { SourceDialog } from "./source.tsx";
 import { Unsubscribe } from "./unsubscribe.tsx";
@@ -193,7 +193,7 @@ function messageMenu(
     { label: t("do.forwardAttached"), icon: "attach", run: () => compose({ kind: "forwardAttached", emailId }) },
     "line",
     ...like,
-    { label: t("do.print"), icon: "print", run: () => print() },
+    { label: t("do.print"), icon: "print", run: () => void printMessages([emailId]) },
     { label: t("do.headers"), icon: "info", run: () => show("headers") },
     { label: t("do.source"), icon: "file", run: () => show("source") },
     { label: t("do.saveMessage"), icon: "download", run: save },
@@ -245,7 +245,7 @@ function Body({ email, details }: { email: EmailSummary; details: Details | null
   const sender = email.from?.[0]?.email.toLowerCase() ?? "";
   const isAllowed = preferences.value.imageSenders.includes(sender);
   const [showsOnce, setShowsOnce] = useState(false);
-  const [isLoaded, setLoaded] = useState(false);
+  const [loaded, setLoaded] = useState("");
   const images = isAllowed || showsOnce;
   const isHtml = details?.htmlBody.some((part) => part.type === "text/html") ?? false;
   const path = `/view/${encodeURIComponent(jmap.accountId)}/${encodeURIComponent(email.id)}`;
@@ -272,11 +272,11 @@ function Body({ email, details }: { email: EmailSummary; details: Details | null
         </div>
       )}
       <iframe
-        class={isLoaded ? "frame" : "frame waiting"}
+        class={loaded === address ? "frame" : "frame waiting"}
         sandbox={SANDBOX}
         src={address}
         title={t("read.body")}
-        onLoad={() => setLoaded(true)}
+        onLoad={() => setLoaded(address)}
       />
     </div>
   );

@@ -3,6 +3,7 @@
 import { signal } from "@preact/signals";
 import type { Id } from "../jmap/types.ts";
 import { emailsOf } from "../state/emails.ts";
+import { isPrinting } from "../state/preferences.ts";
 import { view } from "./view.ts";
 
 export const unfolded = signal<ReadonlySet<Id>>(new Set());
@@ -26,4 +27,27 @@ export function stepMessage(by: number): void {
   const element = document.getElementById(`message-${to}`);
   element?.focus({ preventScroll: true });
   element?.scrollIntoView({ block: "start", behavior: "smooth" });
+}
+
+const FRAMES_MS = 3000;
+const LOOK_MS = 30;
+
+/** These messages whole, dark on light. Their frames must be there before the browser looks. */
+export async function printMessages(ids: readonly Id[]): Promise<void> {
+  const before = unfolded.peek();
+  isPrinting.value = true;
+  unfolded.value = new Set(ids);
+  const restore = () => {
+    isPrinting.value = false;
+    unfolded.value = before;
+  };
+  addEventListener("afterprint", restore, { once: true });
+  await waitForFrames();
+  print();
+}
+
+async function waitForFrames(): Promise<void> {
+  const end = Date.now() + FRAMES_MS;
+  do await new Promise((resolve) => setTimeout(resolve, LOOK_MS));
+  while (Date.now() < end && document.querySelector(".reading iframe.waiting"));
 }

@@ -34,7 +34,7 @@ async function setSaved(args: Record<string, unknown>): Promise<void> {
 
 export function forgetSearch(saved: SavedSearch): void {
   void setSaved({ destroy: [saved.id] });
-  toast(t("common.delete"), {
+  toast(t("saved.deleted"), {
     undo: () => void setSaved({ create: { back: { ...saved, id: undefined } } }),
   });
 }

@@ -11,26 +11,17 @@ import { changeMailbox, destroyMailbox, mailboxes, nameOf, slugOf, tree, waiting
 import { preferences } from "../state/preferences.ts";
 import { mayNest, type TreeRow } from "../state/tree.ts";
 import { Button, IconButton } from "../ui/button.tsx";
-import { Icon, type IconName } from "../ui/icon.tsx";
+import { Icon } from "../ui/icon.tsx";
 import { Menu, type MenuEntry } from "../ui/menu.tsx";
 import { toast } from "../ui/toast.tsx";
 import { asking, confirm, empty, moveTo } from "./act.ts";
+import { iconOf } from "./icons.ts";
 import { ROWS_TYPE } from "./list.tsx";
 import { forgetSearch, savedSearches } from "./saved.tsx";
 import { mayHold } from "./toolbar.tsx";
 import { openSearch, view } from "./view.ts";
 
 const BOX_TYPE = "application/x-posthouse-mailbox";
-const ICONS: Record<string, IconName> = {
-  inbox: "inbox",
-  drafts: "draft",
-  sent: "send",
-  archive: "archive",
-  junk: "junk",
-  trash: "trash",
-  scheduled: "schedule",
-  snoozed: "clock",
-};
 const CLOSED = "posthouse.closed";
 const closed = signal<ReadonlySet<Id>>(new Set(readClosed()));
 const over = signal<Id | "">("");
@@ -178,7 +169,7 @@ function MailboxRow({ row }: { row: TreeRow }) {
         aria-current={isHere ? "page" : undefined}
         draggable={false}
       >
-        <Icon name={ICONS[mailbox.role ?? ""] ?? "folder"} size={18} />
+        <Icon name={iconOf(mailbox)} size={18} />
         <span class="side-name">{name}</span>
         {count > 0 && (
           <span class="side-count">

@@ -14,9 +14,10 @@ import { Icon } from "../ui/icon.tsx";
 import { Menu } from "../ui/menu.tsx";
 import { Spinner } from "../ui/spinner.tsx";
 import * as act from "./act.ts";
+import { detailsOf } from "./details.ts";
 import { rowMenu } from "./menus.ts";
 import { Message } from "./message.tsx";
-import { focusedMessage, unfolded } from "./reading.ts";
+import { focusedMessage, printMessages, unfolded } from "./reading.ts";
 import { RowLabels } from "./row.tsx";
 import { MoveMenu } from "./toolbar.tsx";
 import { openThread, view } from "./view.ts";
@@ -200,7 +201,12 @@ function ReadingBar({ threadId, emails }: { threadId: Id; emails: readonly Email
       <span class="desk-only">
         <Neighbours threadId={threadId} />
       </span>
-      <IconButton icon="print" class="wide-only" label={t("do.print")} onClick={() => print()} />
+      <IconButton
+        icon="print"
+        class="wide-only"
+        label={t("do.print")}
+        onClick={() => void printMessages(emails.map((email) => email.id))}
+      />
       <Menu label={t("read.actions")} items={rowMenu(rows)} />
     </div>
   );
@@ -237,7 +243,8 @@ function Neighbours({ threadId }: { threadId: Id }) {
 function Answers({ emails }: { emails: readonly EmailSummary[] }) {
   const last = emails.findLast((email) => !("$draft" in email.keywords));
   if (!last) return null;
-  const isToMany = (last.to?.length ?? 0) > 1;
+  const copies = detailsOf(last.id).value.email?.cc ?? [];
+  const isToMany = (last.to?.length ?? 0) + copies.length > 1;
   return (
     <div class="answers">
       <Button icon="reply" onClick={() => compose({ kind: "reply", emailId: last.id })}>

@@ -10,6 +10,7 @@ import { Button, IconButton } from "../ui/button.tsx";
 import { Checkbox } from "../ui/field.tsx";
 import { Menu } from "../ui/menu.tsx";
 import * as act from "./act.ts";
+import { iconOf } from "./icons.ts";
 import { rowMenu } from "./menus.ts";
 import { SaveSearch } from "./saved.tsx";
 import { view } from "./view.ts";
@@ -111,7 +112,7 @@ export function MoveMenu({ rows }: { rows?: readonly string[] }) {
         .filter((row) => mayHold(row.mailbox.role) && row.mailbox.id !== here)
         .map((row) => ({
           label: `${"  ".repeat(row.depth)}${nameOf(row.mailbox)}`,
-          icon: "folder" as const,
+          icon: iconOf(row.mailbox),
           run: () => void act.moveTo(row.mailbox, rows),
         }))}
     />

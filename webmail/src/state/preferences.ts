@@ -73,6 +73,8 @@ export async function loadPreferences(): Promise<void> {
 const dark = globalThis.matchMedia?.("(prefers-color-scheme: dark)");
 const isSystemDark = signal(dark?.matches ?? false);
 export const isDark = signal(false);
+/** Paper is white. */
+export const isPrinting = signal(false);
 
 export function startPreferences(): void {
   dark?.addEventListener("change", (event) => {
@@ -80,7 +82,7 @@ export function startPreferences(): void {
   });
   effect(() => {
     const { theme, density, language: wanted } = preferences.value;
-    isDark.value = theme === "auto" ? isSystemDark.value : theme === "dark";
+    isDark.value = !isPrinting.value && (theme === "auto" ? isSystemDark.value : theme === "dark");
     document.documentElement.dataset["theme"] = isDark.value ? "dark" : "light";
     document.documentElement.dataset["density"] = density;
     language.value = wanted === "auto" ? guessLanguage(navigator.languages) : wanted;
