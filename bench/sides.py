@@ -202,7 +202,11 @@ class Posthouse:
         self._process = Process(
             [sys.executable, "-c", PROGRAM, "-c", str(path), "serve"], base / "posthouse.log", environment
         )
-        wait_port(RELAY_PORT, process=self._process)
+        try:
+            wait_port(RELAY_PORT, process=self._process)
+        except BaseException:
+            self.stop()
+            raise
 
     def stop(self) -> None:
         if self._process:
