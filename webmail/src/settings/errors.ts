@@ -22,7 +22,7 @@ const GERMAN: readonly [RegExp, string][] = [
   [/^a password has at least (\d+) characters$/i, "Ein Passwort hat mindestens $1 Zeichen."],
   [/^the password of this account is kept elsewhere.*$/i, "Das Passwort dieses Kontos wird anderswo geändert."],
   [/^a name has at most (\d+) characters.*$/i, "Ein Name hat höchstens $1 Zeichen und keine Steuerzeichen."],
-  [/^the password is wrong$/i, "Das Passwort ist falsch."],
+  [/^(?:the|user name or) password (?:is|are) wrong$/i, "Das Passwort ist falsch."],
   [/^this is your own account: .*$/i, "Das ist Ihr eigenes Konto: Ein anderer Verwalter kann das."],
   [/^this code is wrong, or was used before$/i, "Dieser Code ist falsch oder wurde schon benutzt."],
   [/^too many (?:wrong codes|failed logins).*$/i, "Zu viele Fehlversuche. Versuchen Sie es später noch einmal."],
@@ -40,6 +40,7 @@ const GERMAN: readonly [RegExp, string][] = [
 ];
 
 const ENGLISH: readonly [RegExp, string][] = [
+  [/^user name or password are wrong$/i, "The password is wrong."],
   [/^(\S*@.*): .*$/i, "“$1” is not an address."],
   [/^(.+): (?:domain|address|quoted|local part)\b.*$/i, "“$1” is not valid here."],
 ];
