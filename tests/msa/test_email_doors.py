@@ -26,12 +26,14 @@ HOME = "192.0.2.7"
 BY_MESSAGE = WantedEnvelope()
 
 
-def make_doors(house: House, undo_s: float = 0.0, mailboxes: Mailboxes | None = None) -> EmailDoors:
+def make_doors(house: House, undo_s: float = 0.0, mailboxes: Mailboxes | None = None, **other: object) -> EmailDoors:
+    """`other`: parts of the store in whose place something else stands."""
     store = house.store
+    sent = SentParts(store.submissions, store.messages, store.blobs, house.clock, house.log)
     return EmailDoors(
         DoorParts(
             submitter=house.submitter,
-            sent=SentParts(store.submissions, store.messages, store.blobs, house.clock, house.log),
+            sent=replace(sent, **other),  # type: ignore[arg-type]
             mailboxes=mailboxes or store.mailboxes,
             blobs=store.blobs,
             annotations=store.annotations,
@@ -268,6 +270,79 @@ async def test_what_is_taken_back_is_a_draft_again_and_can_be_sent_again() -> No
     assert (await desk.where(email), "\\Draft" in await desk.flags(email)) == ({"Drafts"}, True)
     assert not await desk.doors.cancel(ALICE.id, made.id)
     assert not (await desk.submit(email)).is_repeat
+
+
+class Killed(Exception):
+    pass
+
+
+class Fatal:
+    """The worker is killed upon a durable operation, before it or after it."""
+
+    def __init__(self, behind: object, operations: Sequence[str], *, is_done: bool) -> None:
+        self._behind, self._operations, self._is_done = behind, operations, is_done
+
+    def __getattr__(self, name: str) -> Any:
+        operation = getattr(self._behind, name)
+        if name not in self._operations:
+            return operation
+
+        async def run(*arguments: Any) -> None:
+            if self._is_done:
+                await operation(*arguments)
+            raise Killed
+
+        return run
+
+
+@pytest.mark.parametrize("is_done", [False, True])
+async def test_killed_while_it_is_taken_back_it_is_a_draft_or_waits_and_nothing_between(is_done: bool) -> None:
+    desk = Desk(undo_s=10.0)
+    email = await desk.draft()
+    made = await desk.submit(email)
+    await desk.doors.put_off(ALICE.id, made.id)
+    store = desk.house.store
+    doors = make_doors(
+        desk.house,
+        10.0,
+        messages=Fatal(store.messages, ["place"], is_done=is_done),
+        submissions=Fatal(store.submissions, ["change"], is_done=is_done),
+    )
+    with pytest.raises(Killed):
+        await doors.cancel(ALICE.id, made.id)
+    is_canceled = (await desk.row(made.id)).state is SubmissionState.CANCELED
+    assert (await desk.where(email), is_canceled) == ({"Drafts"} if is_done else {"Scheduled"}, is_done)
+    desk.house.clock.advance(10)
+    await desk.house.replay()
+    assert (await desk.where(email), len(desk.house.onward.taken)) == (({"Drafts"}, 0) if is_done else ({"Sent"}, 1))
+
+
+class Going:
+    """Its time comes while it is taken out of Scheduled."""
+
+    def __init__(self, house: House) -> None:
+        self._house, self._is_first = house, True
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._house.store.messages, name)
+
+    async def place(self, *arguments: Any) -> object:
+        if self._is_first:
+            self._is_first = False
+            submission = (await self._house.store.submissions.list_newest(ALICE.id))[0]
+            await self._house.store.submissions.change(ALICE.id, submission.id, SubmissionState.QUEUED)
+        return await self._house.store.messages.place(*arguments)
+
+
+async def test_what_goes_in_the_moment_in_which_it_is_taken_back_is_in_sent() -> None:
+    desk = Desk(undo_s=10.0)
+    email = await desk.draft()
+    made = await desk.submit(email)
+    await desk.doors.put_off(ALICE.id, made.id)
+    doors = make_doors(desk.house, 10.0, messages=Going(desk.house))
+    assert not await doors.cancel(ALICE.id, made.id)
+    assert await desk.where(email) == {"Sent"}
+    assert "\\Draft" not in await desk.flags(email)
 
 
 async def test_it_is_too_late_to_take_back_what_went() -> None:

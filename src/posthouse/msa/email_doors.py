@@ -15,7 +15,7 @@ from dataclasses import replace
 
 from posthouse.message.address import Address
 from posthouse.message.envelope import Envelope, Notify, Recipient
-from posthouse.message.mailbox import AccountId, EmailId, Role, SubmissionId
+from posthouse.message.mailbox import AccountId, EmailId, MailboxId, Role, SubmissionId
 from posthouse.msa.doors import Doors, describe_parameters, make_recipient, make_refusal, parse_wanted
 from posthouse.msa.header import Head, Unfit, derive_recipients, find_senders, split_message
 from posthouse.msa.submit import Refused, SubmitOptions, SubmitParts, check_login, check_recipient
@@ -95,7 +95,7 @@ class EmailDoors(Doors):
         left = [box.id for box in boxes if box.role in _LEFT and box.id in places]
         await parts.sent.messages.place(account, known.email, [scheduled.id], left, _AS_SENT)
         known = await submissions.get(account, submission)
-        if known is None or _is_waiting(known):
+        if known is None or known.email is None or _is_waiting(known):
             return
         if known.state is SubmissionState.CANCELED:  # in this moment
             await self._make_draft(account, known.email)
@@ -103,22 +103,52 @@ class EmailDoors(Doors):
             await parts.submitter.handover.file_sent(account, known.email, decode_ticket(known.envelope))
 
     async def cancel(self, account: AccountId, submission: SubmissionId) -> bool:
-        parts = self._parts
-        if not await parts.submitter.handover.cancel(account, submission):
-            return False
-        known = await parts.sent.submissions.get(account, submission)
-        await self._make_draft(account, known.email if known is not None else None)
-        return True
+        """What lies in Scheduled is taken back by leaving it, which is one commit of the store: killed anywhere, it is
+        a draft, or it still waits.
+        """
+        parts, submissions = self._parts, self._parts.sent.submissions
+        known = await submissions.get(account, submission)
+        if known is None or known.email is None or not _is_waiting(known):
+            return await parts.submitter.handover.cancel(account, submission)
+        if not await self._make_draft(account, known.email):
+            return await self._cancel_unfiled(account, submission, known.email)
+        now = await submissions.get(account, submission)
+        if now is not None and now.state is SubmissionState.CANCELED:
+            await parts.submitter.handover.trace_canceled(account, [submission])
+            return True
+        await self._make_sent(account, known)  # its time has come in this moment
+        return False
 
-    async def _make_draft(self, account: AccountId, email: EmailId | None) -> None:
-        """Of what lies in Scheduled."""
+    async def _cancel_unfiled(self, account: AccountId, submission: SubmissionId, email: EmailId) -> bool:
+        """It does not lie in Scheduled yet, or not any more."""
+        is_taken_back = await self._parts.submitter.handover.cancel(account, submission)
+        if is_taken_back:
+            await self._make_draft(account, email)  # `put_off` may have come in between
+        return is_taken_back
+
+    async def _make_draft(self, account: AccountId, email: EmailId) -> bool:
+        """Of what lies in Scheduled; False when it does not."""
         parts = self._parts
-        boxes = await parts.mailboxes.list_all(account)
-        scheduled = next((box.id for box in boxes if box.role is Role.SCHEDULED), None)
-        if scheduled is None or email is None or scheduled not in await self._places_of(account, email):
-            return
+        scheduled = await self._find_scheduled(account)
+        if scheduled is None or scheduled not in await self._places_of(account, email):
+            return False
         drafts = await parts.mailboxes.open_role(account, Role.DRAFTS)
         await parts.sent.messages.place(account, email, [drafts.id], [scheduled], _AS_DRAFT)
+        return True
+
+    async def _make_sent(self, account: AccountId, known: Submission) -> None:
+        """Of what was taken out of Scheduled as it went."""
+        parts = self._parts
+        scheduled = await self._find_scheduled(account)
+        if scheduled is None or known.email is None or scheduled in await self._places_of(account, known.email):
+            return
+        drafts = await parts.mailboxes.open_role(account, Role.DRAFTS)
+        await parts.sent.messages.place(account, known.email, [scheduled], [drafts.id], _AS_SENT)
+        await parts.submitter.handover.file_sent(account, known.email, decode_ticket(known.envelope))
+
+    async def _find_scheduled(self, account: AccountId) -> MailboxId | None:
+        boxes = await self._parts.mailboxes.list_all(account)
+        return next((box.id for box in boxes if box.role is Role.SCHEDULED), None)
 
     async def _places_of(self, account: AccountId, email: EmailId) -> frozenset[int]:
         rows = await self._parts.sent.messages.load_emails(account, [email], Fields.NONE)
