@@ -55,13 +55,17 @@ function EditForm({ account, path, onChanged, onClose }: PartProps & { onClose: 
   const isAdmin = useSignal(account.admin);
   const isDisabled = useSignal(account.disabled);
   const error = useSignal("");
+  const wrongQuota = useSignal("");
   const isOwn = session.value?.account.name === account.address;
   const used = formatSize(account.used, locale());
   const save = async (event: Event) => {
     event.preventDefault();
+    const limit = readMegabytes(quota.peek());
+    wrongQuota.value = limit === undefined ? t("notNumber", { text: quota.peek() }) : "";
+    if (limit === undefined) return;
     try {
       const rights = isOwn ? {} : { admin: isAdmin.peek(), disabled: isDisabled.peek() };
-      await api("PATCH", path, { name: name.peek().trim(), quota: readMegabytes(quota.peek()), ...rights });
+      await api("PATCH", path, { name: name.peek().trim(), quota: limit, ...rights });
       toast(t("saved"));
       onChanged();
       onClose();
@@ -91,8 +95,10 @@ function EditForm({ account, path, onChanged, onClose }: PartProps & { onClose: 
         hint={t("quotaHint")}
         inputmode="numeric"
         value={quota.value}
+        error={wrongQuota.value}
         onInput={(value) => {
           quota.value = value;
+          wrongQuota.value = "";
         }}
       />
       <Switch

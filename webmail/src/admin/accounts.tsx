@@ -138,14 +138,18 @@ function NewAccount({ onDone, onClose }: { onDone: (told: Told | null) => void; 
   const quota = useSignal("");
   const isAdmin = useSignal(false);
   const error = useSignal("");
+  const wrongQuota = useSignal("");
   const make = async (event: Event) => {
     event.preventDefault();
+    const limit = readMegabytes(quota.peek());
+    wrongQuota.value = limit === undefined ? t("notNumber", { text: quota.peek() }) : "";
+    if (limit === undefined) return;
     try {
       const wanted = {
         address: address.peek().trim(),
         name: name.peek().trim(),
         password: password.peek(),
-        quota: readMegabytes(quota.peek()),
+        quota: limit,
         admin: isAdmin.peek(),
       };
       const made = await api<Account & { password: string | null }>("POST", "admin/accounts", wanted);
@@ -184,6 +188,7 @@ function NewAccount({ onDone, onClose }: { onDone: (told: Told | null) => void; 
           hint={t("quotaHint")}
           inputmode="numeric"
           value={quota.value}
+          error={wrongQuota.value}
           onInput={set(quota)}
         />
         <Switch

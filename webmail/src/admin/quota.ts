@@ -1,11 +1,11 @@
 const MEGABYTE = 1_000_000;
 
-/** null: no limit. Raises for what is no number. */
-export function readMegabytes(text: string): number | null {
+/** null: no limit; undefined: not a number. */
+export function readMegabytes(text: string): number | null | undefined {
   const bare = text.trim().replace(",", ".");
   if (!bare) return null;
   const value = Number(bare);
-  if (!Number.isFinite(value) || value < 0) throw new Error(`${text}?`);
+  if (!Number.isFinite(value) || value < 0) return undefined;
   return Math.round(value * MEGABYTE);
 }
 
