@@ -5,6 +5,7 @@ Every page is watched: no request leaves the origin, no script fails, no policy 
 
 from __future__ import annotations
 
+import contextlib
 import io
 import subprocess
 import sys
@@ -45,16 +46,21 @@ class Home:
         assert answer.ok, answer.text()
 
 
-@pytest.fixture(scope="session")
-def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Home]:
-    directory = tmp_path_factory.mktemp("browser") / "house"
+@contextlib.contextmanager
+def running_home(directory: Path) -> Iterator[tuple[Home, subprocess.Popen[str]]]:
     command = [sys.executable, "-m", "tests.browser.house", str(directory)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=_ROOT) as process:
         assert process.stdout is not None
         words = process.stdout.readline().split()
         assert len(words) == 3, "the server did not start"
-        yield Home(words[0], words[2], directory)
+        yield Home(words[0], words[2], directory), process
         process.terminate()
+
+
+@pytest.fixture(scope="session")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Home]:
+    with running_home(tmp_path_factory.mktemp("browser") / "house") as (home, _process):
+        yield home
 
 
 @pytest.fixture(scope="session")

@@ -7,11 +7,12 @@ import smtplib
 import ssl
 from collections.abc import Callable
 from email.message import EmailMessage
+from pathlib import Path
 
 import pytest
-from playwright.sync_api import Locator, Page, expect
+from playwright.sync_api import Browser, Locator, Page, expect
 
-from tests.browser.conftest import Home, OpenPage
+from tests.browser.conftest import Home, OpenPage, running_home
 from tests.browser.jmap_page import ask
 from tests.browser.letters import ANN
 
@@ -305,7 +306,7 @@ def test_search_by_operators_with_snippets_and_saved(open_page: OpenPage, keep_s
     page.keyboard.press("Enter")
     expect(page.locator(".row mark").first).to_be_visible()
     keep_shot(page, "search")
-    page.get_by_role("button", name="Save this search").click()
+    page.get_by_role("button", name="Save search").click()
     page.get_by_role("dialog").get_by_label("Name", exact=True).fill("Cake")
     page.get_by_role("dialog").get_by_role("button", name="Save").click()
     page.goto(page.url.partition("/search")[0] + "/mail/inbox")
@@ -388,6 +389,28 @@ def test_the_page_speaks_german_to_who_does(open_page: OpenPage) -> None:
     row(page, "Photos from the coast").click()
     expect(page.locator(".message-to")).to_contain_text("an mich")
     expect(page.locator("html")).to_have_attribute("lang", "de")
+
+
+def test_when_the_server_is_gone_the_page_says_so_and_does_not_storm(browser: Browser, tmp_path: Path) -> None:
+    with running_home(tmp_path / "house") as (other, process):
+        context = browser.new_context(service_workers="block", locale="en-GB")
+        other.sign_in(context)
+        page = context.new_page()
+        page.goto(other.url + "/mail/inbox")
+        expect(row(page, "Spring fair")).to_be_visible()
+        process.terminate()
+        process.wait()
+        expect(page.get_by_text("You are offline")).to_be_visible(timeout=10_000)
+        asked: list[str] = []
+        page.on("request", lambda request: asked.append(request.url))
+        row(page, "Photos from the coast").click()
+        expect(page.get_by_text("The message could not be loaded.")).to_be_visible()
+        page.keyboard.press("e")
+        expect(page.get_by_role("alert").filter(has_text="no connection")).to_be_visible()
+        expect(row(page, "Photos from the coast")).to_be_visible()
+        page.wait_for_timeout(1000)
+        assert len(asked) < 30
+        context.close()
 
 
 def test_without_a_network_the_page_says_so(open_page: OpenPage) -> None:

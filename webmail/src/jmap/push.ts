@@ -10,6 +10,7 @@ type Listener = (states: Record<string, string>) => void;
 type Word = Record<string, string> | "open" | "gap" | "offline";
 
 const RETRY_MS = 3000;
+const DOUBT_MS = 1000;
 const listeners = new Set<Listener>();
 const reconnected = new Set<() => void>();
 let leave: (() => void) | null = null;
@@ -51,6 +52,13 @@ function openStream(accountId: string, tell: (word: Word) => void, isBehind: boo
   let hasGap = isBehind;
   let source: EventSource;
   let retry: ReturnType<typeof setTimeout> | undefined;
+  let doubt: ReturnType<typeof setTimeout> | undefined;
+  // A stream may break alone; that nobody answers at all is what the user must know.
+  const probe = () => {
+    doubt = undefined;
+    if (source.readyState !== EventSource.OPEN)
+      fetch("/jmap/session", { cache: "no-store" }).catch(() => tell("offline"));
+  };
   const open = () => {
     source = new EventSource("/jmap/eventsource?types=*&closeafter=no&ping=60");
     source.addEventListener("state", (event) => {
@@ -65,6 +73,7 @@ function openStream(accountId: string, tell: (word: Word) => void, isBehind: boo
     source.onerror = () => {
       hasGap = true;
       if (!navigator.onLine) tell("offline");
+      else doubt ??= setTimeout(probe, DOUBT_MS);
       // A refused connection is closed for good: the browser tries again only after one that broke.
       if (source.readyState === EventSource.CLOSED) retry = setTimeout(open, RETRY_MS);
     };
@@ -72,6 +81,7 @@ function openStream(accountId: string, tell: (word: Word) => void, isBehind: boo
   open();
   return () => {
     clearTimeout(retry);
+    clearTimeout(doubt);
     source.close();
   };
 }

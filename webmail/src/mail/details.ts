@@ -48,13 +48,18 @@ export function detailsOf(id: Id): Signal<Loaded> {
   return found;
 }
 
+/** What could not be loaded, once the server is back. */
+export function retryFailed(): void {
+  for (const [id, one] of known) if (one.peek().error === "failed") void load(id, one);
+}
+
 async function load(id: Id, into: Signal<Loaded>): Promise<void> {
   try {
     const answer = await jmap.call<GetAnswer<Details>>("Email/get", { ids: [id], properties: PROPERTIES });
     const email = answer.list[0] ?? null;
     into.value = { email, error: email ? "" : "gone" };
   } catch {
-    known.delete(id);
+    // Kept: who shows it would else ask again at once, and again.
     into.value = { email: null, error: "failed" };
   }
 }

@@ -1,6 +1,7 @@
 // Dialogs that actions need first.
 
 import { useState } from "preact/hooks";
+import { reasonOf } from "../complain.ts";
 import { t } from "../i18n/t.ts";
 import type { Id, Mailbox } from "../jmap/types.ts";
 import { bound } from "../keys.ts";
@@ -159,7 +160,7 @@ function MailboxDialog({ parent, renamed }: { parent: Mailbox | null; renamed: M
         close();
         if (renamed) toast(t("common.done"), { undo: () => void changeMailbox(renamed.id, { name: before }) });
       },
-      (reason: Error) => setError(reason.message),
+      (reason: unknown) => setError(reasonOf(reason)),
     );
   };
   const options = [

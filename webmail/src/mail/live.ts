@@ -10,6 +10,7 @@ import { byRole, inbox, loadMailboxes, loadWaiting, mailboxes, nameOf, updateMai
 import { loadPreferences, preferences } from "../state/preferences.ts";
 import { clearSelection, cursor } from "../state/selection.ts";
 import { session } from "../state/session.ts";
+import { retryFailed } from "./details.ts";
 import { fullName } from "./people.ts";
 import { ownAddresses } from "./row.tsx";
 import { loadSaved } from "./saved.tsx";
@@ -41,6 +42,7 @@ function startMail(): void {
   onReconnect(() => {
     refresh();
     countWaiting();
+    retryFailed();
   });
   addEventListener("online", refresh);
   effect(showTitle);

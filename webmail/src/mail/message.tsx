@@ -18,7 +18,7 @@ import { Menu, type MenuEntry } from "../ui/menu.tsx";
 import { Attachments } from "./attachments.tsx";
 import { CalendarCard } from "./calendar_card.tsx";
 import { Delivery } from "./delivery.tsx";
-import { type Details, detailsOf } from "./details.ts";
+import { type Details, detailsOf, retryFailed } from "./details.ts";
 import { longDate, mediumDate } from "./format.ts";
 import { fullName, listNames } from "./people.ts";
 import { printMessages, toggleFold, unfolded } from "./reading.ts";
@@ -68,11 +68,16 @@ function OpenMessage({ email }: { email: EmailSummary }) {
       {error && (
         <p class="notice" role="alert">
           {t(error === "gone" ? "read.gone" : "read.failed")}
+          {error === "failed" && (
+            <Button size="small" onClick={retryFailed}>
+              {t("app.retry")}
+            </Button>
+          )}
         </p>
       )}
       {details && <Unsubscribe details={details} />}
       {details && <CalendarCard details={details} />}
-      <Body email={email} details={details} />
+      {!error && <Body email={email} details={details} />}
       {details && <Attachments details={details} />}
     </>
   );

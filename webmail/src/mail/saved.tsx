@@ -2,6 +2,7 @@
 
 import { signal } from "@preact/signals";
 import { useState } from "preact/hooks";
+import { complain } from "../complain.ts";
 import { t } from "../i18n/t.ts";
 import { jmap } from "../jmap/client.ts";
 import type { GetAnswer, SavedSearch, SetAnswer } from "../jmap/types.ts";
@@ -27,7 +28,7 @@ async function setSaved(args: Record<string, unknown>): Promise<void> {
     const failure = Object.values({ ...answer.notCreated, ...answer.notDestroyed })[0];
     if (failure) throw new Error(failure.description || failure.type);
   } catch (error) {
-    toast(t("action.failed", { reason: String(error instanceof Error ? error.message : error) }), { isError: true });
+    complain(error);
   }
   await loadSaved();
 }
@@ -61,7 +62,7 @@ export function SaveSearch({ search }: { search: string }) {
       </Button>
       {isAsking && (
         <Dialog
-          title={t("search.saveTitle")}
+          title={t("search.save")}
           size="small"
           onClose={() => setAsking(false)}
           actions={

@@ -2,6 +2,7 @@
 
 import { signal } from "@preact/signals";
 import { useState } from "preact/hooks";
+import { complain } from "../complain.ts";
 import { locale } from "../i18n/index.ts";
 import { t } from "../i18n/t.ts";
 import type { Id, Mailbox } from "../jmap/types.ts";
@@ -107,10 +108,6 @@ function nest(id: Id, under: Id | null): void {
     () => toast(t("common.done"), { undo: () => void changeMailbox(id, { parentId: before }).catch(complain) }),
     complain,
   );
-}
-
-function complain(error: unknown): void {
-  toast(t("action.failed", { reason: error instanceof Error ? error.message : String(error) }), { isError: true });
 }
 
 function dropOn(event: DragEvent, mailbox: Mailbox): void {

@@ -2,6 +2,7 @@
 
 import { useState } from "preact/hooks";
 import { api } from "../api.ts";
+import { complain } from "../complain.ts";
 import { t } from "../i18n/t.ts";
 import { compose } from "../state/compose.ts";
 import { Confirm } from "../ui/dialog.tsx";
@@ -50,7 +51,7 @@ async function leave(emailId: string): Promise<void> {
     else if (answer.mail) composeLeaving(answer.mail);
     else if (answer.page) open(answer.page, "_blank", "noopener,noreferrer");
   } catch (error) {
-    toast(t("action.failed", { reason: error instanceof Error ? error.message : "" }), { isError: true });
+    complain(error);
   }
 }
 

@@ -2,6 +2,7 @@
 // user takes it back.
 
 import { batch } from "@preact/signals";
+import { complain } from "../complain.ts";
 import { t } from "../i18n/t.ts";
 import { jmap } from "../jmap/client.ts";
 import type { EmailSummary, GetAnswer, Id, Mailbox, QueryAnswer, SetAnswer, SetError } from "../jmap/types.ts";
@@ -48,10 +49,6 @@ function show(planned: readonly Planned[], which: "before" | "after"): void {
   });
 }
 
-function complain(error: unknown): void {
-  toast(t("action.failed", { reason: error instanceof Error ? error.message : String(error) }), { isError: true });
-}
-
 interface Performed {
   emails: readonly EmailSummary[];
   change: (email: EmailSummary) => Change;
@@ -74,12 +71,14 @@ function perform({ emails, change, leaving, note }: Performed): void {
       show(planned, "before");
       putBack();
     });
+  let forget: () => void = () => undefined;
   setEmails(planned.map((one) => [one.id, one.patch])).then(refreshCounts, (error) => {
+    forget();
     restore();
     complain(error);
   });
   if (!note) return;
-  toast(note, {
+  forget = toast(note, {
     undo: () => {
       restore();
       setEmails(planned.map((one) => [one.id, one.undo])).then(refreshCounts, complain);
