@@ -187,6 +187,31 @@ async def test_a_type_that_is_none_becomes_octets() -> None:
             assert reply.headers["content-type"] == "application/octet-stream"
 
 
+async def test_an_account_has_so_many_downloads_at_a_time() -> None:
+    text = "A long line.\r\n" * 400_000
+    async with open_web() as web:
+        added = await web.desk.add(letter("one", text))
+        path = blob_path(f"B{added.email}", "mail.eml", "message/rfc822")
+        slow = []
+        for blob in (f"B{added.email}", f"B{added.email}-1"):
+            reader, writer = await asyncio.open_connection("127.0.0.1", web.lab.port, limit=1000)
+            writer.write(f"GET {blob_path(blob)} HTTP/1.1\r\nHost: a\r\n{AUTH}\r\n\r\n".encode())
+            assert b" 200 " in await reader.readuntil(b"\r\n")
+            slow.append(writer)
+        refused = await web.send("GET", path)
+        assert (refused.status, refused.json["limit"]) == (429, "maxConcurrentDownloads")
+        small = await web.desk.add(letter("two"))
+        assert (await web.send("GET", blob_path(f"B{small.email}"))).status == 200
+        slow.pop().transport.abort()
+        async with asyncio.timeout(5):
+            while (again := await web.send("GET", path)).status == 429:
+                await asyncio.sleep(0.01)
+        assert again.status == 200
+        assert (await web.send("HEAD", path)).status == 200
+        assert (await web.send("GET", path)).status == 200
+        slow.pop().transport.abort()
+
+
 async def test_a_message_is_downloaded_whole_and_in_parts() -> None:
     text = "A long line.\r\n" * 40_000
     async with open_web() as web:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import io
 import zipfile
+from collections.abc import AsyncGenerator
 
 import pytest
 
 from posthouse.mua.tickets import LIFETIME_S, Signer
+from tests.access.jmap_kit import ALICE
 from tests.app.view_kit import KEY, ME, PNG, ViewRoom, open_view, to_wire, write_mail
 
 LOGO = "https://news.example/logo.png"
@@ -154,6 +156,23 @@ async def test_all_attachments_come_as_one_zip_file_with_names_that_are_no_paths
     assert "a.txt" in names and "A (2).TXT" in names
     assert not any(set(name) & set('/\\:"<>\u202e') for name in names)
     assert archive.read("a.txt") == b"a.txt"
+
+
+async def test_a_zip_file_counts_as_long_as_it_is_sent_and_not_longer() -> None:
+    room = await open_view()
+    mail = write_mail(text="see")
+    mail.add_attachment(b"a", maintype="image", subtype="png", filename="a.png")
+    email = await room.add(to_wire(mail))
+    held = [room.view.limits.count_download(ALICE.id, each) for each in (nothing(), nothing())]
+    assert (await room.get(f"/attachments/{ME}/{email}")).status == 429
+    for each in held:
+        await each.aclose()
+    for _ in range(3):
+        assert (await room.get(f"/attachments/{ME}/{email}")).status == 200
+
+
+async def nothing() -> AsyncGenerator[bytes, None]:
+    yield b""
 
 
 async def test_a_message_without_attachments_has_no_zip_file() -> None:

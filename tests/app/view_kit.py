@@ -16,6 +16,7 @@ from email.message import EmailMessage
 from posthouse.adapters.preview_confine import Done, Job
 from posthouse.adapters.preview_pool import HelperFailed
 from posthouse.app.web import Visitors
+from posthouse.app.web_limits import AccountLimits, UsageLimits
 from posthouse.app.web_view import list_routes
 from posthouse.app.web_view_desk import Fetching, Helping, ViewDesk
 from posthouse.app.web_view_helper import HANDLERS
@@ -45,7 +46,7 @@ class InlineHelper:
         self.failing = ""
         self.jobs: list[Job] = []
 
-    async def run(self, job: Job) -> Done:
+    async def run(self, job: Job, account: int) -> Done:
         self.jobs.append(job)
         if self.failing:
             raise HelperFailed(self.failing)
@@ -134,6 +135,7 @@ async def open_view(helper: Helping | None = None, fetch: Fetching | None = None
         fetch=fetch or pictures,
         key=KEY,
         fetching=asyncio.Semaphore(2),
+        limits=AccountLimits(UsageLimits(2, 2, 2, 0, downloads=2), desk.parts.clock),
     )
     app = make_app(list_routes(view), log)
     return ViewRoom(desk, view, inline, pictures, app, log)

@@ -30,7 +30,7 @@ __all__ = ["ME", "WebLab", "open_web"]
 
 AUTH = "Authorization: Right"
 HEADERS = {"Authorization": "Right"}
-USAGE = UsageLimits(requests=2, uploads=2, streams=2, requests_per_minute=0)
+USAGE = UsageLimits(requests=2, uploads=2, streams=2, requests_per_minute=0, downloads=2)
 CORE = "urn:ietf:params:jmap:core"
 MAIL = "urn:ietf:params:jmap:mail"
 

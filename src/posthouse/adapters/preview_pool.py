@@ -1,7 +1,8 @@
 """The parent's side of helpers (preview_confine.py): started when they are needed, ended when idle or too slow.
 
-One job at a time in each process. A job has `seconds` of wall time; then its process is killed, and the next job gets
-a new one. After MAX_JOBS a process is replaced, whatever the reason would be. Nothing is kept of jobs.
+One job at a time in each process; accounts take turns, and each may have so many jobs here. A job has `seconds` of
+wall time; then its process is killed, and the next job gets a new one. After MAX_JOBS a process is replaced, whatever
+the reason would be. Nothing is kept of jobs.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ import contextlib
 import os
 import struct
 import sys
+from collections import Counter, OrderedDict, deque
 from collections.abc import Sequence
 
 import msgspec
@@ -22,6 +24,7 @@ from posthouse.ports.observe import Log
 MAX_JOBS = 500
 START_S = 20.0
 IDLE_S = 120.0
+_NOBODY = 0
 
 
 class HelperFailed(Exception):
@@ -30,6 +33,39 @@ class HelperFailed(Exception):
 
 class HelperBusy(HelperFailed):
     """Too many wait already."""
+
+
+class Turns:
+    """One at a time; when it is over, it is the turn of another account, if one waits."""
+
+    def __init__(self) -> None:
+        self._waiting: OrderedDict[int, deque[asyncio.Future[None]]] = OrderedDict()
+        self.is_taken = False
+
+    async def take(self, account: int) -> None:
+        """`pass_on` is due."""
+        if not self.is_taken:
+            self.is_taken = True
+            return
+        turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._waiting.setdefault(account, deque()).append(turn)
+        try:
+            await turn
+        except BaseException:
+            if turn.done() and not turn.cancelled():  # it came in this moment, and nobody takes it
+                self.pass_on()
+            raise
+
+    def pass_on(self) -> None:
+        while self._waiting:
+            account, turns = self._waiting.popitem(last=False)
+            turn = turns.popleft()
+            if turns:
+                self._waiting[account] = turns
+            if not turn.done():
+                turn.set_result(None)
+                return
+        self.is_taken = False
 
 
 class Helper:
@@ -43,33 +79,40 @@ class Helper:
         *,
         seconds: float = 5.0,
         most_waiting: int = 100,
+        most_each: int = 20,
         idle_s: float = IDLE_S,
     ) -> None:
         self._idle_s = idle_s
         self._command: Sequence[str] = (sys.executable, "-m", module)
-        self._clock, self._log, self._seconds, self._most_waiting = clock, log, seconds, most_waiting
-        self._lock = asyncio.Lock()
+        self._clock, self._log, self._seconds = clock, log, seconds
+        self._most_waiting, self._most_each = most_waiting, most_each
+        self._turns = Turns()
+        self._jobs_of: Counter[int] = Counter()
         self._process: asyncio.subprocess.Process | None = None
-        self._waiting = self._jobs = 0
+        self._jobs = 0
         self._used_at = 0.0
 
     @property
     def pid(self) -> int | None:
         return self._process.pid if self._process is not None else None
 
-    async def run(self, job: Job) -> Done:
+    async def run(self, job: Job, account: int) -> Done:
         """Raises HelperFailed."""
         frame = msgspec.msgpack.encode(job)
         if len(frame) > MAX_FRAME:
             raise HelperFailed(f"{len(frame)} octets")
-        if self._waiting >= self._most_waiting:
+        if self._jobs_of.total() >= self._most_waiting or self._jobs_of[account] >= self._most_each:
             raise HelperBusy("too many jobs wait")
-        self._waiting += 1
+        self._jobs_of[account] += 1
         try:
-            async with self._lock:
+            await self._turns.take(account)
+            try:
                 done = await self._run(frame)
+            finally:
+                self._turns.pass_on()
         finally:
-            self._waiting -= 1
+            self._jobs_of[account] -= 1
+            self._jobs_of = +self._jobs_of
         if done.refusal:
             raise HelperFailed(done.refusal)
         return done
@@ -115,12 +158,15 @@ class Helper:
     async def sweep(self) -> None:
         """Ends a process that nobody has used for a while. To be called now and then."""
         is_idle = self._clock.monotonic() - self._used_at > self._idle_s
-        if self._process is not None and is_idle and not self._lock.locked():
+        if self._process is not None and is_idle and not self._turns.is_taken:
             await self.close()
 
     async def close(self) -> None:
-        async with self._lock:
+        await self._turns.take(_NOBODY)
+        try:
             await self._end()
+        finally:
+            self._turns.pass_on()
 
     async def _end(self) -> None:
         process = self._process

@@ -8,11 +8,12 @@ in memory; a part that was encoded is decoded first.
 from __future__ import annotations
 
 import contextlib
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, Sequence
 
 from posthouse.access.jmap.blob_ids import BlobId
 from posthouse.access.jmap.blobs_reading import Blob, find_blob, read_blob
 from posthouse.app.web_jmap_desk import JmapDesk, answer_refusal, refuse_as
+from posthouse.app.web_limits import CountedPieces
 from posthouse.message.mailbox import AccountId
 from posthouse.message.objectids import name_account
 from posthouse.ports.login import Login
@@ -101,25 +102,31 @@ class BlobDesk:
         try:
             with desk.limits.request(login.account):
                 blob = await find_blob(desk.parts, login.account, request.parameters["blob"])
-                body = await self._open(login.account, blob) if blob is not None else None
+                found = await self._open(login.account, blob) if blob is not None else None
         except RequestRefused as refused:
             raise refuse_as(refused) from None
-        if blob is None or body is None:
+        if found is None:
             raise refuse(404, "Not Found", "There is no such blob")
+        body, size = found
         headers = {
             "Content-Disposition": write_disposition(request.parameters["name"]),
             "Content-Security-Policy": _NEVER_A_PAGE,
             "Cache-Control": _FOR_GOOD,
-            "Content-Length": str(len(body) if isinstance(body, bytes) else blob.size),
+            "Content-Length": str(size),
         }
         return HttpAnswer(200, body, check_media_type(request.query.get("accept", "")), headers)
 
-    async def _open(self, account: AccountId, blob: Blob) -> bytes | AsyncIterator[bytes] | None:
-        if blob.encoding or blob.inner or blob.size <= _PIECE or blob.id.sections:
-            return await read_blob(self._desk.parts, account, blob)
-        return self._read_pieces(account, blob)
+    async def _open(self, account: AccountId, blob: Blob) -> tuple[bytes | CountedPieces, int] | None:
+        """What is not small is counted while it is sent. Raises RequestRefused."""
+        limits, is_plain = self._desk.limits, not (blob.encoding or blob.inner or blob.id.sections)
+        if is_plain and blob.size > _PIECE:
+            return limits.count_download(account, self._read_pieces(account, blob)), blob.size
+        octets = await read_blob(self._desk.parts, account, blob)
+        if octets is None or len(octets) <= _PIECE:
+            return (octets, len(octets)) if octets is not None else None
+        return limits.count_download(account, _cut(octets)), len(octets)
 
-    async def _read_pieces(self, account: AccountId, blob: Blob) -> AsyncIterator[bytes]:
+    async def _read_pieces(self, account: AccountId, blob: Blob) -> AsyncGenerator[bytes, None]:
         """A message or an upload as it is. When it goes meanwhile the answer breaks off, short of its length."""
         for offset in range(0, blob.size, _PIECE):
             piece = await self._read_piece(account, blob.id, blob.start + offset, min(_PIECE, blob.size - offset))
@@ -132,6 +139,11 @@ class BlobDesk:
         if blob.email is None:
             return await parts.uploads.read(account, blob.upload, offset, length) or b""
         return await parts.store.blobs.read(account, blob.email, offset, length)
+
+
+async def _cut(octets: bytes) -> AsyncGenerator[bytes, None]:
+    for offset in range(0, len(octets), _PIECE):
+        yield octets[offset : offset + _PIECE]
 
 
 async def _pass_over(request: HttpRequest) -> None:

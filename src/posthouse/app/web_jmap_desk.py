@@ -40,17 +40,15 @@ class JmapDesk:
 
 def make_desk(web: WebContext) -> JmapDesk:
     parts, settings = make_parts(web), web.settings.web
-    limits = UsageLimits(
-        requests=settings.concurrent_requests,
-        uploads=settings.concurrent_uploads,
-        streams=settings.streams_per_account,
-        requests_per_minute=settings.requests_per_minute,
-    )
     hub = PushHub(web.store.changes, web.records, web.log)
     pushing = make_pushing(web, hub)
     told = SessionSettings(
         vapid_key=pushing.server_key,
-        limits={"maxRequestsPerMinute": settings.requests_per_minute, "maxStreams": settings.streams_per_account},
+        limits={
+            "maxRequestsPerMinute": settings.requests_per_minute,
+            "maxStreams": settings.streams_per_account,
+            "maxConcurrentDownloads": settings.downloads_per_account,
+        },
     )
     server = JmapServer(parts, SessionBuilder(parts, told), (*TABLES, pushing.methods))
 
@@ -60,7 +58,19 @@ def make_desk(web: WebContext) -> JmapDesk:
     web.periodic.append((_SWEEP_S, sweep))
     web.draining.append(partial(hub.end_all, STOPPED))
     identify = partial(web.visitors.identify, scope=Scope.READ)
-    return JmapDesk(identify, parts, server, AccountLimits(limits, web.clock), hub)
+    return JmapDesk(identify, parts, server, make_limits(web), hub)
+
+
+def make_limits(web: WebContext) -> AccountLimits:
+    settings = web.settings.web
+    limits = UsageLimits(
+        requests=settings.concurrent_requests,
+        uploads=settings.concurrent_uploads,
+        streams=settings.streams_per_account,
+        requests_per_minute=settings.requests_per_minute,
+        downloads=settings.downloads_per_account,
+    )
+    return AccountLimits(limits, web.clock)
 
 
 def make_parts(web: WebContext) -> JmapParts:

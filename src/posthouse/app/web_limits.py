@@ -3,15 +3,17 @@
     with limits.request(account): ...      raises RequestRefused (429): too many at once, or too many in a minute
     with limits.upload(account): ...       likewise
     limits.open_stream(account)            event streams and WebSockets; close_stream when they end
+    limits.count_download(account, pieces) the same pieces; counted from now until they are closed
 
 What is counted lives as long as it is above zero. Nothing durable.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import AsyncGenerator, Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 
 from posthouse.message.mailbox import AccountId
 from posthouse.ports.clock import Clock
@@ -30,6 +32,7 @@ class UsageLimits:
     uploads: int
     streams: int
     requests_per_minute: int
+    downloads: int = 20
 
 
 @dataclass(slots=True)
@@ -62,12 +65,37 @@ class _Count:
             self.give_back(account)
 
 
+class CountedPieces:
+    """Of an answer. An object and no generator, so that it is closed also when it was never begun."""
+
+    __slots__ = ("_give_back", "_is_closed", "_pieces")
+
+    def __init__(self, pieces: AsyncGenerator[bytes, None], give_back: Callable[[], None]) -> None:
+        self._pieces, self._give_back = pieces, give_back
+        self._is_closed = False
+
+    def __aiter__(self) -> CountedPieces:
+        return self
+
+    async def __anext__(self) -> bytes:
+        return await anext(self._pieces)
+
+    async def aclose(self) -> None:
+        if not self._is_closed:
+            self._is_closed = True
+            try:
+                await self._pieces.aclose()
+            finally:
+                self._give_back()
+
+
 class AccountLimits:
     def __init__(self, limits: UsageLimits, clock: Clock) -> None:
         self._limits, self._clock = limits, clock
         self._requests = _Count("maxConcurrentRequests", limits.requests)
         self._uploads = _Count("maxConcurrentUpload", limits.uploads)
         self._streams = _Count("maxStreams", limits.streams)
+        self._downloads = _Count("maxConcurrentDownloads", limits.downloads)
         self._spent: dict[AccountId, tuple[float, float]] = {}  # requests that count, and when that was
 
     @contextmanager
@@ -88,6 +116,11 @@ class AccountLimits:
 
     def close_stream(self, account: AccountId) -> None:
         self._streams.give_back(account)
+
+    def count_download(self, account: AccountId, pieces: AsyncGenerator[bytes, None]) -> CountedPieces:
+        """For an answer that its client may take as slowly as it likes. Raises RequestRefused."""
+        self._downloads.take(account)
+        return CountedPieces(pieces, partial(self._downloads.give_back, account))
 
     def _spend(self, account: AccountId) -> None:
         """A bucket of a minute's requests, which fills up again as the minute passes. Raises RequestRefused."""

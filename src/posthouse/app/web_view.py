@@ -30,7 +30,7 @@ from posthouse.adapters.preview_pool import Helper, HelperFailed
 from posthouse.adapters.sqlite.directory_credentials import SqliteCredentials
 from posthouse.app.directory import directory_path, open_for_worker
 from posthouse.app.web import WebContext
-from posthouse.app.web_jmap_desk import make_parts
+from posthouse.app.web_jmap_desk import make_limits, make_parts
 from posthouse.app.web_view_desk import ViewDesk
 from posthouse.app.web_view_helper import INLINE_WIDTH, read_content_id
 from posthouse.app.web_view_pictures import PictureRoutes
@@ -91,6 +91,7 @@ def make_desk(web: WebContext) -> ViewDesk:
         fetch=fetch if settings.remote_images else None,
         key=_read_key(web),
         fetching=asyncio.Semaphore(_FETCHES),
+        limits=make_limits(web),
     )
 
 
@@ -197,7 +198,7 @@ class ViewRoutes:
             if number < _MAX_INLINE:
                 arguments[f"cid {content_id}"] = blob
         text = await self._read_text(message, part.facts)
-        done = await self._desk.pages.run(Job("html", text.encode("utf-8", "replace"), arguments))
+        done = await self._desk.pages.run(Job("html", text.encode("utf-8", "replace"), arguments), message.owner)
         size = int.from_bytes(done.octets[:4], "big")
         message.html.append(done.octets[4 : 4 + size].decode("utf-8", "replace"))
         message.css.append(done.octets[4 + size :].decode("ascii", "replace"))
@@ -209,7 +210,7 @@ class ViewRoutes:
         flowed = parameters.get("format", "").lower() == "flowed"
         arguments = {"flowed": flowed, "delsp": parameters.get("delsp", "").lower() == "yes"}
         text = await self._read_text(message, part.facts)
-        done = await self._desk.pages.run(Job("plain", text.encode("utf-8", "replace"), {**arguments}))
+        done = await self._desk.pages.run(Job("plain", text.encode("utf-8", "replace"), {**arguments}), message.owner)
         message.html.append(done.octets.decode("utf-8", "replace"))
 
     async def _write_plainly(self, message: _Message, part: Part) -> None:

@@ -12,6 +12,7 @@ from posthouse.access.jmap.blobs_reading import Blob, find_blob, read_blob
 from posthouse.access.jmap.method import JmapParts
 from posthouse.adapters.preview_confine import Done, Job
 from posthouse.app.web import Visitors
+from posthouse.app.web_limits import AccountLimits
 from posthouse.message.mailbox import AccountId
 from posthouse.message.objectids import name_account
 from posthouse.mua.tickets import is_good
@@ -28,8 +29,8 @@ _ACCOUNT = re.compile(r"A([1-9][0-9]{0,17})", re.ASCII)
 class Helping(Protocol):
     """adapters/preview_pool.py."""
 
-    async def run(self, job: Job) -> Done:
-        """Raises HelperFailed."""
+    async def run(self, job: Job, account: int) -> Done:
+        """`account`: who waits for it. Raises HelperFailed."""
 
     async def sweep(self) -> None: ...
 
@@ -63,6 +64,7 @@ class ViewDesk:
     fetch: Fetching | None
     key: bytes
     fetching: asyncio.Semaphore
+    limits: AccountLimits
 
     async def identify(self, request: HttpRequest, scope: Scope = Scope.READ) -> AccountId:
         """The account of the path, which must be the caller's own. Raises HttpRefused."""

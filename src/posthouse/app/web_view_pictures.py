@@ -12,6 +12,7 @@ from posthouse.adapters.preview_confine import Done, Job
 from posthouse.adapters.preview_pool import HelperBusy, HelperFailed
 from posthouse.app.web_view_desk import NEVER_A_PAGE, ViewDesk
 from posthouse.message.charsets import guess_text
+from posthouse.message.mailbox import AccountId
 from posthouse.mua.raster import is_pdf, sniff_raster
 from posthouse.ports.fetch import FetchError
 from posthouse.serve.http_messages import AnyRoute, HttpAnswer, HttpRequest, HttpRoute, refuse
@@ -33,12 +34,13 @@ class PictureRoutes:
 
     async def show_remote(self, request: HttpRequest) -> HttpAnswer:
         url = request.query.get("url", "")
-        if self._desk.read_ticket(request, "image", request.query.get("account", ""), url) is None:
+        owner = self._desk.read_ticket(request, "image", request.query.get("account", ""), url)
+        if owner is None:
             raise refuse(403, "Forbidden", "This URL is not ours, or its time is over")
         octets = await self._fetch(url)
         if not sniff_raster(octets):
             raise refuse(415, "Unsupported Media Type", "This is no picture")
-        done = await self._run(Job("picture", octets, {"width": _DEFAULT_WIDTH}))
+        done = await self._run(Job("picture", octets, {"width": _DEFAULT_WIDTH}), owner)
         return _answer_picture(done, _REMOTE_S, is_framed=True)
 
     async def _fetch(self, url: str) -> bytes:
@@ -62,21 +64,23 @@ class PictureRoutes:
         blob, octets = await self._desk.read_blob(owner, text)
         width = _read_whole(request, "width", _DEFAULT_WIDTH)
         if sniff_raster(octets):
-            return _answer_picture(await self._run(Job("picture", octets, {"width": width})), _OWN_S, is_framed)
+            done = await self._run(Job("picture", octets, {"width": width}), owner)
+            return _answer_picture(done, _OWN_S, is_framed)
         if is_framed:
             raise refuse(415, "Unsupported Media Type", "This is no picture")
         if is_pdf(octets):
-            done = await self._run(Job("pdf", octets, {"width": width, "page": _read_whole(request, "page", 1)}))
+            job = Job("pdf", octets, {"width": width, "page": _read_whole(request, "page", 1)})
+            done = await self._run(job, owner)
             return _answer_picture(done, _OWN_S, is_framed)
         kind = (request.query.get("type") or blob.type).partition(";")[0].strip().lower()
         if kind.startswith(("text/", "message/")) or kind in _TEXTS:
             return _answer_text(octets)
         raise refuse(415, "Unsupported Media Type", "There is no preview of this")
 
-    async def _run(self, job: Job) -> Done:
+    async def _run(self, job: Job, owner: AccountId) -> Done:
         """Raises HttpRefused."""
         try:
-            return await self._desk.previews.run(job)
+            return await self._desk.previews.run(job, owner)
         except HelperBusy:
             raise refuse(503, "Service Unavailable", "Too many previews are being made") from None
         except HelperFailed as failed:

@@ -7,18 +7,20 @@ from __future__ import annotations
 
 import mimetypes
 import re
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, Sequence
 from functools import partial
 
 from posthouse.access.jmap.blob_ids import BlobId
 from posthouse.access.jmap.blobs_reading import find_blob, read_blob
 from posthouse.access.jmap.body_parts import Part, build_tree, list_body
 from posthouse.adapters.zip_stream import ZipStream
+from posthouse.app.web_jmap_desk import refuse_as
 from posthouse.app.web_view_desk import NEVER_A_PAGE, ViewDesk
 from posthouse.message.mailbox import AccountId, EmailId
 from posthouse.message.objectids import find_email
 from posthouse.ports.store import Fields
 from posthouse.protocol.jmap.blobs import write_disposition
+from posthouse.protocol.jmap.problems import RequestRefused
 from posthouse.serve.http_messages import AnyRoute, HttpAnswer, HttpRequest, HttpRoute, refuse
 
 _UNSAFE = re.compile(r'[\x00-\x1f\x7f-\x9f/\\:*?"<>|\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff]')
@@ -44,9 +46,13 @@ class ZipRoutes:
             raise refuse(404, "Not Found", "This email has no attachments")
         name = f"attachments-{request.parameters['email']}.zip"
         headers = {"Content-Disposition": write_disposition(name), "Content-Security-Policy": NEVER_A_PAGE}
-        return HttpAnswer(200, self._write(owner, email, attached), "application/zip", headers)
+        try:
+            pieces = self._desk.limits.count_download(owner, self._write(owner, email, attached))
+        except RequestRefused as refused:
+            raise refuse_as(refused) from None
+        return HttpAnswer(200, pieces, "application/zip", headers)
 
-    async def _write(self, owner: AccountId, email: EmailId, attached: Sequence[Part]) -> AsyncIterator[bytes]:
+    async def _write(self, owner: AccountId, email: EmailId, attached: Sequence[Part]) -> AsyncGenerator[bytes, None]:
         compute, archive, now = self._desk.parts.compute, ZipStream(), self._desk.clock.now()
         taken: set[str] = set()
         for part in attached:

@@ -46,6 +46,13 @@ class Web(msgspec.Struct, frozen=True, kw_only=True):
     streams_per_account: Annotated[
         int, Key(Whole(1, _MANY), "Event streams and WebSockets of one account, in each worker; more are 429.")
     ] = 100
+    downloads_per_account: Annotated[
+        int,
+        Key(
+            Whole(1, _MANY),
+            "Downloads of one account at a time, and as many zip files of attachments, in each worker; more are 429.",
+        ),
+    ] = 20
     session_idle: Annotated[
         timedelta, Key(Duration("10m", "365d"), "How long a session of the page lasts when it is not used.")
     ] = timedelta(days=14)
