@@ -247,6 +247,8 @@ def test_an_app_password_does_what_it_is_for_and_no_more(open_page: OpenPage, ho
     page = open_page("/settings/security")
     page.get_by_role("button", name="New app password").click()
     dialog = page.get_by_role("dialog")
+    dialog.get_by_role("button", name="Create").click()
+    expect(dialog.get_by_role("alert")).to_contain_text("what it is for")
     dialog.get_by_label("What it is for").fill("Reader")
     dialog.get_by_label("send mail").uncheck()
     dialog.get_by_label("read mail").uncheck()

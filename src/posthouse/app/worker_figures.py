@@ -1,7 +1,7 @@
 """What a worker has in hand, for /metrics: its shards, its backlog, its connections, what it had to drop.
 
 `update` reads numbers that are at hand and is called every second. How much is queued must be counted in the
-database (about a second for a million), in a thread: once a minute, more seldom where that takes long.
+database (about a second for a million), in a thread: every ten seconds, more seldom where that takes long.
 
 Gauges of the workers are added up; of names in `_seconds` and `_max` the largest counts (adapters/metrics.py).
 Nothing here is durable.
@@ -21,7 +21,7 @@ from posthouse.ports.clock import Clock
 from posthouse.ports.observe import Counter, Gauge, Metrics
 from posthouse.ports.spool import SpoolError, SpoolStats, Status
 
-COUNT_EVERY_S = 60.0
+COUNT_EVERY_S = 10.0
 _SHARE = 100  # counting takes at most this part of the time
 
 _STATES = ("ready", "deferred", *(status.value for status in Status if status is not Status.WAITING))

@@ -79,8 +79,7 @@ function EditForm({ account, path, onChanged, onClose }: PartProps & { onClose: 
         {account.quota === null
           ? t("quotaNone", { used })
           : t("quotaUsed", { used, limit: formatSize(account.quota, locale()) })}
-        {"; "}
-        {t("signInFacts", { apps: account.app_passwords, sessions: account.web_sessions })}
+        {`; ${t("appCount", { n: account.app_passwords })}, ${t("sessionCount", { n: account.web_sessions })}`}
       </p>
       <TextField
         label={t("name")}

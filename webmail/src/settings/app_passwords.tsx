@@ -96,15 +96,15 @@ function MakeDialog({ onDone, onClose }: { onDone: () => void; onClose: () => vo
   const name = useSignal("");
   const scopes = useSignal<ReadonlySet<Scope>>(new Set(["read", "send"]));
   const error = useSignal("");
+  const isScopeless = useSignal(false);
   const made = useSignal<Made | null>(null);
   const make = async (event: Event) => {
     event.preventDefault();
-    if (scopes.peek().size === 0) {
-      error.value = t("scopesNeeded");
-      return;
-    }
+    error.value = name.peek().trim() ? "" : t("appNameNeeded");
+    isScopeless.value = scopes.peek().size === 0;
+    if (error.peek() || isScopeless.peek()) return;
     try {
-      const wanted = { name: name.peek().trim() || t("appPasswords"), scopes: [...scopes.peek()] };
+      const wanted = { name: name.peek().trim(), scopes: [...scopes.peek()] };
       made.value = await api<Made>("POST", "app-passwords", wanted);
       onDone();
     } catch (reason) {
@@ -116,7 +116,7 @@ function MakeDialog({ onDone, onClose }: { onDone: () => void; onClose: () => vo
     if (isOn) next.add(scope);
     else next.delete(scope);
     scopes.value = next;
-    error.value = "";
+    isScopeless.value = false;
   };
   if (made.value) return <Once made={made.value} onClose={onClose} />;
   return (
@@ -130,6 +130,7 @@ function MakeDialog({ onDone, onClose }: { onDone: () => void; onClose: () => vo
           error={error.value}
           onInput={(value) => {
             name.value = value;
+            error.value = "";
           }}
         />
         <fieldset class="choices">
@@ -142,6 +143,11 @@ function MakeDialog({ onDone, onClose }: { onDone: () => void; onClose: () => vo
               onChange={(isOn) => toggle(scope, isOn)}
             />
           ))}
+          {isScopeless.value && (
+            <p class="field-error" role="alert">
+              {t("scopesNeeded")}
+            </p>
+          )}
         </fieldset>
         <div class="form-actions">
           <Button onClick={onClose}>{shell("common.cancel")}</Button>

@@ -34,12 +34,17 @@ const GERMAN: readonly [RegExp, string][] = [
     /^another import or export of this account .*$/i,
     "Es läuft schon ein Import oder Export. Warten Sie, bis er fertig ist.",
   ],
+  [/^this is no zip archive.*$/i, "Das ist keine Zip-Datei, oder sie ist beschädigt."],
+  [/^this archive (?:has|holds) .*$/i, "In der Datei ist mehr, als auf einmal importiert werden kann."],
+  [/^no mbox: .*$/i, "Das ist keine mbox-Datei."],
   [/^mail comes into (.+) by being sent$/i, "In „$1“ kommt nur, was gesendet wird."],
   [/^(\S*@.*): .*$/i, "„$1“ ist keine Adresse."],
   [/^(.+): (?:domain|address|quoted|local part)\b.*$/i, "„$1“ ist hier nicht gültig."],
 ];
 
 const ENGLISH: readonly [RegExp, string][] = [
+  [/^this is no zip archive.*$/i, "This is no zip file, or it is damaged."],
+  [/^no mbox: .*$/i, "This is no mbox file."],
   [/^user name or password are wrong$/i, "The password is wrong."],
   [/^(\S*@.*): .*$/i, "“$1” is not an address."],
   [/^(.+): (?:domain|address|quoted|local part)\b.*$/i, "“$1” is not valid here."],
