@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import imaplib
 import smtplib
+from collections.abc import Callable
 
 import pytest
 from playwright.sync_api import Locator, Page, expect
@@ -15,6 +16,7 @@ from tests.browser.letters import ANN
 
 pytestmark = [pytest.mark.interop, pytest.mark.timeout(120)]
 
+KeepShot = Callable[[Page, str], None]
 PAGES = ("overview", "queue", "trace", "accounts", "domains", "aliases", "sessions")
 
 
@@ -62,10 +64,11 @@ def test_the_pages_of_administration_fit_a_phone(open_page: OpenPage) -> None:
         assert page.evaluate("() => document.querySelector('.frame-main').scrollWidth") <= 390, name
 
 
-def test_figures_are_shown_as_they_stand(open_page: OpenPage) -> None:
+def test_figures_are_shown_as_they_stand(open_page: OpenPage, keep_shot: KeepShot) -> None:
     page = open_page("/admin/overview")
     expect(page.locator(".tiles div").filter(has_text="Received")).to_be_visible()
     expect(page.locator(".plot")).to_have_count(4)
+    keep_shot(page, "administration")
 
 
 def test_figures_grow_while_mail_flows(open_page: OpenPage, home: Home) -> None:
@@ -204,7 +207,9 @@ def test_an_alias_is_added_and_removed(open_page: OpenPage) -> None:
     expect(item).to_have_count(0)
 
 
-def test_what_waits_is_explained_held_released_and_deleted(open_page: OpenPage, home: Home) -> None:
+def test_what_waits_is_explained_held_released_and_deleted(
+    open_page: OpenPage, home: Home, keep_shot: KeepShot
+) -> None:
     send_into_silence(home)
     page = open_page("/admin/queue")
     items = page.locator(".queue > li")
@@ -212,6 +217,7 @@ def test_what_waits_is_explained_held_released_and_deleted(open_page: OpenPage, 
     page.get_by_label("Domain").fill("silent.example")
     page.get_by_role("button", name="Refresh").click()
     expect(page.locator(".queue")).to_contain_text("does not answer")
+    keep_shot(page, "queue")
     page.get_by_label("Choose all that are shown").check()
     page.get_by_role("button", name="Hold").click()
     expect(items.first).to_contain_text("Held")

@@ -76,7 +76,11 @@ const MINUTES = { style: "unit", unit: "minute", unitDisplay: "short" } as const
 function saySeconds(seconds: number): string {
   if (seconds >= 120) return new Intl.NumberFormat(locale(), MINUTES).format(Math.round(seconds / 60));
   const isShort = seconds < 1;
-  const value = isShort ? Math.round(seconds * 1000) : Math.round(seconds * 10) / 10;
+  const value = isShort
+    ? Math.round(seconds * 1000)
+    : seconds < 10
+      ? Math.round(seconds * 10) / 10
+      : Math.round(seconds);
   const unit = isShort ? "millisecond" : "second";
   return new Intl.NumberFormat(locale(), { style: "unit", unit, unitDisplay: "short" }).format(value);
 }
