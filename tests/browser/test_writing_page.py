@@ -96,6 +96,7 @@ def test_a_message_for_later_lies_in_scheduled_and_can_be_changed(open_page: Ope
     [email] = find_emails(page, "For tomorrow", "mailboxIds")
     assert email["mailboxIds"] == {find_mailbox(page, "scheduled"): True}
     page.get_by_role("navigation").get_by_role("link", name=re.compile("^Scheduled")).click()
+    expect(page.locator(".row", has_text="For tomorrow").locator("time")).to_contain_text(", 08:00")
     open_row(page, "For tomorrow")
     expect(page.locator(".delivery")).to_contain_text("Will be sent")
     page.get_by_role("button", name="Stop and edit").click()

@@ -7,7 +7,7 @@ import type { Id, Mailbox } from "../jmap/types.ts";
 import { bound } from "../keys.ts";
 import { lazy } from "../lazy.tsx";
 import { emailsOf, peekEmail } from "../state/emails.ts";
-import { changeMailbox, createMailbox, nameOf, tree } from "../state/mailboxes.ts";
+import { changeMailbox, childrenOf, createMailbox, nameOf, tree } from "../state/mailboxes.ts";
 import { Button } from "../ui/button.tsx";
 import { Confirm, Dialog } from "../ui/dialog.tsx";
 import { Select, TextField } from "../ui/field.tsx";
@@ -154,11 +154,17 @@ function MailboxDialog({ parent, renamed }: { parent: Mailbox | null; renamed: M
   const [error, setError] = useState("");
   const save = () => {
     const before = renamed?.name ?? "";
+    const wanted = name.trim().toLowerCase();
+    const beside = childrenOf(renamed ? renamed.parentId : under || null).filter((one) => one.id !== renamed?.id);
+    if (beside.some((one) => one.name.toLowerCase() === wanted || nameOf(one).toLowerCase() === wanted)) {
+      setError(t("mailbox.exists"));
+      return;
+    }
     const done = renamed ? changeMailbox(renamed.id, { name: name.trim() }) : createMailbox(name.trim(), under || null);
     done.then(
       () => {
         close();
-        if (renamed) toast(t("common.done"), { undo: () => void changeMailbox(renamed.id, { name: before }) });
+        if (renamed) toast(t("mailbox.renamed"), { undo: () => void changeMailbox(renamed.id, { name: before }) });
       },
       (reason: unknown) => setError(reasonOf(reason)),
     );

@@ -5,8 +5,9 @@ import { effect, untracked } from "@preact/signals";
 import { onReconnect, onStates } from "../jmap/push.ts";
 import type { EmailSummary } from "../jmap/types.ts";
 import { go } from "../router.ts";
+import { loadReturnTimes, loadSendTimes } from "../state/due.ts";
 import { arrived, follow, showList } from "../state/list.ts";
-import { byRole, inbox, loadMailboxes, loadWaiting, mailboxes, nameOf, updateMailboxes } from "../state/mailboxes.ts";
+import { byRole, inbox, loadMailboxes, mailboxes, nameOf, updateMailboxes } from "../state/mailboxes.ts";
 import { loadPreferences, preferences } from "../state/preferences.ts";
 import { clearSelection, cursor } from "../state/selection.ts";
 import { session } from "../state/session.ts";
@@ -33,15 +34,18 @@ function startMail(): void {
   void loadMailboxes().catch(() => undefined);
   void loadPreferences().catch(() => undefined);
   void loadSaved();
-  countWaiting();
+  loadSending();
+  loadSnoozed();
   onStates((states) => {
     if (states["Email"] || states["Mailbox"] || states["Thread"]) refresh();
     if (states["SavedSearch"]) void loadSaved();
-    if (states["EmailSubmission"]) countWaiting();
+    if (states["EmailSubmission"]) loadSending();
+    if (states["Snooze"] || states["Email"]) loadSnoozed();
   });
   onReconnect(() => {
     refresh();
-    countWaiting();
+    loadSending();
+    loadSnoozed();
     retryFailed();
   });
   addEventListener("online", refresh);
@@ -66,8 +70,12 @@ function showWanted(): void {
   });
 }
 
-function countWaiting(): void {
-  loadWaiting(session.peek()?.server.undoSeconds ?? 0).catch(() => undefined);
+function loadSending(): void {
+  loadSendTimes(session.peek()?.server.undoSeconds ?? 0).catch(() => undefined);
+}
+
+function loadSnoozed(): void {
+  loadReturnTimes().catch(() => undefined);
 }
 
 /** In one request. What fails is asked again with the next change, or when the network is back. */

@@ -9,12 +9,14 @@ import type { EmailAddress, EmailSummary, Id } from "../jmap/types.ts";
 import { writeValue } from "../search/parse.ts";
 import { setStar } from "../state/actions.ts";
 import { compose } from "../state/compose.ts";
+import { returnTimes } from "../state/due.ts";
 import { byRole, nameOf, placesOf } from "../state/mailboxes.ts";
 import { isDark, preferences, setPreferences } from "../state/preferences.ts";
 import { Avatar } from "../ui/avatar.tsx";
 import { Button, IconButton } from "../ui/button.tsx";
 import { Icon } from "../ui/icon.tsx";
 import { Menu, type MenuEntry } from "../ui/menu.tsx";
+import { unsnooze } from "./act.ts";
 import { Attachments } from "./attachments.tsx";
 import { CalendarCard } from "./calendar_card.tsx";
 import { Delivery } from "./delivery.tsx";
@@ -64,6 +66,7 @@ function OpenMessage({ email }: { email: EmailSummary }) {
     <>
       <MessageHead email={email} details={details} />
       {isDraft && <DraftNotice emailId={email.id} />}
+      <SnoozeNotice emailId={email.id} />
       {isSent(email) && !isDraft && <Delivery emailId={email.id} />}
       {error && (
         <p class="notice" role="alert">
@@ -94,6 +97,20 @@ function DraftNotice({ emailId }: { emailId: Id }) {
       {t("list.draft")}
       <Button size="small" icon="compose" onClick={() => compose({ kind: "draft", emailId })}>
         {t("do.editDraft")}
+      </Button>
+    </p>
+  );
+}
+
+function SnoozeNotice({ emailId }: { emailId: Id }) {
+  const until = returnTimes.value.get(emailId);
+  if (!until) return null;
+  return (
+    <p class="notice">
+      <Icon name="clock" size={16} />
+      {t("read.snoozed", { when: mediumDate(until, locale(), new Date()) })}
+      <Button size="small" onClick={() => void unsnooze([emailId])}>
+        {t("do.unsnooze")}
       </Button>
     </p>
   );

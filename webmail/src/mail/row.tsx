@@ -5,6 +5,7 @@ import type { ComponentChildren } from "preact";
 import { locale } from "../i18n/index.ts";
 import { t } from "../i18n/t.ts";
 import type { EmailSummary, Id } from "../jmap/types.ts";
+import { timesIn } from "../state/due.ts";
 import { emailSignal, emailsOf } from "../state/emails.ts";
 import { preferences } from "../state/preferences.ts";
 import { chosen, cursor } from "../state/selection.ts";
@@ -13,7 +14,7 @@ import { Avatar } from "../ui/avatar.tsx";
 import { IconButton } from "../ui/button.tsx";
 import { Icon } from "../ui/icon.tsx";
 import { archive, remove, setSeen, toggleStar } from "./act.ts";
-import { type SnippetPiece, shortDate } from "./format.ts";
+import { mediumDate, type SnippetPiece, shortDate } from "./format.ts";
 import { memo } from "./memo.ts";
 import { participantsOf, recipientsOf } from "./people.ts";
 import { snippets } from "./snippets.ts";
@@ -101,7 +102,7 @@ function FullRow({ index, id, email }: { index: number; id: Id; email: EmailSumm
                 <Icon name="attach" size={14} />
               </span>
             )}
-            <time dateTime={email.receivedAt}>{shortDate(email.receivedAt, locale(), new Date())}</time>
+            <RowTime id={id} receivedAt={email.receivedAt} />
           </span>
         </span>
         <RowWords id={id} email={email} subject={subject} />
@@ -110,6 +111,17 @@ function FullRow({ index, id, email }: { index: number; id: Id; email: EmailSumm
         <RowActions index={index} id={id} isUnread={isUnread} isStarred={isStarred} />
       </span>
     </div>
+  );
+}
+
+/** When it came; of what waits, when it goes or comes back. */
+function RowTime({ id, receivedAt }: { id: Id; receivedAt: string }) {
+  const due = useComputed(() => timesIn(view.value.mailbox?.role).get(id)).value;
+  const now = new Date();
+  return (
+    <time dateTime={due ?? receivedAt}>
+      {due ? mediumDate(due, locale(), now) : shortDate(receivedAt, locale(), now)}
+    </time>
   );
 }
 

@@ -8,7 +8,8 @@ import { t } from "../i18n/t.ts";
 import type { Id, Mailbox } from "../jmap/types.ts";
 import { writeValue } from "../search/parse.ts";
 import { compose } from "../state/compose.ts";
-import { changeMailbox, destroyMailbox, mailboxes, nameOf, slugOf, tree, waiting } from "../state/mailboxes.ts";
+import { waiting } from "../state/due.ts";
+import { changeMailbox, childrenOf, destroyMailbox, mailboxes, nameOf, slugOf, tree } from "../state/mailboxes.ts";
 import { preferences } from "../state/preferences.ts";
 import { mayNest, type TreeRow } from "../state/tree.ts";
 import { Button, IconButton } from "../ui/button.tsx";
@@ -105,7 +106,7 @@ function nest(id: Id, under: Id | null): void {
   const before = mailboxes.peek().get(id)?.parentId ?? null;
   if (before === under) return;
   changeMailbox(id, { parentId: under }).then(
-    () => toast(t("common.done"), { undo: () => void changeMailbox(id, { parentId: before }).catch(complain) }),
+    () => toast(t("mailbox.moved"), { undo: () => void changeMailbox(id, { parentId: before }).catch(complain) }),
     complain,
   );
 }
@@ -221,6 +222,10 @@ function mailboxMenu(mailbox: Mailbox, name: string): MenuEntry[] {
 }
 
 async function deleteMailbox(mailbox: Mailbox, name: string): Promise<void> {
+  if (childrenOf(mailbox.id).length > 0) {
+    toast(t("mailbox.hasInside", { name }), { isError: true });
+    return;
+  }
   if (!(await confirm(t("mailbox.deleteTitle", { name }), t("mailbox.deleteText"), t("common.delete")))) return;
   await destroyMailbox(mailbox.id).catch(complain);
 }

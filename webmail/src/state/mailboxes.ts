@@ -3,12 +3,11 @@
 import { computed, signal } from "@preact/signals";
 import { t } from "../i18n/t.ts";
 import { jmap } from "../jmap/client.ts";
-import type { ChangesAnswer, GetAnswer, Id, Mailbox, QueryAnswer, SetAnswer } from "../jmap/types.ts";
+import type { ChangesAnswer, GetAnswer, Id, Mailbox, SetAnswer } from "../jmap/types.ts";
 import { treeOf } from "./tree.ts";
 
 export const mailboxes = signal<ReadonlyMap<Id, Mailbox>>(new Map());
 let state = "";
-const SLACK_S = 5;
 
 export const tree = computed(() => treeOf([...mailboxes.value.values()]));
 export const inbox = computed(() => byRole("inbox"));
@@ -45,16 +44,6 @@ export function placesOf(emails: readonly { mailboxIds: Record<Id, boolean> }[])
   return found.filter((mailbox) => !UNTOLD.includes(mailbox.role ?? ""));
 }
 
-/** How many messages wait for a time that their writer chose; those held for undoing alone do not count. */
-export const waiting = signal(0);
-
-export async function loadWaiting(heldSeconds: number): Promise<void> {
-  const after = new Date(Date.now() + (heldSeconds + SLACK_S) * 1000).toISOString().replace(/\.\d+Z$/, "Z");
-  const filter = { undoStatus: "pending", after };
-  const found = await jmap.call<QueryAnswer>("EmailSubmission/query", { filter });
-  waiting.value = found.ids.length;
-}
-
 export async function loadMailboxes(): Promise<void> {
   take(await jmap.call<GetAnswer<Mailbox>>("Mailbox/get", { ids: null }));
 }
@@ -81,6 +70,10 @@ export async function updateMailboxes(): Promise<void> {
   } catch {
     await loadMailboxes();
   }
+}
+
+export function childrenOf(id: Id | null): Mailbox[] {
+  return [...mailboxes.peek().values()].filter((one) => one.parentId === id);
 }
 
 async function setMailboxes(args: Record<string, unknown>): Promise<void> {
