@@ -123,6 +123,7 @@ function VacationForm({ value }: { value: VacationResponse }) {
   const subject = useSignal(value.subject ?? "");
   const text = useSignal(value.textBody ?? "");
   const error = useSignal("");
+  const wrongDate = useSignal("");
   useEffect(() => {
     from.value = toField(value.fromDate);
     until.value = toField(value.toDate);
@@ -130,10 +131,9 @@ function VacationForm({ value }: { value: VacationResponse }) {
   const save = async (event: Event) => {
     event.preventDefault();
     const [fromDate, toDate] = [readDate(from.peek()), readDate(until.peek())];
-    error.value = "";
-    if (isOn.peek() && !text.peek().trim()) error.value = t("vacationNoText");
-    else if (fromDate && toDate && fromDate >= toDate) error.value = t("vacationOrder");
-    if (error.peek()) return;
+    error.value = isOn.peek() && !text.peek().trim() ? t("vacationNoText") : "";
+    wrongDate.value = fromDate && toDate && fromDate >= toDate ? t("vacationOrder") : "";
+    if (error.peek() || wrongDate.peek()) return;
     try {
       const [name, body] = [subject.peek().trim() || null, text.peek().trim() ? text.peek() : null];
       const patch = { isEnabled: isOn.peek(), fromDate, toDate, subject: name, textBody: body };
@@ -165,8 +165,10 @@ function VacationForm({ value }: { value: VacationResponse }) {
           label={`${t("until")} (${t("optional")})`}
           type="datetime-local"
           value={until.value}
+          error={wrongDate.value}
           onInput={(value) => {
             until.value = value;
+            wrongDate.value = "";
           }}
         />
       </div>

@@ -12,7 +12,7 @@ import { Switch, TextField } from "../ui/field.tsx";
 import { toast } from "../ui/toast.tsx";
 import { Panel } from "./frame.tsx";
 import { attempt, Shown, sayError, useLoad } from "./load.tsx";
-import { createOne, destroyOne, updateOne } from "./sets.ts";
+import { createOne, destroyOne, SetRefused, updateOne } from "./sets.ts";
 import { t } from "./texts.ts";
 
 type Edited = Identity | "new" | null;
@@ -97,11 +97,24 @@ interface DialogProps {
   onDone: () => void;
 }
 
-function readList(text: string): EmailAddress[] | null {
-  const list = parseAddresses(text);
+type Field = "email" | "replyTo" | "bcc" | "";
+interface Wrong {
+  field: Field;
+  text: string;
+}
+const RIGHT: Wrong = { field: "", text: "" };
+
+function findWrong(field: Field, list: EmailAddress[]): Wrong | null {
   const wrong = list.find((one) => !isValidAddress(one.email));
-  if (wrong) throw new Error(t("badAddress", { email: wrong.email }));
-  return list.length ? list : null;
+  return wrong ? { field, text: t("badAddress", { email: wrong.email }) } : null;
+}
+
+/** At the field that the server names. */
+function explain(reason: unknown): Wrong {
+  const named = reason instanceof SetRefused ? reason.properties[0] : "";
+  const isMine = reason instanceof SetRefused && (reason.type === "forbiddenFrom" || named === "email");
+  if (isMine) return { field: "email", text: t("notYours") };
+  return { field: named === "replyTo" || named === "bcc" ? named : "", text: sayError(reason) };
 }
 
 function IdentityDialog({ identity, onClose, onDone }: DialogProps) {
@@ -112,15 +125,24 @@ function IdentityDialog({ identity, onClose, onDone }: DialogProps) {
   const text = useSignal(identity?.textSignature ?? "");
   const html = useSignal(identity?.htmlSignature ?? "");
   const isRich = useSignal(html.peek() !== "");
-  const error = useSignal("");
+  const wrong = useSignal(RIGHT);
+  const wrongAt = (field: Field) => (wrong.value.field === field ? wrong.value.text : "");
   const save = async (event: Event) => {
     event.preventDefault();
     if (event.target !== event.currentTarget) return; // the form for a link, within ours
+    const answers = parseAddresses(replyTo.peek());
+    const copies = parseAddresses(bcc.peek());
+    wrong.value =
+      (identity ? null : findWrong("email", [{ name: null, email: email.peek().trim() }])) ??
+      findWrong("replyTo", answers) ??
+      findWrong("bcc", copies) ??
+      RIGHT;
+    if (wrong.peek().text) return;
     try {
       const value = {
         name: name.peek().trim(),
-        replyTo: readList(replyTo.peek()),
-        bcc: readList(bcc.peek()),
+        replyTo: answers.length ? answers : null,
+        bcc: copies.length ? copies : null,
         textSignature: text.peek(),
         htmlSignature: isRich.peek() ? html.peek() : "",
       };
@@ -130,19 +152,19 @@ function IdentityDialog({ identity, onClose, onDone }: DialogProps) {
       onDone();
       onClose();
     } catch (reason) {
-      error.value = sayError(reason);
+      wrong.value = explain(reason);
     }
   };
   const set = (signal: Signal<string>) => (value: string) => {
     signal.value = value;
-    error.value = "";
+    wrong.value = RIGHT;
   };
   return (
     <Dialog title={identity ? identity.email : t("newIdentity")} onClose={onClose}>
       <form onSubmit={(event) => void save(event)}>
-        {error.value && (
+        {wrongAt("") && (
           <p class="notice bad" role="alert">
-            {error.value}
+            {wrongAt("")}
           </p>
         )}
         {!identity && (
@@ -152,6 +174,7 @@ function IdentityDialog({ identity, onClose, onDone }: DialogProps) {
             inputmode="email"
             autofocus
             value={email.value}
+            error={wrongAt("email")}
             onInput={set(email)}
           />
         )}
@@ -162,7 +185,7 @@ function IdentityDialog({ identity, onClose, onDone }: DialogProps) {
             onChange={(rich, plain) => {
               html.value = rich;
               text.value = plain;
-              error.value = "";
+              wrong.value = RIGHT;
             }}
           />
         ) : (
@@ -177,8 +200,20 @@ function IdentityDialog({ identity, onClose, onDone }: DialogProps) {
             isRich.value = isOn;
           }}
         />
-        <TextField label={t("replyTo")} hint={t("addressList")} value={replyTo.value} onInput={set(replyTo)} />
-        <TextField label={t("alwaysBcc")} hint={t("addressList")} value={bcc.value} onInput={set(bcc)} />
+        <TextField
+          label={t("replyTo")}
+          hint={t("addressList")}
+          value={replyTo.value}
+          error={wrongAt("replyTo")}
+          onInput={set(replyTo)}
+        />
+        <TextField
+          label={t("alwaysBcc")}
+          hint={t("addressList")}
+          value={bcc.value}
+          error={wrongAt("bcc")}
+          onInput={set(bcc)}
+        />
         <div class="form-actions">
           <Button onClick={onClose}>{shell("common.cancel")}</Button>
           <Button kind="primary" type="submit">
