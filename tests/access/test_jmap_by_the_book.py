@@ -6,6 +6,7 @@ tests/app/test_web_jmap.py, push (RFC 8620 §7) in test_jmap_push_subscriptions.
 
 from __future__ import annotations
 
+import asyncio
 import json
 import re
 from typing import Any
@@ -472,3 +473,29 @@ def test_rfc8621_1_3_capabilities_say_what_mail_and_submission_may(desk: Desk) -
     assert {"emailQuerySortOptions", "mayCreateTopLevelMailbox"} <= set(mail)
     submission = session["accounts"][ME]["accountCapabilities"][SUBMISSION]
     assert submission["maxDelayedSend"] > 0 and "FUTURERELEASE" in submission["submissionExtensions"]
+
+
+async def test_other_clients_get_their_turn_while_much_text_is_written() -> None:
+    desk = await open_desk(*(letter(f"{number}", "Much text.\n" * 30_000) for number in range(4)))
+    wish = {"accountId": ME, "ids": ["M7-1", "M7-2", "M7-3", "M7-4"], "fetchTextBodyValues": True}
+    threads = {"resultOf": "c0", "name": "Email/get", "path": "/list/*/threadId"}
+    calls = [
+        ["Email/get", {**wish, "properties": ["threadId", "bodyValues"]}, "c0"],
+        ["Thread/get", {"accountId": ME, "#ids": threads}, "c1"],
+    ]
+    request = json.dumps({"using": sorted(desk.server.capabilities), "methodCalls": calls}).encode()
+    turns = 0
+
+    async def wait_beside() -> None:
+        nonlocal turns
+        while True:
+            await asyncio.sleep(0)
+            turns += 1
+
+    beside = asyncio.create_task(wait_beside())
+    response = await desk.server.answer(LOGIN, HOME, request)
+    beside.cancel()
+    (_, emails, _), (_, found, _) = json.loads(response.as_json())["methodResponses"]
+    assert turns >= 4
+    assert [len(each["bodyValues"]["1"]["value"]) for each in emails["list"]] == [330_000] * 4
+    assert [each["id"] for each in found["list"]] == [each["threadId"] for each in emails["list"]]

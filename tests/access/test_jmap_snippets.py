@@ -11,6 +11,7 @@ import pytest
 
 from posthouse.access.jmap.suggestions_book import AddressBooks
 from posthouse.message.mailbox import AccountId, Role
+from posthouse.ports.compute import FakeCompute
 from posthouse.ports.store import EmailRow, Messages, StoreError
 from posthouse.protocol.jmap.limits import CoreLimits
 from tests.access.jmap_mail_kit import OWNER, Room, number_of, open_room
@@ -48,6 +49,16 @@ async def test_what_stands_behind_the_preview_is_found(room: Room) -> None:
 async def test_of_a_large_message_the_beginning_is_looked_at(room: Room) -> None:
     one = await room.deliver(text="Nothing here.\n" * 1000 + "But a dodo.\n" + "Nothing else.\n" * 60_000)
     assert "a <mark>dodo</mark>" in (await snippets(room, {"body": "dodo"}, one))[0]["preview"]
+
+
+async def test_bodies_are_looked_at_beside_the_loop_unless_they_are_small(room: Room) -> None:
+    large = await room.deliver(text="Nothing here.\n" * 5_000 + "But a dodo.\n")
+    small = await room.deliver(text="Nothing here.\n" * 100 + "But a dodo.\n")
+    compute = FakeCompute()
+    room.parts = replace(room.parts, compute=compute)
+    found = await snippets(room, {"body": "dodo"}, large, small)
+    assert ["<mark>dodo</mark>" in each["preview"] for each in found] == [True, True]
+    assert compute.count == 1
 
 
 async def test_the_text_of_a_stranger_is_no_markup(room: Room) -> None:

@@ -6,6 +6,7 @@ few at a time; of large ones the objects are made beside the loop. Changes nothi
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterator, Sequence
 from functools import partial
 
@@ -24,7 +25,9 @@ from posthouse.protocol.jmap.responses import GetResponse
 
 _NO_KEYWORDS = KeywordTable(())
 _BATCH_OCTETS = 4 << 20  # of messages in memory at once
-_LARGE = 256 * 1024  # a message that is looked at beside the loop
+_LARGE = 256 * 1024  # of a longer message no more is read than is needed
+_HEAVY = 32 * 1024  # a message that is looked at beside the loop
+_TURN_OCTETS = 512 * 1024  # of messages that are looked at before others get their turn
 _MOST_OCTETS = 256 << 20  # of the messages of one call whose bodies are asked for
 
 
@@ -65,11 +68,17 @@ async def make_emails(call: Call, plan: EmailPlan, rows: Sequence[EmailRow]) -> 
     if not any(map(plan.needs_octets, rows)):
         return [plan.make(row, None, keywords) for row in rows]
     told: list[JsonObject] = []
+    looked_at = 0
     for batch in _split_batches(plan, rows):
         octets = await _read_octets(call, plan, batch)
         for row, message in zip(batch, octets, strict=True):
-            if message is not None:
-                told.append(await _make(call, plan, row, message, keywords))
+            if message is None:
+                continue
+            told.append(await _make(call, plan, row, message, keywords))
+            looked_at += len(message)
+            if looked_at > _TURN_OCTETS:
+                await asyncio.sleep(0)
+                looked_at = 0
     return told
 
 
@@ -114,6 +123,6 @@ async def _read_header(call: Call, row: EmailRow) -> bytes | None:
 
 
 async def _make(call: Call, plan: EmailPlan, row: EmailRow, octets: bytes, keywords: KeywordTable) -> JsonObject:
-    if len(octets) <= _LARGE:
+    if len(octets) <= _HEAVY:
         return plan.make(row, octets, keywords)
     return await call.parts.compute.run(partial(plan.make, row, octets, keywords))

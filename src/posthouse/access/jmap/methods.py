@@ -32,6 +32,7 @@ from posthouse.access.jmap import (
     thread_methods,
     vacation_methods,
 )
+from posthouse.access.jmap.large_answers import write_large
 from posthouse.access.jmap.method import Call, JmapParts, Method, Methods
 from posthouse.access.jmap.session import SCOPES, SessionBuilder
 from posthouse.ports.directory import DirectoryError
@@ -100,7 +101,7 @@ class JmapServer:
             else:
                 execution.answer(answer)
             _add_more(execution, call)
-        return execution.make_response(self.sessions.state(login))
+        return await write_large(execution.make_response(self.sessions.state(login)))
 
     async def _carry_out(self, wanted: MethodCall, call: Call) -> Answer:
         """Raises MethodError alone."""

@@ -6,14 +6,17 @@ time, and of a large one its beginning. Changes nothing.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
 
 import msgspec
 
 from posthouse.access.jmap.filters import list_thread_tests, list_tokens
 from posthouse.access.jmap.method import Call, Method
-from posthouse.access.jmap.snippets import SearchSnippet, SnippetGetArguments, make_snippet, mark_text
-from posthouse.message.mailbox import EmailId
+from posthouse.access.jmap.snippets import SearchSnippet, SnippetGetArguments, make_snippet
+from posthouse.message.mailbox import AccountId, EmailId
 from posthouse.message.objectids import find_email, name_email
 from posthouse.message.text import message_text
 from posthouse.ports.store import EmailRow, Fields, NoSuchMailbox
@@ -24,6 +27,7 @@ from posthouse.protocol.jmap.session import MAIL
 
 _LARGE = 512 * 1024  # of a longer message no more is read
 _BATCH = 32  # messages in memory at once
+_HEAVY = 16 * 1024  # octets of a message that is looked at beside the loop
 _MOST_TEXT = 256 * 1024  # octets that are decoded of a message
 
 
@@ -46,13 +50,7 @@ async def get_snippets(call: Call) -> Answer:
     rows = await call.parts.store.messages.load_emails(
         owner, list(dict.fromkeys(emails.values())), Fields.TEXTS | (Fields.STRUCTURE if in_text else Fields.NONE)
     )
-    texts = await _find_texts(call, rows, in_text)
-    made = {
-        row.email: make_snippet(
-            name_email(owner, row.email), _subject_of(row), texts.get(row.email, ""), in_subject, in_text
-        )
-        for row in rows
-    }
+    made = await _make_all(call, _Terms(in_subject, in_text), rows)
     return SnippetGetResponse(
         account_id=asked.account_id,
         list=[made[email] for email in dict.fromkeys(emails.values()) if email in made],
@@ -60,24 +58,40 @@ async def get_snippets(call: Call) -> Answer:
     )
 
 
-def _subject_of(row: EmailRow) -> str:
-    return row.message.subject if row.message is not None else ""
+@dataclass(frozen=True, slots=True)
+class _Terms:
+    in_subject: Sequence[str]
+    in_text: Sequence[str]
 
 
-async def _find_texts(call: Call, rows: Sequence[EmailRow], terms: Sequence[str]) -> Mapping[EmailId, str]:
-    """For each the preview, or the body where that has none of the terms."""
-    previews = {row.email: row.message.preview for row in rows if row.message is not None}
-    if not terms:
-        return {}
-    missing = [row for row in rows if mark_text(previews.get(row.email, ""), terms) is None]
-    texts = dict(previews)
+async def _make_all(call: Call, terms: _Terms, rows: Sequence[EmailRow]) -> Mapping[EmailId, SearchSnippet]:
+    """Of the preview of each, or of the body where that has none of the terms."""
+    made = {row.email: _make(call.owner, terms, row, _preview_of(row)) for row in rows}
+    missing = [row for row in rows if terms.in_text and made[row.email].preview is None]
     for start in range(0, len(missing), _BATCH):
         batch = missing[start : start + _BATCH]
         for row, octets in zip(batch, await _read(call, batch), strict=True):
             if octets is not None and row.message is not None:
-                body = octets[row.prefix_size :]
-                texts[row.email] = "\n".join(message_text(body, row.message, limit=_MOST_TEXT))
-    return texts
+                look = partial(_look, call.owner, terms, row, octets)
+                made[row.email] = await call.parts.compute.run(look) if len(octets) > _HEAVY else look()
+        await asyncio.sleep(0)
+    return made
+
+
+def _make(owner: AccountId, terms: _Terms, row: EmailRow, text: str) -> SearchSnippet:
+    subject = row.message.subject if row.message is not None else ""
+    return make_snippet(name_email(owner, row.email), subject, text, terms.in_subject, terms.in_text)
+
+
+def _preview_of(row: EmailRow) -> str:
+    return row.message.preview if row.message is not None else ""
+
+
+def _look(owner: AccountId, terms: _Terms, row: EmailRow, octets: bytes) -> SearchSnippet:
+    """Into the body."""
+    assert row.message is not None
+    texts = message_text(octets[row.prefix_size :], row.message, limit=_MOST_TEXT)
+    return _make(owner, terms, row, "\n".join(texts))
 
 
 async def _read(call: Call, rows: Sequence[EmailRow]) -> Sequence[bytes | None]:
