@@ -31,7 +31,7 @@ from posthouse.protocol.jmap.arguments import (
 from posthouse.protocol.jmap.blobs import UploadResponse, check_media_type, write_disposition
 from posthouse.protocol.jmap.dates import read_date, read_utc_date, read_zoned_date, write_date, write_utc_date
 from posthouse.protocol.jmap.errors import ErrorType, MethodError, RecordRefused, SetError, invalid_properties
-from posthouse.protocol.jmap.ids import is_id, resolve_id
+from posthouse.protocol.jmap.ids import resolve_id
 from posthouse.protocol.jmap.json import encode_json
 from posthouse.protocol.jmap.limits import CORE, CoreLimits
 from posthouse.protocol.jmap.ordering import order_creates
@@ -368,15 +368,13 @@ def test_a_date_is_read_as_it_was_written(instant: int, zone: int) -> None:
 
 
 def test_ids() -> None:
-    assert is_id("aZ9_-") and is_id("x" * 255)
-    assert not any(map(is_id, ["", "x" * 256, "a b", "a\n", "é", "#a"]))
     assert resolve_id("#k", {"k": "M1"}) == "M1"
     assert resolve_id("#k", {}) is None
     assert resolve_id("M1", {}) == "M1"
 
 
 def test_object_ids_are_those_of_imap() -> None:
-    assert name_email(AccountId(3), EmailId(7)) == "M3-7" and is_id("M3-7")
+    assert name_email(AccountId(3), EmailId(7)) == "M3-7"
     assert find_mailbox(AccountId(3), name_mailbox(AccountId(3), MailboxId(7))) == 7
     assert find_email(AccountId(3), "M3-7") == 7 and find_thread(AccountId(3), "T3-7") == 7
     assert find_email(AccountId(4), "M3-7") is None and find_thread(AccountId(3), "M3-7") is None

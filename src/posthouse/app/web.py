@@ -12,7 +12,7 @@ and then, and end when it says why. Nothing here is durable. RFC 7617, RFC 6750.
 from __future__ import annotations
 
 import base64
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
@@ -89,13 +89,13 @@ class Visitors:
             turning = conversation.check_token(given)
         else:
             raise HttpRefused(_challenge(request, "There is no such way to log in"))
-        turn = turning if isinstance(turning, Accepted | Denied) else await _wait(turning)
+        turn = turning if isinstance(turning, Accepted | Denied) else await wait_turn(turning)
         if isinstance(turn, Accepted):
             return turn.login
-        raise HttpRefused(_deny(request, turn.why if isinstance(turn, Denied) else Why.WRONG))
+        raise deny(turn, _challenge(request, "User name or password are wrong"))
 
 
-async def _wait(turning: Turning) -> object:
+async def wait_turn(turning: Turning) -> object:
     return await turning if isinstance(turning, Awaitable) else turning
 
 
@@ -124,20 +124,19 @@ def _challenge(request: HttpRequest, detail: str) -> HttpAnswer:
     return HttpAnswer(401, answer.body, answer.content_type, headers)
 
 
-def _deny(request: HttpRequest, why: Why) -> HttpAnswer:
-    match why:
-        case Why.SCOPE:
-            return answer_problem(403, "Forbidden", "This password is not for that")
-        case Why.DISABLED:
-            return answer_problem(403, "Forbidden", "This account is disabled")
-        case Why.NEEDS_TLS:
-            return answer_problem(403, "Forbidden", "A password is only taken over https")
-        case Why.TOO_FAST:
-            return answer_problem(429, "Too Many Requests", "Too many failed logins, try again later")
-        case Why.UNAVAILABLE:
-            return answer_problem(503, "Service Unavailable", "Logging in is not possible now, try again later")
-        case _:
-            return _challenge(request, "User name or password are wrong")
+_DENIALS: Mapping[Why, tuple[int, str, str]] = {
+    Why.SCOPE: (403, "Forbidden", "This password is not for that"),
+    Why.DISABLED: (403, "Forbidden", "This account is disabled"),
+    Why.NEEDS_TLS: (403, "Forbidden", "A password is only taken over https"),
+    Why.TOO_FAST: (429, "Too Many Requests", "Too many failed logins, try again later"),
+    Why.UNAVAILABLE: (503, "Service Unavailable", "Logging in is not possible now, try again later"),
+}
+
+
+def deny(turn: object, wrong: HttpAnswer) -> HttpRefused:
+    """What a login that was not accepted is told; `wrong`: where name or password are."""
+    denial = _DENIALS.get(turn.why) if isinstance(turn, Denied) else None
+    return refuse(*denial) if denial is not None else HttpRefused(wrong)
 
 
 @dataclass(slots=True)

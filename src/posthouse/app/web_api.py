@@ -31,6 +31,7 @@ from posthouse.app.web_api_session import SessionApi
 from posthouse.app.web_api_settings import SettingsApi
 from posthouse.app.web_api_table import Api, Endpoint
 from posthouse.app.web_api_transfer import TransferApi, TransferParts
+from posthouse.app.web_view_readers import CALENDAR, UNSUBSCRIBE
 from posthouse.manage.accounts import PasswordOperations
 from posthouse.manage.trace import Story
 from posthouse.manage.web_passwords import OwnPasswords
@@ -67,7 +68,7 @@ def make_endpoints(desk: ApiDesk, parts: ApiParts) -> list[Endpoint]:
         *AdminApi(desk).endpoints(),
         *ServerApi(desk, parts.look).endpoints(),
     ]
-    return [*described, *DocumentApi(described, desk.facts.version).endpoints()]
+    return [*described, *DocumentApi([*described, UNSUBSCRIBE, CALENDAR], desk.facts.version).endpoints()]
 
 
 def _look(root: Path, question: Callable[[History], list[Story]]) -> list[Story]:

@@ -45,6 +45,8 @@ _GROUPS = (
     ("/api/totp", "Signing in"),
     ("/api/openapi", "This document"),
     ("/api/docs", "This document"),
+    ("/api/unsubscribe", "Reading mail"),
+    ("/calendar/", "Reading mail"),
     ("/api/", "Settings"),
 )
 _ABOUT = (

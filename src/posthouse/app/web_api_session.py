@@ -7,13 +7,12 @@ missing. App passwords are for programs: here they are refused.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable
 from dataclasses import replace
 from typing import Annotated
 
 import msgspec
 
-from posthouse.app.web import peer_of
+from posthouse.app.web import deny, peer_of, wait_turn
 from posthouse.app.web_api_desk import ApiDesk, browser_request
 from posthouse.app.web_api_table import Access, ApiCall, Endpoint, not_found
 from posthouse.message.instant import format_rfc3339
@@ -24,7 +23,7 @@ from posthouse.ports.directory import Account
 from posthouse.ports.login import Login, Scope
 from posthouse.ports.web_sessions import NO_SESSION, WebSession, WebSessionId
 from posthouse.serve.http_messages import HttpRefused, answer_problem, refuse
-from posthouse.trust.login import Accepted, Denied, Turning, Why
+from posthouse.trust.login import Accepted
 from posthouse.trust.web_factors import CodeVerdict
 from posthouse.trust.web_guard import find_forgery, find_token, make_cookie, make_end, may_sign_in
 from posthouse.trust.web_logins import MECHANISM, Browser
@@ -199,9 +198,9 @@ async def confirm_password(desk: ApiDesk, call: ApiCall, password: str) -> None:
 async def _check_login(desk: ApiDesk, call: ApiCall, username: str, password: str) -> Login:
     """Raises HttpRefused."""
     conversation = desk.visitors.converse(Scope.MANAGE, peer_of(call.request))
-    turn = await _wait(conversation.check_password(username, password, MECHANISM))
+    turn = await wait_turn(conversation.check_password(username, password, MECHANISM))
     if not isinstance(turn, Accepted):
-        raise _refuse_login(turn.why if isinstance(turn, Denied) else Why.WRONG)
+        raise deny(turn, answer_problem(401, "Unauthorized", _WRONG))
     rows = desk.credentials.list_for(turn.login.account)
     if any(row.id == turn.login.credential and row.kind is CredentialKind.APP for row in rows):
         raise refuse(403, "Forbidden", "This is an app password: here the account's own password is needed")
@@ -239,23 +238,3 @@ def read_number(text: str, what: str) -> int:
     if not text.isascii() or not text.isdigit() or len(text) > 18:
         raise not_found(what)
     return int(text)
-
-
-async def _wait(turning: Turning) -> object:
-    return await turning if isinstance(turning, Awaitable) else turning
-
-
-def _refuse_login(why: Why) -> HttpRefused:
-    match why:
-        case Why.SCOPE:
-            return refuse(403, "Forbidden", "This password is not for the web page")
-        case Why.DISABLED:
-            return refuse(403, "Forbidden", "This account is disabled")
-        case Why.NEEDS_TLS:
-            return refuse(403, "Forbidden", "A password is only taken over https")
-        case Why.TOO_FAST:
-            return refuse(429, "Too Many Requests", "Too many failed logins, try again later")
-        case Why.UNAVAILABLE:
-            return refuse(503, "Service Unavailable", "Signing in is not possible now, try again later")
-        case _:
-            return refuse(401, "Unauthorized", _WRONG)

@@ -154,6 +154,11 @@ Guard = Callable[[ApiCall], Awaitable[None]]
 """Finds out who calls, and whether he may; fills `visit` and `account`. Raises HttpRefused."""
 
 
+async def serve_elsewhere(call: ApiCall) -> object:
+    """Of an endpoint that is only described: its route is another module's, which looks itself at who calls."""
+    raise not_found(call.request.path)
+
+
 class Api:
     """The table at work."""
 

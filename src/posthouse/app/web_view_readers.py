@@ -6,17 +6,18 @@ from collections.abc import Sequence
 
 import msgspec
 
+from posthouse.app.web_api_table import Endpoint, serve_elsewhere
 from posthouse.app.web_view_desk import ViewDesk
 from posthouse.message.charsets import decode_text
 from posthouse.message.header import find_header_end, first_value
 from posthouse.message.mailbox import AccountId
 from posthouse.message.objectids import find_email
-from posthouse.mua.calendar import MAX_TEXT, read_invitation
+from posthouse.mua.calendar import MAX_TEXT, Invitation, read_invitation
 from posthouse.mua.unsubscribe import ONE_CLICK_FORM, read_unsubscribe
 from posthouse.ports.fetch import FetchError
 from posthouse.ports.login import Scope
 from posthouse.ports.store import NoSuchMailbox
-from posthouse.serve.http_messages import AnyRoute, HttpAnswer, HttpRequest, HttpRoute, answer_json, refuse
+from posthouse.serve.http_messages import AnyRoute, Handler, HttpAnswer, HttpRequest, HttpRoute, answer_json, refuse
 
 _MAX_HEAD = 262_144
 
@@ -33,15 +34,32 @@ class UnsubscribeAnswer(msgspec.Struct, rename="camel"):
     mail: str = ""
 
 
+UNSUBSCRIBE = Endpoint(
+    "POST",
+    "/api/unsubscribe",
+    "Leave the list that an email came from: at once where it says how (RFC 8058), else what is to be done.",
+    serve_elsewhere,
+    takes=UnsubscribeRequest,
+    gives=UnsubscribeAnswer,
+    statuses=(400, 404, 413),
+    body_limit=4_096,
+)
+CALENDAR = Endpoint(
+    "GET",
+    "/calendar/{account}/{blob}",
+    "The event that a part of an email, or an upload, invites to.",
+    serve_elsewhere,
+    gives=Invitation,
+    statuses=(404, 413, 415),
+)
+
+
 class ReaderRoutes:
     def __init__(self, desk: ViewDesk) -> None:
         self._desk = desk
 
     def list_routes(self) -> Sequence[AnyRoute]:
-        return [
-            HttpRoute("/api/unsubscribe", self.unsubscribe, ("POST",), body_limit=4_096),
-            HttpRoute("/calendar/{account}/{blob}", self.tell_invitation),
-        ]
+        return [_route(UNSUBSCRIBE, self.unsubscribe), _route(CALENDAR, self.tell_invitation)]
 
     async def tell_invitation(self, request: HttpRequest) -> HttpAnswer:
         owner = await self._desk.identify(request)
@@ -82,3 +100,7 @@ class ReaderRoutes:
             raise refuse(404, "Not Found", "There is no such email")
         end = find_header_end(octets)
         return octets[:end] if end >= 0 else octets
+
+
+def _route(endpoint: Endpoint, handler: Handler) -> HttpRoute:
+    return HttpRoute(endpoint.path, handler, (endpoint.method,), body_limit=endpoint.body_limit)

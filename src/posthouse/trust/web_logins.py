@@ -96,10 +96,6 @@ class WebLogins:
             self._note_use(session, address)
         return SignedIn(login, session)
 
-    def find_login(self, token: str) -> Login | None:
-        found = self.find(token)
-        return None if found is None else found.login
-
     def is_alive(self, session: WebSession) -> bool:
         """For those who list sessions: what is over by time is not shown."""
         return not self._is_over(session) and self._make_login(session) is not None

@@ -18,11 +18,6 @@ EMAIL_COLUMNS = 27
 PLACEMENT_COLUMNS = 7
 INSERT_EMAILS = insertion("email", EMAIL_COLUMNS)
 INSERT_PLACEMENTS = insertion("placement", PLACEMENT_COLUMNS)
-EMAIL_NAMES = (
-    "account, email, thread, body, size, received, zone, created, gone, gone_from, gone_flags, sent, base_subject,"
-    " sender, recipient, copied, display_from, display_to, attachment, message_id, refs, texts, prefix, envelope,"
-    " bodystructure, head, facts"
-)
 
 _encode = msgspec.msgpack.Encoder().encode
 _decode = msgspec.msgpack.Decoder(tuple[int, int, int, msgspec.Raw]).decode  # parts are large, and seldom asked for

@@ -2,20 +2,13 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from typing import Annotated
 
 import msgspec
 
-_ID = re.compile(r"[A-Za-z0-9_-]{1,255}", re.ASCII)
-
 # As arguments have them. The pattern is searched for, so it says where it begins and ends.
 Id = Annotated[str, msgspec.Meta(pattern=r"\A[A-Za-z0-9_-]{1,255}\Z")]
-
-
-def is_id(text: str) -> bool:
-    return _ID.fullmatch(text) is not None
 
 
 def resolve_id(text: str, created: Mapping[str, str]) -> str | None:

@@ -32,10 +32,6 @@ def split_tokens(text: str) -> list[str]:
     return [token.replace("~1", "/").replace("~0", "~") for token in text.split("/")]
 
 
-def escape_token(token: str) -> str:
-    return token.replace("~", "~0").replace("/", "~1")
-
-
 def find_value(value: object, pointer: str) -> object:
     """What a pointer leads to. Raises PointerFails."""
     return _walk(value, parse_pointer(pointer), 0)
