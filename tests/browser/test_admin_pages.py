@@ -163,7 +163,7 @@ def test_an_account_signs_in_until_it_is_disabled_or_has_another_password(open_p
     expect(page.get_by_role("listitem").filter(has_text="dora@posthouse.test")).not_to_contain_text("Disabled")
     dialog = open_account(page, "dora@posthouse.test")
     dialog.get_by_role("button", name="Make a new password").click()
-    page.get_by_role("dialog").last.get_by_role("button", name="Make a new password").click()
+    page.get_by_role("dialog", name="Make a new password?").get_by_role("button", name="Make a new password").click()
     second = page.get_by_role("dialog").locator(".secret span").first.inner_text()
     page.get_by_role("dialog").get_by_role("button", name="Done").click()
     assert (try_imap(home, "dora@posthouse.test", first), try_imap(home, "dora@posthouse.test", second)) == (
@@ -229,6 +229,16 @@ def test_what_waits_is_explained_held_released_and_deleted(
     expect(question).to_contain_text("cannot be undone")
     question.get_by_role("button", name="Delete").click()
     expect(page.get_by_text("The queue is empty.")).to_be_visible()
+
+
+def test_the_queue_shows_by_itself_what_comes_into_it(open_page: OpenPage, home: Home) -> None:
+    page = open_page("/admin/queue")
+    page.get_by_label("Domain").fill("silent.example")
+    page.get_by_role("button", name="Refresh").click()
+    expect(page.locator(".spinner")).to_have_count(0)
+    before = page.locator(".queue > li").count()
+    send_into_silence(home, 1)
+    expect(page.locator(".queue > li")).to_have_count(before + 1, timeout=10_000)
 
 
 def test_what_waits_is_tried_at_once_and_given_back(open_page: OpenPage, home: Home) -> None:

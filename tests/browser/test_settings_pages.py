@@ -179,7 +179,7 @@ def test_a_signature_is_written_with_formatting_and_has_a_bare_text(open_page: O
     page.keyboard.type("Ann")
     assert list_barriers(page) == []
     dialog.get_by_role("button", name="Link").click()
-    link = page.get_by_role("dialog").last
+    link = page.get_by_role("dialog", name="Link", exact=True)
     link.get_by_label("Address of the link").fill("not an address")
     link.get_by_role("button", name="Insert link").click()
     expect(link.get_by_role("alert")).to_be_visible()  # and the identity was not saved by it

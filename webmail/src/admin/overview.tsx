@@ -1,14 +1,12 @@
 /** Live figures of the whole server. */
 
-import { useEffect } from "preact/hooks";
 import { api } from "../api.ts";
 import { locale } from "../i18n/index.ts";
-import { Shown, useLoad } from "../settings/load.tsx";
+import { Shown, useLoad, useReload } from "../settings/load.tsx";
 import { Plot } from "./plot.tsx";
 import { type AdminText, t } from "./texts.ts";
 import type { Counter, Figures, Minute, Percentiles } from "./types.ts";
 
-const EVERY_MS = 5_000;
 const LEAST_MINUTES = 15;
 const TILES: readonly Counter[] = ["received", "submitted", "delivered", "relayed", "rejected", "failed"];
 const STATES: readonly [string, AdminText, 1 | 2 | 3 | 4][] = [
@@ -20,12 +18,7 @@ const STATES: readonly [string, AdminText, 1 | 2 | 3 | 4][] = [
 
 export function Overview() {
   const loaded = useLoad(() => api<Figures>("GET", "admin/figures"));
-  useEffect(() => {
-    const timer = setInterval(() => {
-      if (document.visibilityState === "visible") void loaded.reload();
-    }, EVERY_MS);
-    return () => clearInterval(timer);
-  }, []);
+  useReload(loaded);
   return (
     <Shown loaded={loaded}>
       {(figures) => (

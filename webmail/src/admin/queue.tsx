@@ -5,7 +5,7 @@ import { api } from "../api.ts";
 import { locale } from "../i18n/index.ts";
 import { formatSize } from "../mail/format.ts";
 import { Panel } from "../settings/frame.tsx";
-import { attempt, Shown, useLoad } from "../settings/load.tsx";
+import { attempt, Shown, useLoad, useReload } from "../settings/load.tsx";
 import { sayWhen } from "../settings/when.ts";
 import { Button } from "../ui/button.tsx";
 import { Confirm } from "../ui/dialog.tsx";
@@ -41,12 +41,16 @@ export function Queue() {
   const chosen = useSignal<ReadonlySet<string>>(new Set());
   const asked = useSignal<Action | null>(null);
   const deed = asked.value;
-  const loaded = useLoad(() => {
+  const loaded = useLoad(async () => {
     const query = new URLSearchParams({ limit: String(MOST) });
     if (domain.peek().trim()) query.set("domain", domain.peek().trim());
     if (status.peek()) query.set("status", status.peek());
-    return api<QueuePage>("GET", `admin/queue?${query}`);
+    const page = await api<QueuePage>("GET", `admin/queue?${query}`);
+    const ids = new Set(page.items.map((one) => one.id));
+    chosen.value = new Set([...chosen.peek()].filter((id) => ids.has(id)));
+    return page;
   });
+  useReload(loaded);
   const run = async (action: Action) => {
     const ids = [...chosen.peek()];
     await attempt(async () => {

@@ -2,7 +2,7 @@ import { useSignal } from "@preact/signals";
 import { api } from "../api.ts";
 import { nameAgent } from "../settings/agents.ts";
 import { Panel } from "../settings/frame.tsx";
-import { attempt, Shown, useLoad } from "../settings/load.tsx";
+import { attempt, Shown, useLoad, useReload } from "../settings/load.tsx";
 import { sayWhen } from "../settings/when.ts";
 import { Button } from "../ui/button.tsx";
 import { TextField } from "../ui/field.tsx";
@@ -17,6 +17,7 @@ interface SessionPage {
 
 export function ServerSessions() {
   const loaded = useLoad(() => api<SessionPage>("GET", "admin/sessions"));
+  useReload(loaded);
   const wanted = useSignal("");
   const end = (one: ServerSession) =>
     attempt(async () => {

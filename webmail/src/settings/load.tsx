@@ -9,6 +9,8 @@ import { Spinner } from "../ui/spinner.tsx";
 import { toast } from "../ui/toast.tsx";
 import { translate } from "./errors.ts";
 
+const EVERY_MS = 5_000;
+
 export interface Loaded<T> {
   value: Signal<T | null>;
   error: Signal<string>;
@@ -30,6 +32,16 @@ export function useLoad<T>(load: () => Promise<T>, key = ""): Loaded<T> {
     void reload();
   }, [key]);
   return { value, error, reload };
+}
+
+/** Again every few seconds, while somebody looks. */
+export function useReload<T>(loaded: Loaded<T>): void {
+  useEffect(() => {
+    const timer = setInterval(() => {
+      if (document.visibilityState === "visible") void loaded.reload();
+    }, EVERY_MS);
+    return () => clearInterval(timer);
+  }, []);
 }
 
 export function sayError(reason: unknown): string {
