@@ -265,6 +265,8 @@ def test_an_alias_leads_where_it_says_and_a_wrong_one_is_told(open_page: OpenPag
     page.get_by_role("button", name="New alias").click()
     dialog = page.get_by_role("dialog")
     dialog.get_by_label("Address").fill("team@nowhere.example")
+    dialog.get_by_role("button", name="Add").click()
+    expect(dialog.get_by_label("Leads to")).to_have_attribute("aria-invalid", "true")
     dialog.get_by_label("Leads to").fill(ANN)
     dialog.get_by_role("button", name="Add").click()
     expect(dialog.get_by_role("alert")).to_have_text("nowhere.example is not hosted here")

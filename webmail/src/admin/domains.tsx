@@ -76,6 +76,7 @@ export function Aliases() {
   const isMaking = useSignal(false);
   const add = async (address: string, targets: string) => {
     const list = parseAddresses(targets).map((one) => one.email);
+    if (list.length === 0) throw new SecondWrong(t("targetsNeeded"));
     await api("POST", "admin/aliases", { address, targets: list });
     await loaded.reload();
   };
@@ -131,6 +132,9 @@ export function Aliases() {
   );
 }
 
+/** Of what is typed into the second field. */
+class SecondWrong extends Error {}
+
 interface TwoFieldsProps {
   title: string;
   labels: [string, string];
@@ -144,6 +148,7 @@ function TwoFields({ title, labels, hint, onSave, onClose }: TwoFieldsProps) {
   const first = useSignal("");
   const second = useSignal("");
   const error = useSignal("");
+  const secondError = useSignal("");
   const save = async (event: Event) => {
     event.preventDefault();
     try {
@@ -151,7 +156,7 @@ function TwoFields({ title, labels, hint, onSave, onClose }: TwoFieldsProps) {
       toast(t("added", { name: first.peek().trim() }));
       onClose();
     } catch (reason) {
-      error.value = sayError(reason);
+      (reason instanceof SecondWrong ? secondError : error).value = sayError(reason);
     }
   };
   return (
@@ -171,8 +176,10 @@ function TwoFields({ title, labels, hint, onSave, onClose }: TwoFieldsProps) {
           label={labels[1]}
           hint={hint}
           value={second.value}
+          error={secondError.value}
           onInput={(value) => {
             second.value = value;
+            secondError.value = "";
           }}
         />
         <div class="form-actions">

@@ -19,6 +19,7 @@ const GERMAN: readonly [RegExp, string][] = [
   [/^there is no such (?:account|address|alias|domain|session|message).*$/i, "Das gibt es nicht (mehr)."],
   [/^mail is forwarded to at most (\d+) addresses$/i, "Weitergeleitet wird an höchstens $1 Adressen."],
   [/^an account has at most (\d+) app passwords$/i, "Ein Konto hat höchstens $1 App-Passwörter."],
+  [/^there is another credential named '(.*)'$/i, "Ein App-Passwort „$1“ gibt es schon."],
   [/^a password has at least (\d+) characters$/i, "Ein Passwort hat mindestens $1 Zeichen."],
   [/^the password of this account is kept elsewhere.*$/i, "Das Passwort dieses Kontos wird anderswo geändert."],
   [/^a name has at most (\d+) characters.*$/i, "Ein Name hat höchstens $1 Zeichen und keine Steuerzeichen."],
@@ -38,16 +39,17 @@ const GERMAN: readonly [RegExp, string][] = [
   [/^this archive (?:has|holds) .*$/i, "In der Datei ist mehr, als auf einmal importiert werden kann."],
   [/^no mbox: .*$/i, "Das ist keine mbox-Datei."],
   [/^mail comes into (.+) by being sent$/i, "In „$1“ kommt nur, was gesendet wird."],
-  [/^(\S*@.*): .*$/i, "„$1“ ist keine Adresse."],
-  [/^(.+): (?:domain|address|quoted|local part)\b.*$/i, "„$1“ ist hier nicht gültig."],
+  [/^(\S*@.*?): .*$/i, "„$1“ ist keine Adresse."],
+  [/^(.+?): (?:domain|address|quoted|local part)\b.*$/i, "„$1“ ist hier nicht gültig."],
 ];
 
 const ENGLISH: readonly [RegExp, string][] = [
   [/^this is no zip archive.*$/i, "This is no zip file, or it is damaged."],
   [/^no mbox: .*$/i, "This is no mbox file."],
+  [/^there is another credential named '(.*)'$/i, "There is an app password “$1” already."],
   [/^user name or password are wrong$/i, "The password is wrong."],
-  [/^(\S*@.*): .*$/i, "“$1” is not an address."],
-  [/^(.+): (?:domain|address|quoted|local part)\b.*$/i, "“$1” is not valid here."],
+  [/^(\S*@.*?): .*$/i, "“$1” is not an address."],
+  [/^(.+?): (?:domain|address|quoted|local part)\b.*$/i, "“$1” is not valid here."],
 ];
 
 /** Without a hint for the command line; in German where we know the sentence. */
