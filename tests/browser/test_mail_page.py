@@ -324,6 +324,11 @@ def test_search_by_operators_with_snippets_and_saved(open_page: OpenPage, keep_s
     expect(page.locator("#search")).to_have_value("fair apple")
 
 
+def test_what_a_search_does_not_understand_is_told(open_page: OpenPage) -> None:
+    page = open_page("/search?q=before%3Asomeday")
+    expect(page.get_by_text("“before:someday” is not understood")).to_be_visible()
+
+
 def test_the_search_field_suggests_operators_and_people(open_page: OpenPage) -> None:
     page = open_page()
     page.locator("#search").click()
@@ -509,6 +514,7 @@ def test_new_mail_is_told_on_the_desktop_to_who_wants_it_and_is_elsewhere(open_p
     page.evaluate("() => window.note.onclick()")
     expect(page.locator(".reading-head h1")).to_have_text("Told on the desktop")
     ask(page, "Preference/set", update={"singleton": {"value/notifications": False}})
+    page.wait_for_function("() => !JSON.parse(localStorage.getItem('posthouse.preferences')).notifications")
     send(home, "Not told")
     expect(row(page, "Not told")).to_be_visible()
     assert page.evaluate("() => window.notes.length") == 1

@@ -120,7 +120,7 @@ function Preview({ part, onClose }: { part: BodyPart; onClose: () => void }) {
       actions={
         <a class="button" href={jmap.downloadUrl(part.blobId!, name, part.type)} download>
           <Icon name="download" size={18} />
-          <span>{t("read.download", { name: formatSize(part.size, locale()) })}</span>
+          <span>{`${t("common.save")} (${formatSize(part.size, locale())})`}</span>
         </a>
       }
     >

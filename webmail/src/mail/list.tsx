@@ -42,6 +42,11 @@ export function List() {
     <section class="list-pane" aria-label={t("list.label", { name })}>
       <ListBar name={name} />
       <AllChosen />
+      {search && parsed?.problems[0] && (
+        <p class="all-chosen" role="status">
+          {t("search.unread", { text: parsed.problems.join(" ") })}
+        </p>
+      )}
       {isLoading && ids.length === 0 ? (
         <Spinner isCentred />
       ) : ids.length === 0 ? (

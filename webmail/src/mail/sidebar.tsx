@@ -142,7 +142,8 @@ function MailboxRow({ row }: { row: TreeRow }) {
       draggable={mailbox.role === null}
       onDragStart={(event) => event.dataTransfer?.setData(BOX_TYPE, mailbox.id)}
       onDragOver={(event) => {
-        if (allow(event, BOX_TYPE, ROWS_TYPE)) over.value = mailbox.id;
+        const types = mayHold(mailbox.role) && !isHere ? [BOX_TYPE, ROWS_TYPE] : [BOX_TYPE];
+        if (allow(event, ...types)) over.value = mailbox.id;
       }}
       onDragLeave={() => {
         over.value = "";
