@@ -371,32 +371,6 @@ async def test_a_client_that_moves_it_out_of_scheduled_takes_it_back() -> None:
     assert (await get(desk, submission))["undoStatus"] == "canceled"
 
 
-@pytest.mark.parametrize("removes", [True, False])
-async def test_scheduled_is_not_destroyed_and_what_waits_in_it_still_goes(removes: bool) -> None:
-    desk = await open_desk(undo_s=10.0)
-    submission = await send(desk, await draft(desk))
-    [scheduled] = [box for box in (await desk.call("Mailbox/get", ids=None))["list"] if box["role"] == "scheduled"]
-    assert scheduled["totalEmails"] == 1 and scheduled["myRights"]["mayDelete"] is False
-    told = await desk.call("Mailbox/set", destroy=[scheduled["id"]], onDestroyRemoveEmails=removes)
-    assert (told["destroyed"], told["notDestroyed"][scheduled["id"]]["type"]) == (None, "forbidden")
-    assert (await get(desk, submission))["undoStatus"] == "pending"
-    desk.house.clock.advance(10)
-    await desk.house.replay()
-    assert len(desk.house.onward.taken) == 1
-
-
-async def test_scheduled_keeps_its_role_and_no_other_takes_it() -> None:
-    desk = await open_desk(undo_s=10.0)
-    other = name_mailbox(ALICE.id, (await desk.store.mailboxes.create(ALICE.id, "Box")).id)
-    told = await desk.call("Mailbox/set", update={other: {"role": "scheduled"}})
-    assert told["notUpdated"][other]["properties"] == ["role"]
-    await send(desk, await draft(desk))
-    [scheduled] = [box for box in (await desk.call("Mailbox/get", ids=None))["list"] if box["role"] == "scheduled"]
-    told = await desk.call("Mailbox/set", update={scheduled["id"]: {"role": None}, other: {"sortOrder": 3}})
-    assert told["notUpdated"][scheduled["id"]]["properties"] == ["role"]
-    assert told["updated"] == {other: None}
-
-
 @pytest.mark.parametrize("parameters", [{"HOLDFOR": "3600"}, {"holduntil": "2027-01-15T09:00:00Z"}])
 async def test_an_email_is_sent_later(desk: Desk, parameters: dict[str, str]) -> None:
     email = await draft(desk)

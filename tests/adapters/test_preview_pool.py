@@ -14,7 +14,7 @@ import pytest
 from PIL import Image
 
 from posthouse.adapters.preview_confine import Done, Job
-from posthouse.adapters.preview_pool import IDLE_S, Helper, HelperBusy, HelperFailed, Turns
+from posthouse.adapters.preview_pool import IDLE_S, Helper, HelperBusy, HelperFailed, Room, Turns
 from posthouse.ports.clock import FakeClock
 from posthouse.ports.observe import FakeLog
 
@@ -24,7 +24,7 @@ ATTACKER = "tests.adapters.preview_misbehaving"
 
 
 @asynccontextmanager
-async def helping(module: str, clock: FakeClock | None = None, **more: float) -> AsyncIterator[Helper]:
+async def helping(module: str, clock: FakeClock | None = None, **more: object) -> AsyncIterator[Helper]:
     helper = Helper(module, clock or FakeClock(), FakeLog(), **more)  # type: ignore[arg-type]
     yield helper
     await helper.close()
@@ -174,7 +174,7 @@ async def test_the_answer_to_a_job_nobody_waits_for_is_not_given_to_the_next_one
 
 
 async def test_jobs_wait_for_each_other_up_to_a_number() -> None:
-    async with helping(ATTACKER, most_waiting=2) as helper:
+    async with helping(ATTACKER, room=Room(2)) as helper:
         jobs = [helper.run(Job("echo", b"%d" % number, {}), ALICE) for number in range(3)]
         told = await asyncio.gather(*jobs, return_exceptions=True)
     assert [each.octets for each in told if isinstance(each, Done)] == [b"0", b"1"]
@@ -188,7 +188,7 @@ async def test_an_account_that_has_many_jobs_leaves_room_and_turns_to_others() -
         await helper.run(Job("echo", b"", {}), account)
         ended.append(name)
 
-    async with helping(ATTACKER, most_waiting=6, most_each=4) as helper:
+    async with helping(ATTACKER, room=Room(6, 4)) as helper:
         jobs = [run(helper, f"alice{number}", ALICE) for number in range(5)]
         told = await asyncio.gather(*jobs, run(helper, "bob", BOB), return_exceptions=True)
     assert [type(each) for each in told if each is not None] == [HelperBusy]

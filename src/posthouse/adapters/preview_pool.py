@@ -14,6 +14,7 @@ import struct
 import sys
 from collections import Counter, OrderedDict, deque
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import msgspec
 
@@ -33,6 +34,14 @@ class HelperFailed(Exception):
 
 class HelperBusy(HelperFailed):
     """Too many wait already."""
+
+
+@dataclass(frozen=True, slots=True)
+class Room:
+    """For jobs that run or wait: in all, and of one account."""
+
+    jobs: int = 100
+    of_account: int = 20
 
 
 class Turns:
@@ -78,14 +87,13 @@ class Helper:
         log: Log,
         *,
         seconds: float = 5.0,
-        most_waiting: int = 100,
-        most_each: int = 20,
+        room: Room | None = None,
         idle_s: float = IDLE_S,
     ) -> None:
         self._idle_s = idle_s
         self._command: Sequence[str] = (sys.executable, "-m", module)
         self._clock, self._log, self._seconds = clock, log, seconds
-        self._most_waiting, self._most_each = most_waiting, most_each
+        self._room = room or Room()
         self._turns = Turns()
         self._jobs_of: Counter[int] = Counter()
         self._process: asyncio.subprocess.Process | None = None
@@ -101,7 +109,7 @@ class Helper:
         frame = msgspec.msgpack.encode(job)
         if len(frame) > MAX_FRAME:
             raise HelperFailed(f"{len(frame)} octets")
-        if self._jobs_of.total() >= self._most_waiting or self._jobs_of[account] >= self._most_each:
+        if self._jobs_of.total() >= self._room.jobs or self._jobs_of[account] >= self._room.of_account:
             raise HelperBusy("too many jobs wait")
         self._jobs_of[account] += 1
         try:

@@ -14,7 +14,6 @@ import contextlib
 import os
 import re
 import struct
-from collections.abc import Callable
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -53,13 +52,12 @@ class HttpWebPush:
         fetch: Fetch,
         clock: Clock,
         log: Log,
-        random_octets: Callable[[int], bytes] = os.urandom,
         *,
         allow_private: bool = False,
     ) -> None:
         self._allow_private = allow_private
         self._key, self._contact, self._fetch = key, contact, fetch
-        self._clock, self._log, self._random = clock, log, random_octets
+        self._clock, self._log = clock, log
         self._tokens: dict[str, tuple[float, str]] = {}
 
     @property
@@ -92,7 +90,7 @@ class HttpWebPush:
     async def send(self, target: PushTarget, octets: bytes, ttl_s: int) -> PushOutcome:
         headers = {"TTL": str(ttl_s), "Authorization": self._authorize(target.url), "Content-Type": "application/json"}
         if target.p256dh:
-            octets = encrypt(octets, target, ec.generate_private_key(ec.SECP256R1()), self._random(_SALT))
+            octets = encrypt(octets, target, ec.generate_private_key(ec.SECP256R1()), os.urandom(_SALT))
             headers |= {"Content-Encoding": "aes128gcm", "Content-Type": "application/octet-stream"}
         try:
             answer = await self._fetch.post(target.url, octets, headers)
