@@ -428,6 +428,7 @@ def test_who_writes_to_somebody_away_is_answered(open_page: OpenPage, home: Home
     box.get_by_label("Text", exact=True).fill("Back in May.")
     box.get_by_role("button", name="Save").click()
     expect(page.locator(".toast")).to_contain_text("Saved")
+    answers: list[dict[str, object]] = []
     for number in range(12):  # who is away is looked up every few seconds
         send_mail(home, "away@posthouse.test", f"Are you there {number}")
         ann.wait_for_timeout(1000)
