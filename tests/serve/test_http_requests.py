@@ -152,6 +152,23 @@ async def test_a_proxy_header_names_the_client_and_is_counted_as_that() -> None:
     assert admission.total == 0
 
 
+@pytest.mark.parametrize(("turned", "answer"), [(0, b""), (1, b"HTTP/1.1 503 ")])
+async def test_who_is_turned_away_behind_a_proxy_is_not_served(turned: int, answer: bytes) -> None:
+    served: list[HttpRequest] = []
+
+    async def note(request: HttpRequest) -> HttpAnswer:
+        served.append(request)
+        return HttpAnswer()
+
+    admission = Admission(AdmissionLimits(per_address=1))
+    admission.admit("192.0.2.9", 0.0)
+    limits = HttpLimits(turned=turned)
+    async with serving(HttpRoute("/", note), door=PROXIED, admission=admission, limits=limits) as lab:
+        told = await lab.send(b"PROXY TCP4 192.0.2.9 198.51.100.1 4711 80\r\n" + REQUEST)
+    assert told.startswith(answer) and bool(told) == bool(answer)
+    assert served == []
+
+
 async def test_a_proxy_that_speaks_for_itself_is_not_this_machine() -> None:
     async with serving(HttpRoute("/", show), door=PROXIED) as lab:
         told = read_shown(await lab.send(b"PROXY UNKNOWN\r\n" + REQUEST))

@@ -122,6 +122,14 @@ async def test_a_little_that_nobody_reads_does_not_end_the_connection() -> None:
     assert told.startswith(b"HTTP/1.1 405 ") and told.count(b"HTTP/1.1 ") == 2
 
 
+@pytest.mark.parametrize("path", ["/nothing", "/posted"])
+async def test_a_request_without_a_body_that_is_refused_does_not_end_the_connection(path: str) -> None:
+    async with serving(HttpRoute("/", count, ("GET",)), HttpRoute("/posted", count, ("POST",))) as lab:
+        again = b"GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n"
+        told = await lab.send(f"GET {path} HTTP/1.1\r\nHost: a\r\n\r\n".encode() + again)
+    assert told.startswith(b"HTTP/1.1 40") and told.count(b"HTTP/1.1 ") == 2
+
+
 async def test_a_body_that_stops_coming_is_408() -> None:
     async with serving(
         HttpRoute("/", count, ("POST",), is_streamed=True), limits=HttpLimits(stuck_s=0.05, discard_s=0.05)

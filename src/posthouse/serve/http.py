@@ -353,6 +353,7 @@ class _GuardedProtocol(HttpToolsProtocol):
         self.client = client or self.client
         if not self.guard.admit(self.client):
             self.guard.turn_away(self.transport)
+            return rest if self.guard.is_turned_away else b""
         return rest
 
     # -- the parser's side

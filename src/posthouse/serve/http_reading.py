@@ -188,7 +188,7 @@ class BodyReader:
 
     async def skip(self, headers: Mapping[str, str]) -> bool:
         """What is left of it, when that is little: the connection can be used again. False: something is left."""
-        length = headers.get("content-length", "")
+        length = headers.get("content-length", "" if "transfer-encoding" in headers else "0")
         if (
             not self.is_complete
             and length.isdecimal()
