@@ -16,6 +16,7 @@ from posthouse.msa.doors import DoorParts
 from posthouse.msa.email_doors import EmailDoors
 from posthouse.msa.limits import SendLimits
 from posthouse.msa.sent import SentParts
+from posthouse.msa.ticket import decode_ticket
 from posthouse.ports.login import SaveSent, Scope
 from posthouse.ports.sending import EmailWish, SendFault, SendRefused, SubmittedEmail, WantedEnvelope
 from posthouse.ports.spool import InlineBody, SpoolError, Status
@@ -318,10 +319,10 @@ async def test_killed_while_it_is_taken_back_it_is_a_draft_or_waits_and_nothing_
 
 
 class Going:
-    """Its time comes while it is taken out of Scheduled."""
+    """Its time comes while it is taken out of Scheduled, and it may be filed in Sent, too."""
 
-    def __init__(self, house: House) -> None:
-        self._house, self._is_first = house, True
+    def __init__(self, house: House, *, is_filed: bool) -> None:
+        self._house, self._is_first, self._is_filed = house, True, is_filed
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._house.store.messages, name)
@@ -331,17 +332,22 @@ class Going:
             self._is_first = False
             submission = (await self._house.store.submissions.list_newest(ALICE.id))[0]
             await self._house.store.submissions.change(ALICE.id, submission.id, SubmissionState.QUEUED)
+            if self._is_filed and submission.email is not None:
+                ticket = decode_ticket(submission.envelope)
+                await self._house.handover.file_sent(ALICE.id, submission.email, ticket)
         return await self._house.store.messages.place(*arguments)
 
 
-async def test_what_goes_in_the_moment_in_which_it_is_taken_back_is_in_sent() -> None:
+@pytest.mark.parametrize("is_filed", [False, True])
+async def test_what_goes_in_the_moment_in_which_it_is_taken_back_is_in_sent_once(is_filed: bool) -> None:
     desk = Desk(undo_s=10.0)
     email = await desk.draft()
     made = await desk.submit(email)
     await desk.doors.put_off(ALICE.id, made.id)
-    doors = make_doors(desk.house, 10.0, messages=Going(desk.house))
+    doors = make_doors(desk.house, 10.0, messages=Going(desk.house, is_filed=is_filed))
     assert not await doors.cancel(ALICE.id, made.id)
     assert await desk.where(email) == {"Sent"}
+    assert len(await desk.house.list_copies(Role.SENT)) == 1
     assert "\\Draft" not in await desk.flags(email)
 
 

@@ -140,9 +140,16 @@ class EmailDoors(Doors):
         """Of what was taken out of Scheduled as it went."""
         parts = self._parts
         scheduled = await self._find_scheduled(account)
-        if scheduled is None or known.email is None or scheduled in await self._places_of(account, known.email):
+        if scheduled is None or known.email is None:
+            return
+        places = await self._places_of(account, known.email)
+        if scheduled in places:
             return
         drafts = await parts.mailboxes.open_role(account, Role.DRAFTS)
+        sent = await parts.mailboxes.open_role(account, Role.SENT)
+        if sent.id in places:  # it was filed before it became a draft
+            await parts.sent.messages.place(account, known.email, [], [drafts.id], _AS_SENT)
+            return
         await parts.sent.messages.place(account, known.email, [scheduled], [drafts.id], _AS_SENT)
         await parts.submitter.handover.file_sent(account, known.email, decode_ticket(known.envelope))
 
