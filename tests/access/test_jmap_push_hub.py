@@ -63,6 +63,18 @@ async def test_a_change_that_the_store_could_not_tell_is_told_when_it_can() -> N
     assert set(await hear(listener)) == NEW_MAIL
 
 
+async def test_who_listens_to_an_account_that_is_removed_is_let_go() -> None:
+    desk = await open_desk()
+    hub = PushHub(desk.store.changes, desk.memory.records, desk.house.log, again_s=0.01)
+    listener = await hub.listen(ALICE.id, None, never)
+    await desk.add(letter("one"))
+    desk.memory.remove_account(ALICE.id)
+    with pytest.raises(ListenerOver):
+        await listener.wait()
+    listener.close()
+    assert hub.list_all() == []
+
+
 async def test_only_types_that_changed_are_told() -> None:
     desk = await open_desk(letter("one"))
     listener = await make_hub(desk).listen(ALICE.id, None, never)

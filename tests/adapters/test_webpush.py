@@ -96,6 +96,8 @@ def test_a_url_that_names_an_address_within_some_network_is_refused_at_once(url:
         "https://push.example.net:99999/",
         "https://[::1/",
         "https:push.example.net",
+        "https://a\uff0fb@push.example.net/",
+        "https://\u2100@push.example.net/",
     ],
 )
 def test_a_url_that_no_push_service_has_is_refused(url: str) -> None:

@@ -67,14 +67,14 @@ class HttpWebPush:
     def check_url(self, url: str) -> str:
         """What shows already in the URL. Names are looked up, and judged by their addresses, whenever it is asked."""
         try:
-            parsed = httpx2.URL(url)
+            parsed, place = httpx2.URL(url), urlsplit(url).netloc
         except (httpx2.InvalidURL, ValueError):
             return "It is no URL"
         if parsed.scheme != "https" or not parsed.host:
             return "It must be an https URL"
         if parsed.port is not None and not 0 < parsed.port < 65536:
             return "There is no such port"
-        if "@" in urlsplit(url).netloc:
+        if "@" in place:
             return "It has a user name"
         return "" if self._allow_private or not _is_closed(parsed.host) else "Its address is not one of the internet"
 

@@ -201,6 +201,7 @@ class PushHub:
 
 
 STOPPED = "The server stops, come back soon"
+GONE = "The account is gone"
 
 
 class _Ear:
@@ -253,18 +254,24 @@ class _Ear:
                 for listener in self.listeners:
                     listener.tell(states)
                 await asyncio.sleep(_PAUSE_S)
+        except StoreRefusal as error:  # the account was removed
+            self._log.info("changes not told any more", account=int(self._account), error=repr(error))
+            for listener in list(self.listeners):
+                listener.end(GONE)
         finally:
             self._looking = None
 
     async def _find_again(self) -> tuple[ModSeq, dict[str, str]]:
-        """Until the store answers, from where the last look ended: the change may be the last for a long time."""
+        """Until the store answers, from where the last look ended: the change may be the last for a long time.
+        Raises StoreRefusal.
+        """
         wait_s = self._again_s
         while True:
             try:
                 await self.ready()
                 assert self._seen is not None
                 return await self._find(self._seen)
-            except (StoreError, StoreRefusal) as error:
+            except StoreError as error:
                 self._log.warning("changes not told yet", account=int(self._account), error=repr(error))
             await asyncio.sleep(wait_s)
             wait_s = min(2 * wait_s, _LONGEST_S)
