@@ -70,6 +70,15 @@ async def test_pictures_within_the_message_are_shown_by_tickets() -> None:
     assert answer.headers["cross-origin-resource-policy"] == "cross-origin"
 
 
+async def test_when_too_many_are_shown_at_once_it_is_said_and_tried_anew() -> None:
+    room = await open_view()
+    email = await room.add(to_wire(write_mail("<p>html</p>", "plain")))
+    room.helper.is_busy = True
+    assert (await room.get(f"/view/{ME}/{email}")).status == 503
+    room.helper.is_busy = False
+    assert b"<p>html</p>" in (await room.get(f"/view/{ME}/{email}")).body
+
+
 async def test_a_message_that_cannot_be_taken_apart_is_shown_as_plain_text() -> None:
     room = await open_view()
     email = await room.add(to_wire(write_mail("<p>html</p>", "plain & simple")))

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from email.message import EmailMessage
 
 from posthouse.adapters.preview_confine import Done, Job
-from posthouse.adapters.preview_pool import HelperFailed
+from posthouse.adapters.preview_pool import HelperBusy, HelperFailed
 from posthouse.app.web import Visitors
 from posthouse.app.web_limits import AccountLimits, UsageLimits
 from posthouse.app.web_view import list_routes
@@ -44,10 +44,13 @@ class InlineHelper:
 
     def __init__(self) -> None:
         self.failing = ""
+        self.is_busy = False
         self.jobs: list[Job] = []
 
     async def run(self, job: Job, account: int) -> Done:
         self.jobs.append(job)
+        if self.is_busy:
+            raise HelperBusy("too many jobs wait")
         if self.failing:
             raise HelperFailed(self.failing)
         try:

@@ -38,10 +38,10 @@ class HelperBusy(HelperFailed):
 
 @dataclass(frozen=True, slots=True)
 class Room:
-    """For jobs that run or wait: in all, and of one account."""
+    """For jobs that run or wait: in all, and of one account. Behind HTTP/2 a page asks for all its pictures at once."""
 
-    jobs: int = 100
-    of_account: int = 20
+    jobs: int = 300
+    of_account: int = 100
 
 
 class Turns:

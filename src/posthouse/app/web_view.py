@@ -26,7 +26,7 @@ from posthouse.access.jmap.blob_ids import BlobId
 from posthouse.access.jmap.body_parts import Part, build_tree, list_body
 from posthouse.adapters.image_fetch import PictureFetch
 from posthouse.adapters.preview_confine import Job
-from posthouse.adapters.preview_pool import Helper, HelperFailed
+from posthouse.adapters.preview_pool import Helper, HelperBusy, HelperFailed
 from posthouse.adapters.sqlite.directory_credentials import SqliteCredentials
 from posthouse.app.directory import directory_path, open_for_worker
 from posthouse.app.web import WebContext
@@ -179,6 +179,8 @@ class ViewRoutes:
                 message.html.append(f'<p><img src="{source}" alt="{html.escape(part.facts.name)}"></p>')
             elif part.facts.type.startswith("text/"):
                 await self._write_text(message, part)
+        except HelperBusy:
+            raise refuse(503, "Service Unavailable", "Too many messages are being shown") from None
         except HelperFailed as failed:
             self._desk.log.info("message shown as plain text", reason=str(failed))
             return False
