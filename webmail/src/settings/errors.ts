@@ -39,7 +39,7 @@ const GERMAN: readonly [RegExp, string][] = [
   [/^this archive (?:has|holds) .*$/i, "In der Datei ist mehr, als auf einmal importiert werden kann."],
   [/^no mbox: .*$/i, "Das ist keine mbox-Datei."],
   [/^mail comes into (.+) by being sent$/i, "In „$1“ kommt nur, was gesendet wird."],
-  [/^(\S*@.*?): .*$/i, "„$1“ ist keine Adresse."],
+  [/^(\S*@.*?): (?:domain|address|quoted|local part)\b.*$/i, "„$1“ ist keine Adresse."],
   [/^(.+?): (?:domain|address|quoted|local part)\b.*$/i, "„$1“ ist hier nicht gültig."],
 ];
 
@@ -48,7 +48,9 @@ const ENGLISH: readonly [RegExp, string][] = [
   [/^no mbox: .*$/i, "This is no mbox file."],
   [/^there is another credential named '(.*)'$/i, "There is an app password “$1” already."],
   [/^user name or password are wrong$/i, "The password is wrong."],
-  [/^(\S*@.*?): .*$/i, "“$1” is not an address."],
+  [/^(.+) is the only address of the account: .*$/i, "$1 is the only address of the account: remove the account."],
+  [/^(.+) would lead to nobody: .*$/i, "$1 would lead to nobody: its targets do not exist, or lead in a circle."],
+  [/^(\S*@.*?): (?:domain|address|quoted|local part)\b.*$/i, "“$1” is not an address."],
   [/^(.+?): (?:domain|address|quoted|local part)\b.*$/i, "“$1” is not valid here."],
 ];
 
