@@ -1,5 +1,7 @@
 // The HTTP API beside JMAP: sign-in, settings, administration. Mistakes come as problem details (RFC 9457).
 
+import { OfflineError } from "./jmap/client.ts";
+
 export interface Problem {
   type?: string;
   title?: string;
@@ -22,7 +24,10 @@ export class ApiError extends Error {
 
 type Method = "GET" | "POST" | "PUT" | "PATCH" | "DELETE";
 
-/** `path` begins behind /api: `api("GET", "session")`. An answer without a body is `undefined`. */
+/**
+ * `path` begins behind /api: `api("GET", "session")`. An answer without a body is `undefined`. Raises ApiError, and
+ * OfflineError when nobody answers.
+ */
 export async function api<T = undefined>(method: Method, path: string, body?: unknown): Promise<T> {
   const isRaw = body instanceof Blob;
   const headers: Record<string, string> = { Accept: "application/json", "X-Posthouse": "1" };
@@ -33,6 +38,8 @@ export async function api<T = undefined>(method: Method, path: string, body?: un
     headers,
     credentials: "same-origin",
     body: body === undefined ? null : isRaw ? body : JSON.stringify(body),
+  }).catch(() => {
+    throw new OfflineError(path);
   });
   const text = await answer.text();
   const isJson = (answer.headers.get("Content-Type") ?? "").includes("json");

@@ -2,12 +2,14 @@
 
 import { type Signal, useSignal } from "@preact/signals";
 import type { ComponentChildren } from "preact";
-import { useEffect } from "preact/hooks";
+import { useEffect, useState } from "preact/hooks";
 import { t as shell } from "../i18n/t.ts";
+import { OfflineError } from "../jmap/client.ts";
 import { Button } from "../ui/button.tsx";
 import { Spinner } from "../ui/spinner.tsx";
 import { toast } from "../ui/toast.tsx";
 import { translate } from "./errors.ts";
+import { keepOrder } from "./order.ts";
 
 const EVERY_MS = 5_000;
 
@@ -20,12 +22,16 @@ export interface Loaded<T> {
 export function useLoad<T>(load: () => Promise<T>, key = ""): Loaded<T> {
   const value = useSignal<T | null>(null);
   const error = useSignal("");
+  const [ask] = useState(keepOrder);
   const reload = async () => {
+    const isNewest = ask();
     try {
-      value.value = await load();
+      const answer = await load();
+      if (!isNewest()) return;
+      value.value = answer;
       error.value = "";
     } catch (reason) {
-      error.value = sayError(reason);
+      if (isNewest()) error.value = sayError(reason);
     }
   };
   useEffect(() => {
@@ -45,6 +51,7 @@ export function useReload<T>(loaded: Loaded<T>): void {
 }
 
 export function sayError(reason: unknown): string {
+  if (reason instanceof OfflineError) return shell("app.offline");
   return reason instanceof Error && reason.message ? translate(reason.message) : shell("app.failed");
 }
 
@@ -59,16 +66,22 @@ export async function attempt(work: () => Promise<unknown>): Promise<boolean> {
   }
 }
 
+/** What was loaded last stays under the error, which says that it is old. */
 export function Shown<T>({ loaded, children }: { loaded: Loaded<T>; children: (value: T) => ComponentChildren }) {
   const value = loaded.value.value;
-  if (value !== null) return <>{children(value)}</>;
-  if (!loaded.error.value) return <Spinner />;
+  const error = loaded.error.value;
+  if (value === null && !error) return <Spinner />;
   return (
-    <div class="notice bad" role="alert">
-      <p>{loaded.error.value}</p>
-      <Button size="small" onClick={() => void loaded.reload()}>
-        {shell("app.retry")}
-      </Button>
-    </div>
+    <>
+      {error && (
+        <div class="notice bad" role="alert">
+          <p>{error}</p>
+          <Button size="small" onClick={() => void loaded.reload()}>
+            {shell("app.retry")}
+          </Button>
+        </div>
+      )}
+      {value !== null && children(value)}
+    </>
   );
 }
