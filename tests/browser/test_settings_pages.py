@@ -193,6 +193,9 @@ def test_a_signature_is_written_with_formatting_and_has_a_bare_text(open_page: O
     item.get_by_role("button", name="Change").click()
     dialog.get_by_label("Signature with formatting").uncheck()
     expect(dialog.get_by_label("Signature", exact=True)).to_have_value("Best\nAnn")
+    dialog.get_by_label("Signature with formatting").check()  # back and forth keeps it
+    expect(box.locator("b")).to_have_text("Ann")
+    dialog.get_by_label("Signature with formatting").uncheck()
     dialog.get_by_role("button", name="Save").click()
     expect(dialog).to_have_count(0)
     identities = cast("list[dict[str, object]]", ask(page, "Identity/get", ids=None)["list"])

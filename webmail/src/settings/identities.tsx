@@ -1,4 +1,5 @@
 import { type Signal, useSignal } from "@preact/signals";
+import { useRef } from "preact/hooks";
 import { formatAddresses, isValidAddress, parseAddresses } from "../compose/addresses.ts";
 import { textToHtml } from "../compose/quote.ts";
 import { t as shell } from "../i18n/t.ts";
@@ -125,6 +126,7 @@ function IdentityDialog({ identity, onClose, onDone }: DialogProps) {
   const text = useSignal(identity?.textSignature ?? "");
   const html = useSignal(identity?.htmlSignature ?? "");
   const isRich = useSignal(html.peek() !== "");
+  const richText = useRef(text.peek()); // what `html` says
   const wrong = useSignal(RIGHT);
   const wrongAt = (field: Field) => (wrong.value.field === field ? wrong.value.text : "");
   const save = async (event: Event) => {
@@ -154,6 +156,14 @@ function IdentityDialog({ identity, onClose, onDone }: DialogProps) {
     } catch (reason) {
       wrong.value = explain(reason);
     }
+  };
+  /** Back and forth keeps the formatting, unless the bare text was changed. */
+  const switchRich = (isOn: boolean) => {
+    if (isOn && (!html.peek() || text.peek() !== richText.current)) {
+      html.value = textToHtml(text.peek());
+      richText.current = text.peek();
+    }
+    isRich.value = isOn;
   };
   const set = (signal: Signal<string>) => (value: string) => {
     signal.value = value;
@@ -185,21 +195,14 @@ function IdentityDialog({ identity, onClose, onDone }: DialogProps) {
             onChange={(rich, plain) => {
               html.value = rich;
               text.value = plain;
+              richText.current = plain;
               wrong.value = RIGHT;
             }}
           />
         ) : (
           <TextField label={t("signature")} rows={4} value={text.value} onInput={set(text)} />
         )}
-        <Switch
-          label={t("signatureRich")}
-          hint={t("signatureRichHint")}
-          isOn={isRich.value}
-          onChange={(isOn) => {
-            if (isOn) html.value = textToHtml(text.peek());
-            isRich.value = isOn;
-          }}
-        />
+        <Switch label={t("signatureRich")} hint={t("signatureRichHint")} isOn={isRich.value} onChange={switchRich} />
         <TextField
           label={t("replyTo")}
           hint={t("addressList")}
