@@ -19,7 +19,6 @@ import {
   Refused,
   type Sent,
   sendDraft,
-  sendingNotes,
   stopSending,
 } from "./send.ts";
 import { t } from "./texts.ts";
@@ -71,14 +70,10 @@ function tellSent(sent: Sent, open: Open, sendAt: Date | null): void {
   const heldMs = (session.peek()?.server.undoSeconds ?? 0) * 1000;
   if (sendAt) {
     const when = mediumDate(sendAt.toISOString(), locale(), new Date());
-    keepNote(sent, toast(t("scheduled", { when }), { undo }));
+    toast(t("scheduled", { when }), { undo, about: sent.emailId });
   } else if (sent.undoStatus === "pending" && heldMs > 0)
-    keepNote(sent, toast(t("sending"), { undo, forMs: Math.max(2_000, heldMs - 300) }));
+    toast(t("sending"), { undo, about: sent.emailId, forMs: Math.max(2_000, heldMs - 300) });
   else toast(t("sent"));
-}
-
-function keepNote(sent: Sent, away: () => void): void {
-  sendingNotes.set(sent.emailId, away);
 }
 
 async function undoSending(sent: Sent, open: Open): Promise<void> {

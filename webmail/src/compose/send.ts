@@ -5,6 +5,7 @@
 
 import { jmap } from "../jmap/client.ts";
 import type { Email, EmailSubmission, QueryAnswer, SetAnswer, SetError } from "../jmap/types.ts";
+import { takeNotesAbout } from "../ui/toast.tsx";
 import { mailboxOf } from "./account.ts";
 import { isValidAddress } from "./addresses.ts";
 import type { Draft } from "./draft.ts";
@@ -136,16 +137,13 @@ async function backToDrafts(emailId: string): Promise<void> {
   await jmap.call<SetAnswer>("Email/set", { update });
 }
 
-/** By the email: takes away the note that offers to undo its sending. */
-export const sendingNotes = new Map<string, () => void>();
-
 /** Of what waits in Scheduled. Raises Refused when nothing could be stopped. */
 export async function stopScheduled(emailId: string): Promise<void> {
   const filter = { emailIds: [emailId], undoStatus: "pending" };
   const { ids } = await jmap.call<QueryAnswer>("EmailSubmission/query", { filter });
   for (const id of ids) {
     if (!(await stopSending(id, emailId))) continue;
-    sendingNotes.get(emailId)?.();
+    takeNotesAbout(emailId); // the one that offers to undo its sending
     return;
   }
   throw new Refused(t("notStopped"));

@@ -11,12 +11,15 @@ export interface Note {
   undo: (() => void) | null;
   /** Another word for the button than "Undo". */
   action: string | null;
+  /** An id of what it tells of. */
+  about: string | null;
 }
 
 export interface NoteOptions {
   undo?: () => void;
   action?: string;
   isError?: boolean;
+  about?: string;
   /** Otherwise 4 s, or 8 s with an undo. */
   forMs?: number;
 }
@@ -29,14 +32,21 @@ let next = 1;
 
 /** Shows it; the function that is given back takes it away. */
 export function toast(text: string, options: NoteOptions = {}): () => void {
-  const key = next++;
-  const { undo = null, isError = false, action = null } = options;
-  notes.value = [...notes.value.slice(1 - MOST), { key, text, undo, isError, action }];
-  const away = () => {
-    notes.value = notes.value.filter((note) => note.key !== key);
-  };
+  const { undo = null, isError = false, action = null, about = null } = options;
+  const note = { key: next++, text, undo, isError, action, about };
+  notes.value = [...notes.value.slice(1 - MOST), note];
+  const away = () => take(note);
   setTimeout(away, options.forMs ?? (undo || isError ? LONG_MS : SHORT_MS));
   return away;
+}
+
+function take(note: Note): void {
+  notes.value = notes.value.filter((one) => one !== note);
+}
+
+/** Takes away what tells of it: it is so no more. */
+export function takeNotesAbout(id: string): void {
+  notes.value = notes.value.filter((note) => note.about !== id);
 }
 
 /** What `z` does: undo the newest that can be. */
@@ -46,7 +56,7 @@ export function undoLast(): void {
 }
 
 function undoNote(note: Note): void {
-  notes.value = notes.value.filter((one) => one !== note);
+  take(note);
   note.undo?.();
 }
 
@@ -61,14 +71,7 @@ export function Toasts() {
               {note.action ?? t("common.undo")}
             </Button>
           )}
-          <IconButton
-            icon="close"
-            size="small"
-            label={t("common.close")}
-            onClick={() => {
-              notes.value = notes.value.filter((one) => one !== note);
-            }}
-          />
+          <IconButton icon="close" size="small" label={t("common.close")} onClick={() => take(note)} />
         </div>
       ))}
     </section>
