@@ -5,7 +5,7 @@ import { effect, untracked } from "@preact/signals";
 import { onReconnect, onStates } from "../jmap/push.ts";
 import type { EmailSummary } from "../jmap/types.ts";
 import { go } from "../router.ts";
-import { loadReturnTimes, loadSendTimes } from "../state/due.ts";
+import { followWaiting, loadReturnTimes, loadSendTimes } from "../state/due.ts";
 import { arrived, follow, showList } from "../state/list.ts";
 import { byRole, inbox, loadMailboxes, mailboxes, nameOf, updateMailboxes } from "../state/mailboxes.ts";
 import { loadPreferences, preferences } from "../state/preferences.ts";
@@ -31,6 +31,7 @@ function startMail(): void {
   if (isStarted) return;
   isStarted = true;
   effect(showWanted);
+  effect(followWaiting);
   void loadMailboxes().catch(() => undefined);
   void loadPreferences().catch(() => undefined);
   void loadSaved();

@@ -58,8 +58,7 @@ export function Sidebar({ isShown }: { isShown: boolean }) {
 
 function Mailboxes() {
   const here = view.value.mailbox?.id;
-  // What is held for undoing lies in Scheduled as well: the list would jump with each message that is sent.
-  const isIdle = ({ id, role }: Mailbox) => role === "scheduled" && waiting.value === 0 && id !== here;
+  const isIdle = ({ id, role }: Mailbox) => role === "scheduled" && !waiting.value && id !== here;
   const rows = tree.value.filter((row) => !row.above.some((id) => closed.value.has(id)) && !isIdle(row.mailbox));
   const first = rows.findIndex((row) => row.mailbox.role === null);
   return (
@@ -129,7 +128,7 @@ function MailboxRow({ row }: { row: TreeRow }) {
   const isWhole = ["drafts", "scheduled", "snoozed"].includes(mailbox.role ?? "");
   const count = isWhole
     ? mailbox.role === "scheduled"
-      ? waiting.value
+      ? (waiting.value ?? 0)
       : mailbox.totalEmails
     : ["trash", "sent"].includes(mailbox.role ?? "")
       ? 0
