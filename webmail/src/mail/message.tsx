@@ -33,14 +33,14 @@ export function Message({ email, isLast }: { email: EmailSummary; isLast: boolea
   const isOpen = unfolded.value.has(email.id);
   const names = ["message", isOpen ? "unfolded" : "folded", isLast && "last"];
   return (
-    <section
+    <article
       id={`message-${email.id}`}
       class={names.filter(Boolean).join(" ")}
       tabIndex={-1}
       aria-label={`${fullName(email.from?.[0] ?? { name: "", email: "?" })}, ${mediumDate(email.receivedAt, locale(), new Date())}`}
     >
       {isOpen ? <OpenMessage email={email} /> : <FoldedMessage email={email} />}
-    </section>
+    </article>
   );
 }
 
