@@ -9,7 +9,7 @@ PAGE := src/posthouse/webpage/.stamp
 PAGE_SOURCES := $(shell find webmail -path webmail/node_modules -prune -o -path webmail/dist -prune -o -type f -print)
 JOBS ?= 2
 
-.PHONY: install demo test check format interop bench shots soak manual requirements clean
+.PHONY: install demo test check format interop browser bench shots soak manual requirements clean
 .DEFAULT_GOAL := install
 
 install: $(STAMP) $(PAGE)
@@ -52,7 +52,12 @@ format: install
 
 interop: install
 	tests/interop/install.sh
-	$(BIN)/python -m pytest -m interop tests/interop tests/scenarios tests/browser
+	$(BIN)/python -m pytest -m interop tests/interop tests/scenarios
+
+# The web page in Debian's Chromium, each file with a server of its own.
+browser: install
+	tests/interop/install.sh
+	$(BIN)/python -m pytest -n $(JOBS) --dist loadfile -m interop tests/browser
 
 # Pictures of the web page in docs/images, by Debian's Chromium.
 shots: install
