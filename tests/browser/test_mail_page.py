@@ -421,7 +421,7 @@ def test_when_the_server_is_gone_the_page_says_so_and_does_not_storm(browser: Br
         row(page, "Photos from the coast").click()
         expect(page.get_by_text("The message could not be loaded.")).to_be_visible()
         page.keyboard.press("e")
-        expect(page.get_by_role("alert").filter(has_text="no connection")).to_be_visible()
+        expect(page.get_by_role("alert").filter(has_text="no connection").first).to_be_visible()
         expect(row(page, "Photos from the coast")).to_be_visible()
         page.wait_for_timeout(1000)
         assert len(asked) < 30
